@@ -1,0 +1,47 @@
+import type Type from 'typebox'
+import type { ErrorCode } from './errors.ts'
+
+/** Who may call an endpoint. `api_key` is any SDK key; narrower kinds are checked by the handler and listed as errors. */
+export type Access =
+  | { kind: 'public' }
+  | { kind: 'api_key'; scopes: readonly string[]; anyOf?: boolean }
+  | { kind: 'operator'; scope: string | null }
+  | { kind: 'approval_link' }
+
+/** What an endpoint writes to the audit trail, or the reason why nothing. */
+export type AuditDeclaration = { events: readonly string[] } | { none: string }
+export const audited = (...events: readonly [string, ...string[]]): AuditDeclaration => ({ events })
+export const noAudit = (reason: string): AuditDeclaration => ({ none: reason })
+
+type Schemas = {
+  params?: Type.TSchema
+  query?: Type.TSchema
+  headers?: Type.TSchema
+  body?: Type.TSchema
+  success: Type.TSchema
+}
+
+export type Endpoint<S extends Schemas = Schemas> = S & {
+  /** Stable name, used as OpenAPI operationId. */
+  id: string
+  method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
+  /** Path with `:name` parameters, from the root. */
+  path: string
+  summary: string
+  tag: string
+  access: Access
+  /** Success status; 200 unless said. */
+  status?: number
+  /** Codes a handler may refuse with, besides those every endpoint of its access kind shares. */
+  errors: readonly ErrorCode[]
+  audit: AuditDeclaration
+  /** Unknown body members are ignored (telemetry calls 5, 6, 28 only); everywhere else they are refused. */
+  lenient?: boolean
+  /** Sends and checks `ETag` / `If-Match` (control-plane.md 8). */
+  versioned?: boolean
+}
+
+/** One declaration per endpoint: validation, types, OpenAPI, access matrix and audit check are made from it. */
+export function defineEndpoint<const S extends Schemas>(endpoint: Endpoint<S>): Endpoint<S> {
+  return Object.freeze(endpoint)
+}

@@ -1,0 +1,13 @@
+import Type from 'typebox'
+
+/** A UUID in canonical lower-case hyphenated form, any version. */
+export const Uuid = Type.String({ pattern: '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$' })
+/** RFC 3339 instant with a zone. */
+export const Timestamp = Type.String({
+  pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}(\\.\\d{1,9})?(Z|[+-]\\d{2}:\\d{2})$',
+  maxLength: 40,
+})
+export const Name = Type.String({ minLength: 1, maxLength: 100 })
+export const Label = Type.String({ minLength: 1, maxLength: 255 })
+export const JsonObject = Type.Record(Type.String(), Type.Unknown())
+export const Nullable = <T extends Type.TSchema>(schema: T) => Type.Union([schema, Type.Null()])
