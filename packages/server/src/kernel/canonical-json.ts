@@ -1,0 +1,38 @@
+/**
+ * RFC 8785 (JSON Canonicalization Scheme) for the values we write: strings, safe integers, booleans, null, arrays, plain objects.
+ * Members that are undefined are left out. Strings are NFC and well-formed. A number that is not a safe integer throws.
+ */
+export function canonicalJson(value: unknown): string {
+  if (value === null) return 'null'
+  switch (typeof value) {
+    case 'string':
+      return canonicalString(value)
+    case 'number':
+      if (!Number.isSafeInteger(value)) throw new TypeError(`canonical JSON holds integers only, got ${value}`)
+      return String(value)
+    case 'boolean':
+      return value ? 'true' : 'false'
+    case 'object': {
+      if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`
+      const entries = value as Record<string, unknown>
+      let text = ''
+      for (const name of Object.keys(entries).sort()) {
+        const member = entries[name]
+        if (member === undefined) continue
+        text += `${text === '' ? '' : ','}${canonicalString(name)}:${canonicalJson(member)}`
+      }
+      return `{${text}}`
+    }
+    default:
+      throw new TypeError(`canonical JSON cannot hold a ${typeof value}`)
+  }
+}
+
+const ASCII_ONLY = /^[\x20-\x7e]*$/
+const ASCII_UNESCAPED = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/
+
+/** A JSON string; JSON.stringify escapes exactly as RFC 8785, 3.2.2.2 asks once the text is well-formed. */
+export function canonicalString(text: string): string {
+  if (ASCII_UNESCAPED.test(text)) return `"${text}"`
+  return JSON.stringify(ASCII_ONLY.test(text) ? text : text.toWellFormed().normalize('NFC'))
+}
