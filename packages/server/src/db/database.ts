@@ -1,0 +1,205 @@
+import { Kysely, PostgresDialect, sql, type Transaction } from 'kysely'
+import { Client, DatabaseError, Pool, types } from 'pg'
+import { VaultError } from '../kernel/vault-error.ts'
+import { type DatabaseConnection, toClientConfig } from './connection.ts'
+import type { Schema } from './schema.generated.ts'
+
+/** One transaction, as the server's role, seeing what its scope allows. */
+export type Tx = Transaction<Schema>
+
+export type TransactionOptions = {
+  /**
+   * `fn` does nothing outside the transaction, so it may run again when PostgreSQL gave it up for another one (serialization
+   * failure, deadlock).
+   */
+  retryable?: boolean
+}
+
+export type Database = {
+  /** A read committed transaction that sees the rows of one app. */
+  forApp<T>(appId: string, fn: (tx: Tx) => Promise<T>, options?: TransactionOptions): Promise<T>
+  /** A read committed transaction that sees what belongs to one organisation, its apps included. */
+  forOrganization<T>(organizationId: string, fn: (tx: Tx) => Promise<T>, options?: TransactionOptions): Promise<T>
+  /** A read committed transaction over routing tables; it sees no row of any app or organisation. */
+  unscoped<T>(fn: (tx: Tx) => Promise<T>, options?: TransactionOptions): Promise<T>
+  /** One snapshot of one app: repeatable read, read only. */
+  readForApp<T>(appId: string, fn: (tx: Tx) => Promise<T>): Promise<T>
+  /** A session outside the pool for a hot lane, with the same role and types. The caller listens for `error` and ends it. */
+  connectClient(): Promise<Client>
+  /** Ends the pool when its transactions are done. Clients of `connectClient` are their callers' own. */
+  close(): Promise<void>
+}
+
+export type DatabaseOptions = {
+  connection: DatabaseConnection
+  log: Record<'warn', (fields: object, message: string) => void>
+  poolSize?: number
+  applicationName?: string
+  connectTimeoutMs?: number
+  /** A statement that runs longer is cancelled and refused as `service_unavailable`. */
+  statementTimeoutMs?: number
+  /** A transaction that waits longer for its own process is ended. */
+  idleInTransactionTimeoutMs?: number
+}
+
+const ATTEMPTS = 5
+const RETRY_AFTER_SECONDS = 2
+
+/**
+ * The server's way to PostgreSQL. Refusals: `service_unavailable` when the database is away, too slow, too full or gave up a
+ * transaction for good; a violated constraint is thrown as it is, see `violatedConstraint`.
+ */
+export function createDatabase(options: DatabaseOptions): Database {
+  const { connection, log, poolSize = 10, applicationName = 'alter-vault' } = options
+  const { connectTimeoutMs = 5_000, statementTimeoutMs = 15_000, idleInTransactionTimeoutMs = 30_000 } = options
+  const config = {
+    ...toClientConfig(connection, {
+      applicationName,
+      connectTimeoutMs,
+      statementTimeoutMs,
+      idleInTransactionTimeoutMs,
+    }),
+    types: { getTypeParser },
+  }
+  const pool = new Pool({ ...config, max: poolSize })
+  // A session lost while idle or between two queries emits `error`; without a listener that ends the process.
+  const noteLoss = (error: Error) => log.warn({ err: error }, 'Lost a database session')
+  pool.on('error', noteLoss)
+  pool.on('connect', (client) => client.on('error', () => undefined))
+  const kysely = new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) })
+
+  async function transact<T>(scope: Scope, fn: (tx: Tx) => Promise<T>, { retryable = false }: TransactionOptions = {}) {
+    for (let attempt = 1; ; attempt++) {
+      let committing = false
+      try {
+        const builder = scope.snapshot
+          ? kysely.transaction().setIsolationLevel('repeatable read').setAccessMode('read only')
+          : kysely.transaction().setIsolationLevel('read committed')
+        return await builder.execute(async (tx) => {
+          if (scope.setting !== undefined) {
+            await sql`select set_config(${scope.setting.name}, ${scope.setting.value}, true)`.execute(tx)
+          }
+          const result = await fn(tx)
+          committing = true
+          return result
+        })
+      } catch (error) {
+        if (retryable && isGivenUp(error) && attempt < ATTEMPTS) continue
+        throw translate(error, { committing, attempt })
+      }
+    }
+  }
+
+  return {
+    forApp: (appId, fn, transaction) => transact({ setting: { name: 'vault.app', value: appId } }, fn, transaction),
+    forOrganization: (organizationId, fn, transaction) =>
+      transact({ setting: { name: 'vault.organization', value: organizationId } }, fn, transaction),
+    unscoped: (fn, transaction) => transact({}, fn, transaction),
+    readForApp: (appId, fn) =>
+      transact({ setting: { name: 'vault.app', value: appId }, snapshot: true }, fn, { retryable: true }),
+    async connectClient() {
+      const client = new Client(config)
+      try {
+        await client.connect()
+      } catch (error) {
+        throw translate(error, {})
+      }
+      return client
+    },
+    close: () => kysely.destroy(),
+  }
+}
+
+type Scope = { setting?: { name: 'vault.app' | 'vault.organization'; value: string }; snapshot?: boolean }
+
+/** PostgreSQL's `pg_type` numbers; pg's own table lacks the array. */
+const INT8_ARRAY = 1016
+
+/** int8 as a number, refused when it would lose digits; date as it is written, not as midnight of some time zone. */
+function getTypeParser(typeId: number, format?: 'text' | 'binary'): (value: string) => unknown {
+  if (format !== 'binary') {
+    if (typeId === types.builtins.INT8) return parseInt8
+    if (typeId === INT8_ARRAY) return parseInt8Array
+    if (typeId === types.builtins.DATE) return (value) => value
+  }
+  return types.getTypeParser(typeId, format as 'text')
+}
+
+function parseInt8(value: string): number {
+  const number = Number(value)
+  if (!Number.isSafeInteger(number)) throw new RangeError(`The bigint ${value} is too large for a number.`)
+  return number
+}
+
+function parseInt8Array(value: string): unknown {
+  const parse = types.getTypeParser(INT8_ARRAY as never) as (value: string) => (string | null)[]
+  return parse(value).map((item) => (item === null ? null : parseInt8(item)))
+}
+
+/** A constraint that a statement violated, or undefined when the error is something else. */
+export function violatedConstraint(
+  error: unknown,
+): { kind: 'unique' | 'foreign_key' | 'check' | 'not_null' | 'exclusion'; constraint: string } | undefined {
+  if (!(error instanceof DatabaseError)) return undefined
+  const kind = VIOLATIONS[error.code ?? '']
+  return kind === undefined ? undefined : { kind, constraint: error.constraint ?? '' }
+}
+
+const VIOLATIONS: Readonly<Record<string, 'unique' | 'foreign_key' | 'check' | 'not_null' | 'exclusion'>> = {
+  '23505': 'unique',
+  '23503': 'foreign_key',
+  '23514': 'check',
+  '23502': 'not_null',
+  '23P01': 'exclusion',
+}
+
+/** PostgreSQL rolled the transaction back for the sake of another: nothing of it was done. */
+function isGivenUp(error: unknown): boolean {
+  return error instanceof DatabaseError && (error.code === '40001' || error.code === '40P01')
+}
+
+/** SQLSTATE classes of a database that cannot serve now: connection, resources (disk, memory, sessions), operator, system. */
+const UNAVAILABLE_CLASSES = new Set(['08', '53', '57', '58'])
+/** Idle-in-transaction, transaction and lock timeouts; a standby that lost its primary answers "read only". */
+const UNAVAILABLE_CODES = new Set(['25P03', '25P04', '55P03', '25006'])
+const NODE_CONNECTION_CODES = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'ENOENT',
+  'EPIPE',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'EAI_AGAIN',
+  'ENOTFOUND',
+])
+
+/** `pg` throws these without a code when a session ends under it. */
+const PG_CONNECTION_MESSAGE =
+  /^(Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|Client was closed and is not queryable)/
+
+/** True when the database is away or cannot serve now; the same work may succeed later. */
+export function isDatabaseUnavailable(error: unknown): boolean {
+  if (error instanceof DatabaseError) {
+    const code = error.code ?? ''
+    return UNAVAILABLE_CLASSES.has(code.slice(0, 2)) || UNAVAILABLE_CODES.has(code)
+  }
+  if (!(error instanceof Error)) return false
+  return (
+    NODE_CONNECTION_CODES.has((error as NodeJS.ErrnoException).code ?? '') || PG_CONNECTION_MESSAGE.test(error.message)
+  )
+}
+
+function translate(error: unknown, during: { committing?: boolean; attempt?: number }): unknown {
+  if (!isDatabaseUnavailable(error) && !isGivenUp(error)) return error
+  return new VaultError('service_unavailable', {
+    retryAfterSeconds: RETRY_AFTER_SECONDS,
+    log: {
+      database: isGivenUp(error) ? 'transaction_given_up' : 'unavailable',
+      // A session that is lost while it commits leaves the outcome unknown: done, or not done.
+      commit_unknown: during.committing === true && !isGivenUp(error),
+      attempt: during.attempt,
+    },
+    cause: error,
+  })
+}

@@ -1,0 +1,136 @@
+import { execFile } from 'node:child_process'
+import { readFile, unlink } from 'node:fs/promises'
+import { connect } from 'node:net'
+import { basename, join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { promisify } from 'node:util'
+import { DatabaseStartError } from './database-start-error.ts'
+
+/**
+ * Who started a postmaster is written on its command line; PostgreSQL accepts any setting whose name has a dot. A postmaster
+ * whose parent is somebody else has lost its server: an orphan.
+ */
+export const OWNER_SETTING = 'alter_vault.owner_pid'
+
+const FAST_SHUTDOWN_MS = 30_000
+const IMMEDIATE_SHUTDOWN_MS = 10_000
+const POLL_MS = 20
+
+type Process = { parentPid: number; command: string[] }
+
+/** The live process `pid`, or undefined when there is none (or a zombie). */
+async function inspectProcess(pid: number): Promise<Process | undefined> {
+  if (process.platform === 'linux') {
+    try {
+      const [commandLine, status] = await Promise.all([
+        readFile(`/proc/${pid}/cmdline`, 'utf8'),
+        readFile(`/proc/${pid}/stat`, 'utf8'),
+      ])
+      if (commandLine === '') return undefined
+      // proc_pid_stat(5): "pid (comm) state ppid …"; comm may hold anything, so read from the last parenthesis.
+      const parentPid = Number(status.slice(status.lastIndexOf(')') + 2).split(' ')[1])
+      return { parentPid, command: commandLine.split('\0') }
+    } catch {
+      return undefined
+    }
+  }
+  try {
+    const { stdout } = await promisify(execFile)('ps', ['-ww', '-o', 'ppid=,command=', '-p', String(pid)])
+    const [parentPid, ...command] = stdout.trim().split(/\s+/)
+    return { parentPid: Number(parentPid), command }
+  } catch {
+    return undefined
+  }
+}
+
+function runsPostmasterOf(dataFolder: string, { command }: Process): boolean {
+  return basename(command[0] ?? '') === 'postgres' && ` ${command.join(' ')} `.includes(` ${dataFolder} `)
+}
+
+function isOrphan({ command, parentPid }: Process): boolean {
+  const owner = command.find((word) => word.startsWith(`${OWNER_SETTING}=`))
+  return owner !== undefined && Number(owner.slice(OWNER_SETTING.length + 1)) !== parentPid
+}
+
+/** `postmaster.pid` (PostgreSQL's miscadmin.h): pid, data folder, start time, port, socket folder, … one a line. */
+async function readLockFile(dataFolder: string) {
+  let text: string
+  try {
+    text = await readFile(join(dataFolder, 'postmaster.pid'), 'utf8')
+  } catch {
+    return undefined
+  }
+  const lines = text.split('\n')
+  return { pid: Number(lines[0]), port: Number(lines[3]), socketFolder: lines[4] ?? '' }
+}
+
+function answers(socketPath: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(socketPath)
+    socket.once('connect', () => {
+      socket.destroy()
+      resolve(true)
+    })
+    socket.once('error', () => resolve(false))
+  })
+}
+
+/**
+ * Makes sure that nothing runs on `dataFolder`: ends the postmaster of a server that was killed (a clean, fast shutdown) and
+ * removes a lock file whose pid now belongs to another program. Returns what was found, for the log.
+ * @throws DatabaseStartError `data_folder_in_use` when a postmaster there still has its server, or is out of our sight.
+ */
+export async function clearDataFolder(dataFolder: string): Promise<'idle' | 'orphan_ended' | 'stale_lock_removed'> {
+  const lock = await readLockFile(dataFolder)
+  if (lock === undefined || !Number.isInteger(lock.pid) || lock.pid <= 0) return 'idle'
+  const found = await inspectProcess(lock.pid)
+  if (found !== undefined && runsPostmasterOf(dataFolder, found)) {
+    if (!isOrphan(found)) throw inUse(dataFolder, `process ${lock.pid}, started by process ${found.parentPid}`)
+    await endOrphan(lock.pid, dataFolder)
+    return 'orphan_ended'
+  }
+  if (lock.socketFolder !== '' && (await answers(join(lock.socketFolder, `.s.PGSQL.${lock.port}`)))) {
+    throw inUse(dataFolder, 'a process that cannot be seen from here, perhaps in another container')
+  }
+  // PostgreSQL itself replaces the lock of a dead process, but stops when any live one has the pid, as happens in containers.
+  if (found === undefined) return 'idle'
+  await unlink(join(dataFolder, 'postmaster.pid')).catch(() => undefined)
+  return 'stale_lock_removed'
+}
+
+/** The refusal to share a data folder with a running server. */
+export function inUse(dataFolder: string, by: string): DatabaseStartError {
+  return new DatabaseStartError(
+    'data_folder_in_use',
+    dataFolder,
+    `The database in "${dataFolder}" is in use by ${by}. Stop that server first, or start this one with another data folder.`,
+  )
+}
+
+async function endOrphan(pid: number, dataFolder: string): Promise<void> {
+  for (const [signal, waitMs] of [
+    ['SIGINT', FAST_SHUTDOWN_MS],
+    ['SIGQUIT', IMMEDIATE_SHUTDOWN_MS],
+  ] as const) {
+    try {
+      process.kill(pid, signal)
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code === 'ESRCH') return
+      throw new DatabaseStartError(
+        'data_folder_in_use',
+        dataFolder,
+        `The PostgreSQL of a server that was killed still runs on "${dataFolder}" as process ${pid} and belongs to another user. Stop it (kill -INT ${pid}) and start again.`,
+        cause,
+      )
+    }
+    for (let waited = 0; waited < waitMs; waited += POLL_MS) {
+      if ((await inspectProcess(pid)) === undefined) return
+      await delay(POLL_MS)
+    }
+  }
+  throw new DatabaseStartError(
+    'data_folder_in_use',
+    dataFolder,
+    `The PostgreSQL of a server that was killed still runs on "${dataFolder}" as process ${pid} and does not stop. Look at that process, end it, and start again.`,
+  )
+}

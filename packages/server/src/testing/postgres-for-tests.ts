@@ -1,0 +1,38 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { TestProject } from 'vitest/node'
+import { createEmbeddedPostgres } from '../db/embedded-postgres.ts'
+import { migrate } from '../db/migrate.ts'
+
+type SocketConnection = { host: string; port: number; user: string; database: string }
+
+/** The PostgreSQL of one test run; test files clone `template`. */
+export type TestPostgres = { connection: SocketConnection; ownerConnection: SocketConnection; template: string }
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    postgres: TestPostgres
+  }
+}
+
+const quiet = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined }
+
+/** Starts one PostgreSQL without disk syncs for the whole run and migrates a template database. */
+export default async function startPostgresForTests(project: TestProject): Promise<() => Promise<void>> {
+  const dataDir = await mkdtemp(join(tmpdir(), 'alter-vault-test-'))
+  const settings = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', max_connections: '200' }
+  const postgres = await createEmbeddedPostgres({ dataDir, log: quiet, settings, ballastBytes: 0 })
+  const { connection, ownerConnection } = postgres
+  try {
+    await migrate({ connection: ownerConnection, log: quiet, serverVersion: '0.0.0-test' })
+  } catch (error) {
+    await postgres.close()
+    throw error
+  }
+  project.provide('postgres', { connection, ownerConnection, template: ownerConnection.database })
+  return async () => {
+    await postgres.close()
+    await rm(dataDir, { recursive: true, force: true })
+  }
+}

@@ -1,0 +1,46 @@
+import { defineConfig } from 'vitest/config'
+
+const postgres = './packages/server/src/testing/postgres-for-tests.ts'
+const ignored = ['**/node_modules/**', '**/dist/**', '**/.alter/**']
+
+/** A file's name says what it needs: `*.db.test.ts` gets a PostgreSQL, `e2e/` boots servers, everything else runs alone. */
+export default defineConfig({
+  // The SDK's package resolves to its source instead of its build; the rest are Vite's own conditions for Node.
+  ssr: { resolve: { conditions: ['@alter-vault/source', 'module', 'node', 'development|production'] } },
+  test: {
+    pool: 'forks',
+    reporters: ['default', './tools/closing-line-reporter.ts'],
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'unit',
+          include: ['{packages,apps,tools,bench}/**/*.test.{ts,tsx}'],
+          exclude: [...ignored, '**/*.db.test.ts'],
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'db',
+          include: ['{packages,apps,tools,bench}/**/*.db.test.ts'],
+          exclude: ignored,
+          globalSetup: [postgres],
+          testTimeout: 20_000,
+          hookTimeout: 20_000,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'e2e',
+          include: ['e2e/**/*.test.ts'],
+          exclude: ignored,
+          globalSetup: [postgres],
+          testTimeout: 120_000,
+          hookTimeout: 180_000,
+        },
+      },
+    ],
+  },
+})
