@@ -1,0 +1,155 @@
+import { type FieldError, VaultError } from '../kernel/vault-error.ts'
+
+/** Headers in order; names lower-case. */
+export type HeaderList = [name: string, value: string][]
+
+/** Headers together, as name and value bytes. */
+export const MAX_CALLER_HEADERS = 64
+export const MAX_CALLER_HEADER_BYTES = 16_384
+
+const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
+// RFC 9110, 5.5: visible characters, space, tab and the bytes 80-FF (here as characters of Latin-1).
+const FIELD_VALUE = /^[\t\u0020-\u007e\u0080-\u00ff]*$/
+
+/** Names a caller never sets: they carry credentials, frame the message, or change what the rules saw (wire.md 5, control-plane.md 6.4). */
+const FORBIDDEN = new Set([
+  'authentication',
+  'authorization',
+  'connection',
+  'content-length',
+  'cookie',
+  'host',
+  'keep-alive',
+  'proxy-authorization',
+  'set-cookie',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'x-amz-content-sha256',
+  'x-amz-date',
+  'x-amz-security-token',
+  'x-api-key',
+  'x-auth-token',
+  'x-goog-authorization',
+  'x-goog-iam-authorization-token',
+  'x-http-method',
+  'x-http-method-override',
+  'x-method-override',
+  'x-shopify-access-token',
+  'x-stripe-account',
+])
+const FORBIDDEN_PREFIX = 'x-alter-'
+
+/** RFC 9110, 7.6.1, with the old names still seen. `expect` goes too: the body is sent at once, so nobody waits for 100. */
+const HOP_BY_HOP = new Set([
+  'connection',
+  'expect',
+  'http2-settings',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'trailers',
+  'transfer-encoding',
+  'upgrade',
+])
+
+/** True for a name that a caller may not set (any case). */
+export function isForbiddenCallerHeader(name: string): boolean {
+  const lower = name.toLowerCase()
+  return FORBIDDEN.has(lower) || lower.startsWith(FORBIDDEN_PREFIX)
+}
+
+/**
+ * The headers a caller asked for, names in lower case, sorted by name. Refuses 422 `forbidden_header` (naming it in
+ * `header`), and `validation_failed` for names that are no tokens, values with other characters than RFC 9110 allows,
+ * a name given twice in different case, more than 64 headers or 16 KiB.
+ */
+export function parseCallerHeaders(headers: Record<string, string> | undefined): HeaderList {
+  if (headers === undefined) return []
+  const entries = Object.entries(headers)
+  const errors: FieldError[] = []
+  const list: HeaderList = []
+  const seen = new Set<string>()
+  let bytes = 0
+  for (const [given, value] of entries) {
+    const pointer = `/headers/${given.replaceAll('~', '~0').replaceAll('/', '~1')}`
+    const name = given.toLowerCase()
+    if (!TOKEN.test(given)) {
+      errors.push({ pointer, code: 'invalid_name', message: `"${printable(given)}" is not a header name.` })
+    } else if (isForbiddenCallerHeader(name)) {
+      throw new VaultError('forbidden_header', {
+        message: `The header "${name}" cannot be set by a caller.`,
+        fields: { header: name },
+      })
+    } else if (!FIELD_VALUE.test(value)) {
+      const message = `The value of "${name}" holds a character that headers cannot carry.`
+      errors.push({ pointer, code: 'invalid_value', message })
+    } else if (seen.has(name)) {
+      errors.push({ pointer, code: 'duplicate', message: `The header "${name}" is given twice.` })
+    }
+    seen.add(name)
+    bytes += name.length + value.length
+    if (!HOP_BY_HOP.has(name)) list.push([name, value.trim()])
+  }
+  if (entries.length > MAX_CALLER_HEADERS) {
+    const message = `"headers" has ${entries.length} members; at most ${MAX_CALLER_HEADERS} are allowed.`
+    errors.push({ pointer: '/headers', code: 'too_many', message })
+  }
+  if (bytes > MAX_CALLER_HEADER_BYTES) {
+    const message = `"headers" holds ${bytes} bytes; at most ${MAX_CALLER_HEADER_BYTES} are allowed.`
+    errors.push({ pointer: '/headers', code: 'too_long', message })
+  }
+  if (errors.length > 0) throw new VaultError('validation_failed', { message: errors[0]!.message, errors })
+  return list.sort(([a], [b]) => (a < b ? -1 : 1))
+}
+
+/**
+ * What is sent in the end: the given headers and those a well-behaved client has. An answer without content coding is
+ * asked for, unless the caller chose one, so that it can be searched for the credential as it comes.
+ */
+export function withDefaultHeaders(headers: HeaderList): HeaderList {
+  const names = new Set(headers.map(([name]) => name))
+  const defaults: HeaderList = [
+    ['accept', '*/*'],
+    ['accept-encoding', 'identity'],
+    ['user-agent', 'alter-vault'],
+  ]
+  return [...headers, ...defaults.filter(([name]) => !names.has(name))]
+}
+
+/** An upstream's headers without the ones of the connection, each name once: repeated ones are joined by a comma. */
+export function inlineResultHeaders(headers: HeaderList): Record<string, string> {
+  return joinHeaders(withoutHopByHop(headers))
+}
+
+/** As `inlineResultHeaders`, for an answer that is kept: without `set-cookie`, which is a credential of the upstream's. */
+export function storedResultHeaders(headers: HeaderList): Record<string, string> {
+  return joinHeaders(withoutHopByHop(headers).filter(([name]) => name !== 'set-cookie'))
+}
+
+/** Without hop-by-hop headers and those that `connection` names. */
+export function withoutHopByHop(headers: HeaderList): HeaderList {
+  const named = new Set<string>()
+  for (const [name, value] of headers) {
+    if (name === 'connection') for (const option of value.split(',')) named.add(option.trim().toLowerCase())
+  }
+  return headers.filter(([name]) => !HOP_BY_HOP.has(name) && !named.has(name))
+}
+
+function joinHeaders(headers: HeaderList): Record<string, string> {
+  const joined = new Map<string, string>()
+  for (const [name, value] of headers) {
+    const before = joined.get(name)
+    joined.set(name, before === undefined ? value : `${before}, ${value}`)
+  }
+  return Object.fromEntries(joined)
+}
+
+/** A name for an error text: control characters and anything not ASCII as `?`, at most 60 characters. */
+function printable(name: string): string {
+  return name.replace(/[^ -~]/g, '?').slice(0, 60)
+}
