@@ -549,7 +549,8 @@ $$ select coalesce(sum(u), 0) from unnest(p_used) u $$;
 
 -- The synchronous write of every credential use: one call, one transaction (docs/architecture.md, "The fence").
 -- Returns (kind 'fence', index) for each stale version, having written nothing; no row when all is durable.
--- A refused nonce, counter or attempt raises VF001/VF002/VF003 with the 1-based indexes in DETAIL, and nothing is written.
+-- A refused nonce, counter or attempt raises VF001/VF002/VF003 with the 1-based indexes in DETAIL (counters: index:left),
+-- and nothing is written.
 create function append_block(
   p_app uuid, p_chain uuid, p_first_seq bigint, p_count integer, p_head bytea, p_rows bytea, p_bodies bytea,
   p_fence_subjects text[], p_fence_versions bigint[],
@@ -607,7 +608,12 @@ begin
     from unnest(p_counter_ids) with ordinality n (id, i)
     where not exists (select from charged s where s.counter_id = n.id);
     if v_refused is not null then
-      raise exception 'budget spent' using errcode = 'VF002', detail = array_to_string(v_refused, ',');
+      -- What is left of each, so that the members that still fit can go on in the next try.
+      raise exception 'budget spent' using errcode = 'VF002', detail = (
+        select string_agg(r.i || ':' || greatest(0, p_counter_maxes[r.i] - coalesce((
+            select sum_slots(advance_slots(c.used, p_counter_slots[r.i] - c.slot, 0)) from counters c
+            where c.app_id = p_app and c.counter_id = p_counter_ids[r.i]), 0)), ',')
+        from unnest(v_refused) r (i));
     end if;
   end if;
 

@@ -27,7 +27,10 @@ export class VaultError extends Error {
   readonly log: Record<string, unknown>
 
   constructor(code: ErrorCode, options: VaultErrorOptions = {}) {
-    super(options.message ?? errorRegistry[code].sentence, options.cause === undefined ? undefined : { cause: options.cause })
+    super(
+      options.message ?? errorRegistry[code].sentence,
+      options.cause === undefined ? undefined : { cause: options.cause },
+    )
     this.name = 'VaultError'
     this.code = code
     this.status = errorRegistry[code].status

@@ -1,0 +1,23 @@
+export type { Charge, SendClaim } from './append-store.ts'
+export {
+  type AuditLog,
+  type ChangeConditions,
+  ConditionRefused,
+  createAuditLog,
+  type RecordEvent,
+} from './audit-log.ts'
+export {
+  appScope,
+  type BodyDigest,
+  type CallerKind,
+  installationScope,
+  type Outcome,
+  organizationScope,
+  type RowDetail,
+  type RowDraft,
+  type Scope,
+  type Stream,
+} from './audit-row.ts'
+export type { SealedBody } from './body-frames.ts'
+export type { AppendMember, AppendResult, Stored } from './lane.ts'
+export { createProcessRegistry, type ProcessRegistry } from './process-registry.ts'

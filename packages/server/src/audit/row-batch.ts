@@ -1,0 +1,60 @@
+import type { Clock } from '../kernel/clock.ts'
+import { newId, randomHex } from '../kernel/ids.ts'
+import { canonicalDetail, canonicalKeep, type RowDraft, type Scope } from './audit-row.ts'
+import { detailHash, encodeRow, genesisHash, keepHash, rowHash } from './chain.ts'
+
+/** Where a row went. */
+export type StoredEvent = { eventId: string; chainId: string; seq: number; occurredAt: string }
+
+/** The end of a lane as its only writer knows it. */
+export type LaneHead = { nextSeq: number; hash: Buffer; lastMicros: number }
+
+export const newLaneHead = (chainId: string): LaneHead => ({ nextSeq: 1, hash: genesisHash(chainId), lastMicros: 0 })
+
+export type PlacedRows = { rows: Buffer; head: LaneHead; events: StoredEvent[] }
+
+/** Gives each draft its place, time and salt and chains it to the head. Pure but for ids; the head moves only when stored. */
+export function placeRows(
+  drafts: readonly RowDraft[],
+  scope: Scope,
+  chainId: string,
+  head: LaneHead,
+  clock: Clock,
+): PlacedRows {
+  const events: StoredEvent[] = []
+  const lines: string[] = []
+  let { nextSeq, hash, lastMicros } = head
+  const nowMs = clock.now()
+  for (const draft of drafts) {
+    lastMicros = Math.max(nowMs * 1000, lastMicros + 1)
+    const place = {
+      scope,
+      chainId,
+      seq: nextSeq,
+      occurredAt: formatMicros(lastMicros),
+      eventId: draft.eventId ?? newId(nowMs),
+      salt: randomHex(16),
+    }
+    const keep = canonicalKeep(draft, place)
+    const detail = canonicalDetail(draft, place)
+    const hashOfDetail = detailHash(detail)
+    hash = rowHash(hash, keepHash(keep), hashOfDetail)
+    lines.push(encodeRow(keep, detail, hashOfDetail))
+    events.push({ eventId: place.eventId, chainId, seq: nextSeq, occurredAt: place.occurredAt })
+    nextSeq += 1
+  }
+  return { rows: Buffer.from(lines.join('')), head: { nextSeq, hash, lastMicros }, events }
+}
+
+let cachedSecond = -1
+let cachedPrefix = ''
+
+/** RFC 3339 UTC with exactly 6 fraction digits. */
+export function formatMicros(micros: number): string {
+  const second = Math.floor(micros / 1_000_000)
+  if (second !== cachedSecond) {
+    cachedSecond = second
+    cachedPrefix = new Date(second * 1000).toISOString().slice(0, 20)
+  }
+  return `${cachedPrefix}${String(micros - second * 1_000_000).padStart(6, '0')}Z`
+}
