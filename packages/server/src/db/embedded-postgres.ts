@@ -40,7 +40,7 @@ import { type DatabaseConnection, SERVER_ROLE, toClientConfig } from './connecti
 import { DatabaseStartError } from './database-start-error.ts'
 import { createDiskBallast } from './disk-ballast.ts'
 import { canReach, copyNativeFolder, findNativeFolder, type Identity } from './postgres-binaries.ts'
-import { clearDataFolder, inUse, OWNER_SETTING } from './postmaster-process.ts'
+import { clearDataFolder, hasPid, inUse, OWNER_SETTING } from './postmaster-process.ts'
 
 /** The major version of the binaries, as PostgreSQL writes it into `PG_VERSION`. */
 const MAJOR_VERSION = '18'
@@ -145,6 +145,7 @@ export async function createEmbeddedPostgres(options: EmbeddedPostgresOptions): 
   const ballast = createDiskBallast({ path: join(place.home, 'pg-ballast'), bytes: ballastBytes })
   let postmaster = await startWithRoom()
   let closing: Promise<void> | undefined
+  let restarting: Promise<void> | undefined
   const stopWaiting = new AbortController()
   supervise(postmaster)
 
@@ -196,26 +197,31 @@ export async function createEmbeddedPostgres(options: EmbeddedPostgresOptions): 
 
   /** PostgreSQL restarts its own workers; only the postmaster itself has nobody else to look after it. */
   function supervise(watched: Postmaster): void {
-    void watched.exited.then(async () => {
-      for (let attempt = 0; closing === undefined; attempt++) {
-        const delayMs = RESTART_DELAYS_MS[Math.min(attempt, RESTART_DELAYS_MS.length - 1)]
-        log.error({ path: place.dataFolder, delayMs }, 'PostgreSQL ended by itself; starting it again')
-        await delay(delayMs, undefined, { signal: stopWaiting.signal }).catch(() => undefined)
-        if (closing !== undefined) return
-        try {
-          postmaster = await startWithRoom()
-          supervise(postmaster)
-          log.info({ path: place.dataFolder }, 'PostgreSQL runs again')
-          return
-        } catch (error) {
-          log.error({ err: error, path: place.dataFolder }, 'PostgreSQL could not be started again')
-        }
-      }
+    void watched.exited.then(() => {
+      if (closing === undefined) restarting = restart()
     })
+  }
+
+  async function restart(): Promise<void> {
+    for (let attempt = 0; closing === undefined; attempt++) {
+      const delayMs = RESTART_DELAYS_MS[Math.min(attempt, RESTART_DELAYS_MS.length - 1)]
+      log.error({ path: place.dataFolder, delayMs }, 'PostgreSQL ended by itself; starting it again')
+      await delay(delayMs, undefined, { signal: stopWaiting.signal }).catch(() => undefined)
+      if (closing !== undefined) return
+      try {
+        postmaster = await startWithRoom()
+        supervise(postmaster)
+        log.info({ path: place.dataFolder }, 'PostgreSQL runs again')
+        return
+      } catch (error) {
+        log.error({ err: error, path: place.dataFolder }, 'PostgreSQL could not be started again')
+      }
+    }
   }
 
   async function close(): Promise<void> {
     stopWaiting.abort()
+    await restarting
     await stop(postmaster)
     if (place.socketFolderIsTemporary) await rmdir(place.socketFolder).catch(() => undefined)
   }
@@ -350,22 +356,15 @@ function diskFull(path: string, cause?: unknown): DatabaseStartError {
   )
 }
 
-/** Removes initdb folders whose process is gone. A live one belongs to another start of the same moment. */
+/**
+ * Removes initdb folders whose process is gone. A live one belongs to another start of the same moment; one that cannot be
+ * removed now only takes room, and the next start tries again.
+ */
 async function removeUnfinished(home: string): Promise<void> {
   for (const name of await readdir(home)) {
     const pid = /^pg\.initdb-(\d+)-/.exec(name)?.[1]
-    if (pid === undefined || isAlive(Number(pid))) continue
-    await rm(join(home, name), { recursive: true, force: true })
-  }
-}
-
-function isAlive(pid: number): boolean {
-  if (pid === process.pid) return false
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
+    if (pid === undefined || (Number(pid) !== process.pid && hasPid(Number(pid)))) continue
+    await rm(join(home, name), { recursive: true, force: true }).catch(() => undefined)
   }
 }
 
@@ -420,7 +419,7 @@ async function initialise(place: Place, settings: Readonly<Record<string, string
     throw forbidden(home, cause)
   }
   try {
-    await promisify(execFile)(
+    const command = await commandFor(
       join(native, 'bin', 'initdb'),
       [
         ...['--pgdata', unfinished, '--username', OWNER, '--encoding', 'UTF8'],
@@ -428,8 +427,14 @@ async function initialise(place: Place, settings: Readonly<Record<string, string
         ...['--auth-local', 'peer', '--auth-host', 'reject', '--no-instructions'],
         ...(settings.fsync === 'off' ? ['--no-sync'] : []),
       ],
-      { ...identity, cwd: unfinished, env: childEnvironment() },
+      'KILL',
+      identity,
     )
+    await promisify(execFile)(command.file, command.args, {
+      ...command.options,
+      cwd: unfinished,
+      env: childEnvironment(),
+    })
     await rename(unfinished, dataFolder)
     await syncFolder(home)
   } catch (cause) {
@@ -474,10 +479,21 @@ async function writeAccessRules({ dataFolder, identity }: Place, osUser: string)
 }
 
 /**
- * `setpriv` (util-linux) has the kernel send SIGINT to PostgreSQL when this process dies, however it dies. Where it is missing
- * PostgreSQL outlives a killed server and is ended by the next start.
+ * How to start a program of PostgreSQL's. `setpriv` (util-linux) has the kernel send `signal` to it when this process dies,
+ * however it dies. Where it is missing PostgreSQL outlives a killed server and is ended by the next start.
  */
-async function findSetpriv(): Promise<boolean> {
+async function commandFor(
+  program: string,
+  args: readonly string[],
+  signal: 'INT' | 'KILL',
+  identity: Identity | undefined,
+) {
+  if (!(await hasSetpriv())) return { file: program, args, options: { ...identity } }
+  const drop = identity === undefined ? [] : [`--reuid=${identity.uid}`, `--regid=${identity.gid}`, '--clear-groups']
+  return { file: 'setpriv', args: [...drop, `--pdeathsig=${signal}`, program, ...args], options: {} }
+}
+
+async function hasSetpriv(): Promise<boolean> {
   if (process.platform !== 'linux') return false
   try {
     await promisify(execFile)('setpriv', ['--pdeathsig=INT', 'true'])
@@ -489,29 +505,17 @@ async function findSetpriv(): Promise<boolean> {
 
 async function launch(place: Place, settings: Readonly<Record<string, string>>, log: Log): Promise<Postmaster> {
   const { native, dataFolder, socketFolder, identity } = place
-  const postgres = join(native, 'bin', 'postgres')
   const all = { ...settings, unix_socket_directories: socketFolder, [OWNER_SETTING]: String(process.pid) }
-  const postgresArgs = ['-D', dataFolder, ...Object.entries(all).flatMap(([name, value]) => ['-c', `${name}=${value}`])]
-  const env = childEnvironment()
+  const args = ['-D', dataFolder, ...Object.entries(all).flatMap(([name, value]) => ['-c', `${name}=${value}`])]
+  const command = await commandFor(join(native, 'bin', 'postgres'), args, 'INT', identity)
   // Detached: Ctrl-C in a terminal goes to the whole group, and PostgreSQL must outlive the server's last requests.
-  const common = {
+  const child = spawn(command.file, command.args, {
+    ...command.options,
     cwd: dataFolder,
-    env,
+    env: childEnvironment(),
     detached: true,
-    stdio: ['ignore', 'ignore', 'pipe'] as ['ignore', 'ignore', 'pipe'],
-  }
-  const child = (await findSetpriv())
-    ? spawn(
-        'setpriv',
-        [
-          ...(identity === undefined ? [] : [`--reuid=${identity.uid}`, `--regid=${identity.gid}`, '--clear-groups']),
-          '--pdeathsig=INT',
-          postgres,
-          ...postgresArgs,
-        ],
-        common,
-      )
-    : spawn(postgres, postgresArgs, { ...common, ...identity })
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
 
   const killWithUs = () => child.kill('SIGINT')
   process.once('exit', killWithUs)
@@ -553,7 +557,11 @@ async function launch(place: Place, settings: Readonly<Record<string, string>>, 
 function explain(lines: readonly string[], path: string, cause?: unknown): DatabaseStartError {
   const text = lines.filter((line) => line.trim() !== '').join('\n')
   if (/No space left on device|Disk quota exceeded/.test(text)) return diskFull(path, cause)
-  if (/lock file "[^"]*" already exists|pre-existing shared memory block/.test(text)) {
+  if (
+    /lock file "[^"]*" (already exists|is empty)|bogus data in lock file|could not remove old lock file|pre-existing shared memory block/.test(
+      text,
+    )
+  ) {
     return inUse(path, 'another start of this program')
   }
   if (/could not look up effective user ID/.test(text)) {

@@ -15,6 +15,7 @@ export const OWNER_SETTING = 'alter_vault.owner_pid'
 const FAST_SHUTDOWN_MS = 30_000
 const IMMEDIATE_SHUTDOWN_MS = 10_000
 const POLL_MS = 20
+const LOCK_WRITE_MS = 100
 
 type Process = { parentPid: number; command: string[] }
 
@@ -52,6 +53,16 @@ function isOrphan({ command, parentPid }: Process): boolean {
   return owner !== undefined && Number(owner.slice(OWNER_SETTING.length + 1)) !== parentPid
 }
 
+/** True when a process, or the zombie of one, has this id. */
+export function hasPid(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}
+
 /** `postmaster.pid` (PostgreSQL's miscadmin.h): pid, data folder, start time, port, socket folder, … one a line. */
 async function readLockFile(dataFolder: string) {
   let text: string
@@ -62,6 +73,10 @@ async function readLockFile(dataFolder: string) {
   }
   const lines = text.split('\n')
   return { pid: Number(lines[0]), port: Number(lines[3]), socketFolder: lines[4] ?? '' }
+}
+
+function isWhole({ pid }: { pid: number }): boolean {
+  return Number.isInteger(pid) && pid > 0
 }
 
 function answers(socketPath: string): Promise<boolean> {
@@ -81,8 +96,14 @@ function answers(socketPath: string): Promise<boolean> {
  * @throws DatabaseStartError `data_folder_in_use` when a postmaster there still has its server, or is out of our sight.
  */
 export async function clearDataFolder(dataFolder: string): Promise<'idle' | 'orphan_ended' | 'stale_lock_removed'> {
-  const lock = await readLockFile(dataFolder)
-  if (lock === undefined || !Number.isInteger(lock.pid) || lock.pid <= 0) return 'idle'
+  let lock = await readLockFile(dataFolder)
+  if (lock !== undefined && !isWhole(lock)) {
+    // Being written at this moment, or cut short by a power failure or a full disk; PostgreSQL refuses the latter.
+    await delay(LOCK_WRITE_MS)
+    lock = await readLockFile(dataFolder)
+    if (lock !== undefined && !isWhole(lock)) return removeLockFile(dataFolder)
+  }
+  if (lock === undefined) return 'idle'
   const found = await inspectProcess(lock.pid)
   if (found !== undefined && runsPostmasterOf(dataFolder, found)) {
     if (!isOrphan(found)) throw inUse(dataFolder, `process ${lock.pid}, started by process ${found.parentPid}`)
@@ -92,8 +113,12 @@ export async function clearDataFolder(dataFolder: string): Promise<'idle' | 'orp
   if (lock.socketFolder !== '' && (await answers(join(lock.socketFolder, `.s.PGSQL.${lock.port}`)))) {
     throw inUse(dataFolder, 'a process that cannot be seen from here, perhaps in another container')
   }
-  // PostgreSQL itself replaces the lock of a dead process, but stops when any live one has the pid, as happens in containers.
-  if (found === undefined) return 'idle'
+  // PostgreSQL itself replaces the lock of a dead process, but stops when any other has its pid, as happens in containers.
+  if (!hasPid(lock.pid)) return 'idle'
+  return removeLockFile(dataFolder)
+}
+
+async function removeLockFile(dataFolder: string): Promise<'stale_lock_removed'> {
   await unlink(join(dataFolder, 'postmaster.pid')).catch(() => undefined)
   return 'stale_lock_removed'
 }

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestProject } from 'vitest/node'
-import { createEmbeddedPostgres } from '../db/embedded-postgres.ts'
+import { createEmbeddedPostgres, type EmbeddedPostgres } from '../db/embedded-postgres.ts'
 import { migrate } from '../db/migrate.ts'
 
 type SocketConnection = { host: string; port: number; user: string; database: string }
@@ -22,17 +22,20 @@ const quiet = { debug: () => undefined, info: () => undefined, warn: () => undef
 export default async function startPostgresForTests(project: TestProject): Promise<() => Promise<void>> {
   const dataDir = await mkdtemp(join(tmpdir(), 'alter-vault-test-'))
   const settings = { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off', max_connections: '200' }
-  const postgres = await createEmbeddedPostgres({ dataDir, log: quiet, settings, ballastBytes: 0 })
-  const { connection, ownerConnection } = postgres
+  const removeData = () => rm(dataDir, { recursive: true, force: true })
+  let postgres: EmbeddedPostgres | undefined
   try {
-    await migrate({ connection: ownerConnection, log: quiet, serverVersion: '0.0.0-test' })
+    postgres = await createEmbeddedPostgres({ dataDir, log: quiet, settings, ballastBytes: 0 })
+    await migrate({ connection: postgres.ownerConnection, log: quiet, serverVersion: '0.0.0-test' })
   } catch (error) {
-    await postgres.close()
+    await postgres?.close()
+    await removeData()
     throw error
   }
+  const { connection, ownerConnection, close } = postgres
   project.provide('postgres', { connection, ownerConnection, template: ownerConnection.database })
   return async () => {
-    await postgres.close()
-    await rm(dataDir, { recursive: true, force: true })
+    await close()
+    await removeData()
   }
 }
