@@ -1,4 +1,9 @@
 import Type from 'typebox'
+import {
+  ApprovalStatusValue as ApprovalStatus,
+  ApprovalDecision as Decision,
+  GateStatusValue as GateStatus,
+} from './approval.ts'
 import { audited, defineEndpoint, noAudit } from './endpoint.ts'
 import { Nullable, Timestamp, Uuid } from './primitives.ts'
 
@@ -16,13 +21,8 @@ export const LINK_TOKEN_HEADER = 'x-alter-link-token'
 /** Lower-case hexadecimal SHA-256. */
 const Sha256Hex = Type.String({ pattern: '^[0-9a-f]{64}$' })
 
-/** State of the whole held request. */
-const ApprovalStatus = OneOf(['pending', 'approved', 'denied', 'expired', 'executing', 'executed', 'failed'])
-/** State of one gate: only its own decision. */
-const GateStatus = OneOf(['pending', 'approved', 'denied', 'expired'])
 /** Why a request ended although nobody decided it. */
 const WithdrawnReason = OneOf(['cancelled', 'grant_revoked', 'agent_revoked', 'user_not_active', 'app_archived'])
-const Decision = OneOf(['approve', 'deny'])
 
 /**
  * A body as a person reads it.

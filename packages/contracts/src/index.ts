@@ -1,3 +1,4 @@
+export * from './approval.ts'
 export * from './approval-page.ts'
 export * from './endpoint.ts'
 export * from './errors.ts'
