@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { systemClock } from '../kernel/clock.ts'
 import { newId } from '../kernel/ids.ts'
-import { createLog } from '../kernel/log.ts'
+import { silentLog as log } from '../kernel/log.ts'
 import { createTestDatabase, type TestDatabase } from '../testing/test-database.ts'
 import { closeForeignLane } from './append-store.ts'
 import { ConditionRefused, createAuditLog } from './audit-log.ts'
@@ -10,7 +10,6 @@ import { appScope, type RowDraft } from './audit-row.ts'
 import { decodeRows, genesisHash, keepHash, rowHash } from './chain.ts'
 import { createProcessRegistry } from './process-registry.ts'
 
-const log = createLog({ level: 'silent' })
 const row: RowDraft = { event: 'proxy.requested', stream: 'runtime', outcome: 'allowed' }
 
 async function setUp(test: TestDatabase) {

@@ -39,7 +39,6 @@ export type AuditLogDeps = {
 
 export type AuditLog = ReturnType<typeof createAuditLog>
 
-const SEND_WITHIN_MS = 2_000
 const IDLE_LANE_MS = 600_000
 const CHANGE_TRIES = 5
 
@@ -134,7 +133,7 @@ export function createAuditLog(deps: AuditLogDeps) {
 
   /**
    * Makes rows durable under conditions, in the next batch of the scope's lane. Nothing may be opened or sent before the
-   * answer is `stored`; sending must then begin within 2 s of `handedOver` (`mayStillSend`).
+   * answer is `stored`; sending must then begin while its `window` is open.
    */
   async function append(scope: Scope, member: AppendMember): Promise<AppendResult> {
     if (closed) throw unavailable(new Error('the server is stopping'))
@@ -279,10 +278,6 @@ export function createAuditLog(deps: AuditLogDeps) {
     change,
     closeIdleLanes,
     close,
-    /** True while sending may begin on an intent that was handed over then (docs/architecture.md, "The fence"). */
-    mayStillSend: (handedOver: { monotonicMs: number; wallMs: number }): boolean =>
-      clock.monotonic() - handedOver.monotonicMs < SEND_WITHIN_MS &&
-      Math.abs(clock.now() - handedOver.wallMs) < SEND_WITHIN_MS,
     /** Rows that wait, over all lanes: for metrics and readiness. */
     async queuedRows(): Promise<number> {
       const lanes = await Promise.all([...callLanes.values()].map((opening) => opening.catch(() => undefined)))

@@ -21,3 +21,4 @@ export {
 export type { SealedBody } from './body-frames.ts'
 export type { AppendMember, AppendResult, Stored } from './lane.ts'
 export { createProcessRegistry, type ProcessRegistry } from './process-registry.ts'
+export { type Budget, chargeOf, createRateMeter, type RateMeter } from './rate-meter.ts'

@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { openSendWindow, type SendWindow } from '../egress/send-window.ts'
 import type { Fence } from '../http/principals.ts'
 import type { Clock } from '../kernel/clock.ts'
 import type { Log } from '../kernel/log.ts'
@@ -35,8 +36,8 @@ export type AppendMember = {
 export type Stored = {
   kind: 'stored'
   events: StoredEvent[]
-  /** When the batch was handed to the database, by both clocks: sending must begin within 2 s of it. */
-  handedOver: { monotonicMs: number; wallMs: number }
+  /** Opened when the batch was handed to the database: sending must begin before it closes, else never. */
+  window: SendWindow
 }
 
 export type AppendResult =
@@ -113,14 +114,14 @@ export function createLane(deps: LaneDeps) {
         }
       }
       const input = inputOf(members)
-      const handedOver = { monotonicMs: clock.monotonic(), wallMs: clock.now() }
+      const window = openSendWindow(clock)
       const answer = await deps
         .withClient((client) => appendBlock(client, input.append))
         .catch((cause: unknown): AppendAnswer => ({ kind: 'refused', cause }))
       switch (answer.kind) {
         case 'stored':
           head = input.head
-          resolveStored(members, input.events, handedOver)
+          resolveStored(members, input.events, window)
           return
         case 'unknown': {
           deps.log.warn({ err: answer.cause, chain_id: chainId }, 'audit commit outcome unknown, closing the lane')
@@ -130,7 +131,7 @@ export function createLane(deps: LaneDeps) {
             for (const waiting of members) waiting.reject(unavailable(error))
             return 'unsettled' as const
           })
-          if (verdict === 'happened') resolveStored(members, input.events, handedOver)
+          if (verdict === 'happened') resolveStored(members, input.events, window)
           die(verdict === 'never_happened' ? members : [])
           return
         }
@@ -230,14 +231,10 @@ const isConditional = (member: AppendMember): boolean =>
 
 const unavailable = (cause: unknown): VaultError => new VaultError('audit_unavailable', { retryAfterSeconds: 1, cause })
 
-function resolveStored(
-  members: readonly Waiting[],
-  events: readonly StoredEvent[],
-  handedOver: Stored['handedOver'],
-): void {
+function resolveStored(members: readonly Waiting[], events: readonly StoredEvent[], window: SendWindow): void {
   let from = 0
   for (const { member, resolve } of members) {
-    resolve({ kind: 'stored', events: events.slice(from, from + member.rows.length), handedOver })
+    resolve({ kind: 'stored', events: events.slice(from, from + member.rows.length), window })
     from += member.rows.length
   }
 }

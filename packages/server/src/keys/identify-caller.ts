@@ -1,0 +1,412 @@
+import { hash, type KeyObject, randomBytes } from 'node:crypto'
+import { parseKey, scopesImply } from '@alter-vault/contracts'
+import type { AuditLog, Budget, MeterAnswer, Scope } from '../audit/index.ts'
+import { appScope, organizationScope } from '../audit/index.ts'
+import { deriveSigningKey, isSignatureOf } from '../crypto/signing-key.ts'
+import type { Presented } from '../http/authenticators.ts'
+import type { Fence, SdkCaller } from '../http/principals.ts'
+import type { Clock } from '../kernel/clock.ts'
+import { isUuid } from '../kernel/ids.ts'
+import { VaultError } from '../kernel/vault-error.ts'
+import { type AgentFacts, agentScopesAt, type KeyFacts } from './caller-facts.ts'
+import { hasActorLine, type SignedParts, stringToSign } from './string-to-sign.ts'
+
+/** Who calls, or why not. `known` is what an audit row of the refusal can say; null: the key is unknown, so no row is written. */
+export type Identified =
+  | {
+      kind: 'caller'
+      caller: SdkCaller
+      agent: AgentFacts | null
+      deprecatedKey: boolean
+      rate: MeterAnswer & { limit: number }
+    }
+  | { kind: 'refused'; error: VaultError; known: KnownCaller | null }
+
+/** What is known of a caller that was refused. */
+export type KnownCaller = {
+  appId: string
+  organizationId: string
+  keyId: string
+  keyPrefix: string
+  keyType: 'rk' | 'ak' | 'dk'
+  agentId: string | null
+  caller: string | null
+  callerType: string | null
+  clientIp: string
+  userAgent: string | null
+  traceId: string
+}
+
+export type IdentifyDeps = {
+  clock: Clock
+  keyDigest: (plainKey: string) => Buffer
+  /** The key of a digest; cached with its versions, undefined when there is none. */
+  findKey: (digest: Buffer) => Promise<KeyFacts | undefined>
+  /** An agent of the app; undefined when there is none. */
+  findAgent: (appId: string, agentId: string) => Promise<AgentFacts | undefined>
+  /** The id of the actor row of this caller, made when first seen. */
+  observeActor: (seen: {
+    appId: string
+    keyId: string
+    caller: string
+    callerType: string
+    agentId: string | null
+  }) => Promise<string>
+  takeRate: (scope: Scope, budget: Budget) => Promise<MeterAnswer>
+  /** Throws `invalid_request_rule` for a one-off rule that cannot be understood. */
+  checkRequestRule: (header: string) => void
+}
+
+export type IdentifyOptions = {
+  /** One of these must be held (`anyOf`), or all. */
+  scopes: readonly string[]
+  anyOf?: boolean
+  /** Reading oneself and telemetry stay open to an agent that is paused (control-plane.md 4). */
+  allowInactiveAgent?: boolean
+}
+
+const CLOCK_SKEW_SECONDS = 300
+const CONTEXT_MAX_KEYS = 20
+const CONTEXT_MAX_KEY_LENGTH = 64
+const CONTEXT_MAX_VALUE_LENGTH = 512
+const CONTEXT_MAX_LENGTH = 4096
+const RATE_WINDOW_MS = 60_000
+const MAX_SIGNING_KEYS = 20_000
+
+/**
+ * Says who makes an SDK request: key state, signature, time, address, rate, caller agent, scopes, in the order of
+ * control-plane.md 5.1. The nonce is handed on: it is settled with the write that the call makes.
+ */
+export function createIdentifyCaller(deps: IdentifyDeps) {
+  // Deriving a key costs as much as checking a signature with it; the derived key opens nothing without the plain one in each request.
+  const signingKeys = new Map<string, KeyObject>()
+
+  function signingKeyOf(digest: string, plainKey: string): KeyObject {
+    let key = signingKeys.get(digest)
+    if (!key) {
+      key = deriveSigningKey(plainKey)
+      signingKeys.set(digest, key)
+      if (signingKeys.size > MAX_SIGNING_KEYS) signingKeys.delete(signingKeys.keys().next().value!)
+    }
+    return key
+  }
+
+  return async function identifyCaller(request: Presented, options: IdentifyOptions): Promise<Identified> {
+    const plainKey = single(request, 'x-api-key')
+    const parsed = plainKey === undefined ? undefined : parseKey(plainKey)
+    if (
+      plainKey === undefined ||
+      parsed === undefined ||
+      (parsed.form === 'scoped' && !['rk', 'ak', 'dk'].includes(parsed.type))
+    ) {
+      return refusedUnknown(plainKey === undefined ? 'The header "X-Api-Key" is missing.' : undefined)
+    }
+    const digest = deps.keyDigest(plainKey)
+    const key = await deps.findKey(digest)
+    if (key === undefined) return refusedUnknown()
+
+    const nowMs = deps.clock.now()
+    const parts = signedParts(request)
+    const known: KnownCaller = {
+      appId: key.appId,
+      organizationId: key.organizationId,
+      keyId: key.keyId,
+      keyPrefix: key.keyPrefix,
+      keyType: key.keyType,
+      agentId: key.agent?.agentId ?? null,
+      caller: parts.caller ?? null,
+      callerType: parts.callerType ?? null,
+      clientIp: request.clientIp,
+      userAgent: single(request, 'user-agent')?.slice(0, 255) ?? null,
+      traceId: traceIdOf(single(request, 'traceparent')),
+    }
+    try {
+      assertKeyLive(key, nowMs, options.allowInactiveAgent === true)
+      assertSigned(request, parts, signingKeyOf(digest.toString('latin1'), plainKey), nowMs)
+      if (key.addresses !== null && !key.addresses.contains(request.clientIp)) {
+        throw new VaultError('ip_not_allowed', {
+          message: `The key "${key.keyPrefix}…" may not be used from ${request.clientIp}.`,
+        })
+      }
+      const rate = await assertRate(key)
+      const { agent, impersonated } = await callerAgent(key, parts)
+      if (agent !== null) known.agentId = agent.agentId
+      if (agent?.rateLimitPerMinute) await assertAgentRate(key, agent)
+      const scopes = effectiveScopes(key, parts)
+      assertScopes(scopes, options)
+      if (parts.requestRule !== undefined) deps.checkRequestRule(parts.requestRule)
+      const context = parseContext(parts.context)
+      const actorId = await actorOf(key, parts, agent)
+      const fences: Fence[] = impersonated && agent !== null ? [...key.fences, agent.fence] : [...key.fences]
+      return {
+        kind: 'caller',
+        agent,
+        deprecatedKey: key.deprecated || key.graceUntilMs !== null,
+        rate,
+        caller: {
+          appId: key.appId,
+          organizationId: key.organizationId,
+          appEnvironment: key.appEnvironment,
+          keyId: key.keyId,
+          keyPrefix: key.keyPrefix,
+          keyName: key.keyName,
+          keyType: key.keyType,
+          agentId: agent?.agentId ?? null,
+          agentName: agent?.name ?? null,
+          impersonated,
+          caller: parts.caller ?? null,
+          callerType: parts.callerType ?? null,
+          actorId,
+          context,
+          clientIp: request.clientIp,
+          userAgent: known.userAgent,
+          traceId: known.traceId,
+          scopes,
+          requestRule: parts.requestRule ?? null,
+          nonce: { ts: Number(parts.timestamp), digest: nonceDigest(key.keyId, parts.nonce) },
+          fences,
+        },
+      }
+    } catch (error) {
+      if (error instanceof VaultError) return { kind: 'refused', error, known }
+      throw error
+    }
+  }
+
+  async function assertRate(key: KeyFacts): Promise<MeterAnswer & { limit: number }> {
+    const scope = appScope(key.appId, key.organizationId)
+    const ofKey = await deps.takeRate(scope, {
+      counterId: `rpm:key:${key.keyId}`,
+      limit: key.rateLimitRpm,
+      windowMs: RATE_WINDOW_MS,
+    })
+    if (!ofKey.ok) throw rateLimited('api_key', key.rateLimitRpm, ofKey.retryAfterSeconds)
+    const ofOrganization = await deps.takeRate(organizationScope(key.organizationId), {
+      counterId: 'rpm:organization',
+      limit: key.organizationRpm,
+      windowMs: RATE_WINDOW_MS,
+    })
+    if (!ofOrganization.ok) throw rateLimited('organization', key.organizationRpm, ofOrganization.retryAfterSeconds)
+    return { ...ofKey, limit: key.rateLimitRpm }
+  }
+
+  async function assertAgentRate(key: KeyFacts, agent: AgentFacts): Promise<void> {
+    const limit = agent.rateLimitPerMinute!
+    const scope = appScope(key.appId, key.organizationId)
+    const taken = await deps.takeRate(scope, {
+      counterId: `rpm:agent:${agent.agentId}`,
+      limit,
+      windowMs: RATE_WINDOW_MS,
+    })
+    if (!taken.ok) throw rateLimited('agent', limit, taken.retryAfterSeconds)
+  }
+
+  /** The agent that the call is made as (control-plane.md 4, Caller). */
+  async function callerAgent(
+    key: KeyFacts,
+    parts: SignedParts,
+  ): Promise<{ agent: AgentFacts | null; impersonated: boolean }> {
+    const named = parts.caller?.toLowerCase()
+    if (named === undefined || !isUuid(named)) return { agent: key.agent, impersonated: false }
+    if (key.agent !== null) {
+      if (key.agent.agentId === named) return { agent: key.agent, impersonated: false }
+      throw new VaultError('caller_agent_mismatch', {
+        message: `"X-Alter-Caller" names the agent ${named}, but the key belongs to ${key.agent.agentId}.`,
+      })
+    }
+    const agent = await deps.findAgent(key.appId, named).catch((cause: unknown) => {
+      throw new VaultError('caller_agent_resolution_error', { retryAfterSeconds: 2, cause })
+    })
+    if (agent === undefined || agent.status !== 'active') {
+      throw new VaultError('caller_agent_unresolved', {
+        message: `"X-Alter-Caller" names ${named}, which is no active agent of this app.`,
+      })
+    }
+    return { agent, impersonated: true }
+  }
+
+  async function actorOf(key: KeyFacts, parts: SignedParts, agent: AgentFacts | null): Promise<string | null> {
+    if (!parts.caller || isUuid(parts.caller.toLowerCase())) return null
+    return deps.observeActor({
+      appId: key.appId,
+      keyId: key.keyId,
+      caller: parts.caller,
+      callerType: parts.callerType ?? 'service',
+      agentId: agent?.agentId ?? null,
+    })
+  }
+}
+
+export type IdentifyCaller = ReturnType<typeof createIdentifyCaller>
+
+const refusedUnknown = (message?: string): Identified => ({
+  kind: 'refused',
+  error: new VaultError('invalid_key', message === undefined ? {} : { message }),
+  known: null,
+})
+
+function assertKeyLive(key: KeyFacts, nowMs: number, allowInactiveAgent: boolean): void {
+  if (key.revoked || key.agent?.status === 'revoked') throw new VaultError('key_revoked')
+  if (key.appStatus === 'deleted') throw new VaultError('key_revoked')
+  if (key.appStatus !== 'live')
+    throw new VaultError('key_not_active', { message: 'The app of this key is archived. Nothing was sent.' })
+  if (key.graceUntilMs !== null && key.graceUntilMs <= nowMs) throw new VaultError('key_rotated_grace_expired')
+  if (key.expiresAtMs !== null && key.expiresAtMs <= nowMs) throw new VaultError('key_expired')
+  if (key.agent?.status === 'inactive' && !allowInactiveAgent) throw new VaultError('agent_inactive')
+}
+
+function signedParts(request: Presented): SignedParts {
+  return {
+    method: request.method.toUpperCase(),
+    target: request.target,
+    timestamp: single(request, 'x-alter-timestamp') ?? '',
+    nonce: single(request, 'x-alter-nonce') ?? '',
+    contentSha256: single(request, 'x-alter-content-sha256') ?? '',
+    scopeConstraints: single(request, 'x-alter-scope-constraints') ?? '',
+    requestRule: single(request, 'x-alter-request-rule'),
+    caller: single(request, 'x-alter-caller'),
+    callerType: single(request, 'x-alter-caller-type'),
+    actorId: single(request, 'x-alter-actor-id'),
+    context: single(request, 'x-alter-context'),
+  }
+}
+
+const TIMESTAMP = /^\d{1,12}$/
+const NONCE = /^[0-9a-f]{32}$/
+const HEX_SHA256 = /^[0-9a-f]{64}$/
+
+function assertSigned(request: Presented, parts: SignedParts, key: KeyObject, nowMs: number): void {
+  const signature = single(request, 'x-alter-signature') ?? ''
+  const malformed = !TIMESTAMP.test(parts.timestamp)
+    ? 'X-Alter-Timestamp'
+    : !NONCE.test(parts.nonce)
+      ? 'X-Alter-Nonce'
+      : !HEX_SHA256.test(parts.contentSha256)
+        ? 'X-Alter-Content-SHA256'
+        : !HEX_SHA256.test(signature)
+          ? 'X-Alter-Signature'
+          : null
+  if (malformed !== null) {
+    throw new VaultError('signature_missing', {
+      message: `The header "${malformed}" is missing or malformed.`,
+      fields: { header: malformed },
+    })
+  }
+  if (hash('sha256', request.rawBody) !== parts.contentSha256) {
+    throw new VaultError('signature_invalid', {
+      message: '"X-Alter-Content-SHA256" is not the hash of the body that came.',
+    })
+  }
+  // A client that signed actor lines says so in a second header; without it they were added on the way.
+  const second = single(request, 'x-alter-signature-v2')
+  if ((hasActorLine(parts) && second === undefined) || (second !== undefined && second !== signature)) {
+    throw new VaultError('signature_invalid', { message: 'The caller headers are not covered by the signature.' })
+  }
+  if (!isSignatureOf(key, stringToSign(parts), signature)) throw new VaultError('signature_invalid')
+  const skewSeconds = Math.abs(Math.floor(nowMs / 1000) - Number(parts.timestamp))
+  if (skewSeconds > CLOCK_SKEW_SECONDS) {
+    throw new VaultError('timestamp_out_of_range', {
+      message: `"X-Alter-Timestamp" is ${skewSeconds} s away from the server's clock; at most ${CLOCK_SKEW_SECONDS} s are allowed.`,
+    })
+  }
+}
+
+/** The key's scopes, or the narrower list that the request asks to be held to. */
+function effectiveScopes(key: KeyFacts, parts: SignedParts): readonly string[] {
+  if (parts.scopeConstraints === '') return key.scopes
+  const asked = parts.scopeConstraints.split(',').map((scope) => scope.trim())
+  const wider = asked.filter((scope) => !scopesImply(key.scopes, scope))
+  if (wider.length > 0) {
+    throw new VaultError('constraint_not_narrowing', {
+      message: `"X-Alter-Scope-Constraints" asks for ${wider.map((scope) => `"${scope.slice(0, 80)}"`).join(', ')}, which the key does not hold.`,
+    })
+  }
+  return asked
+}
+
+function assertScopes(scopes: readonly string[], { scopes: required, anyOf = false }: IdentifyOptions): void {
+  const missing = required.filter((scope) => !scopesImply(scopes, scope))
+  if (missing.length === 0 || (anyOf && missing.length < required.length)) return
+  throw new VaultError('insufficient_scope', {
+    message: `The key lacks ${missing.map((scope) => `"${scope}"`).join(anyOf ? ' or ' : ', ')}.`,
+    fields: {
+      required: [...required],
+      granted: [...scopes],
+      missing,
+      required_any_of: anyOf,
+      scope_version: 1,
+      current_scope_version: 1,
+      scope_version_mismatch: false,
+      documentation_url: null,
+    },
+  })
+}
+
+function parseContext(header: string | undefined): Readonly<Record<string, string>> {
+  if (header === undefined || header === '') return {}
+  const invalid = (message: string) => new VaultError('invalid_context', { message })
+  if (header.length > CONTEXT_MAX_LENGTH)
+    throw invalid(`"X-Alter-Context" holds ${header.length} characters; at most ${CONTEXT_MAX_LENGTH} are kept.`)
+  let value: unknown
+  try {
+    value = JSON.parse(header)
+  } catch {
+    throw invalid('"X-Alter-Context" is not JSON.')
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw invalid('"X-Alter-Context" must be an object of texts.')
+  const entries = Object.entries(value)
+  if (entries.length > CONTEXT_MAX_KEYS)
+    throw invalid(`"X-Alter-Context" has ${entries.length} members; at most ${CONTEXT_MAX_KEYS} are kept.`)
+  for (const [name, text] of entries) {
+    if (name.length > CONTEXT_MAX_KEY_LENGTH)
+      throw invalid(`A name in "X-Alter-Context" is longer than ${CONTEXT_MAX_KEY_LENGTH} characters.`)
+    if (typeof text !== 'string' || text.length > CONTEXT_MAX_VALUE_LENGTH) {
+      throw invalid(`"${name}" in "X-Alter-Context" must be a text of at most ${CONTEXT_MAX_VALUE_LENGTH} characters.`)
+    }
+  }
+  return value as Record<string, string>
+}
+
+/** 16 bytes that stand for one nonce of one key. */
+const nonceDigest = (keyId: string, nonce: string): Buffer =>
+  hash('sha256', `${keyId}\n${nonce}`, 'buffer').subarray(0, 16)
+
+const TRACEPARENT = /^00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$/
+
+/** The W3C trace id of the caller, else a new one. */
+function traceIdOf(traceparent: string | undefined): string {
+  const sent = traceparent === undefined ? undefined : TRACEPARENT.exec(traceparent)?.[1]
+  return sent !== undefined && !/^0+$/.test(sent) ? sent : randomBytes(16).toString('hex')
+}
+
+function single(request: Presented, name: string): string | undefined {
+  const value = request.headers[name]
+  return Array.isArray(value) ? value.join(', ') : value
+}
+
+const rateLimited = (
+  scope: 'api_key' | 'organization' | 'agent',
+  limit: number,
+  retryAfterSeconds: number,
+): VaultError =>
+  new VaultError('rate_limit_exceeded', {
+    message: `More than ${limit} requests a minute (${scope === 'api_key' ? 'this key' : `this ${scope}`}). Nothing was sent.`,
+    retryAfterSeconds,
+    fields: { scope, limit, window_seconds: 60 },
+  })
+
+/** For rows: which kind of caller this is. */
+export function callerKindOf(caller: { keyType: 'rk' | 'ak' | 'dk' }): 'app_key' | 'agent_key' | 'derived_key' {
+  return caller.keyType === 'ak' ? 'agent_key' : caller.keyType === 'dk' ? 'derived_key' : 'app_key'
+}
+
+/** What settles a call that makes no other write: its nonce and the versions it rests on. */
+export function createSettleNonce(audit: Pick<AuditLog, 'append'>) {
+  return async (caller: SdkCaller): Promise<'settled' | 'stale'> => {
+    const scope = appScope(caller.appId, caller.organizationId)
+    const result = await audit.append(scope, { rows: [], nonce: caller.nonce, fences: caller.fences })
+    if (result.kind === 'nonce_replayed') throw new VaultError('nonce_replayed')
+    return result.kind === 'stored' ? 'settled' : 'stale'
+  }
+}
