@@ -9,7 +9,7 @@ import { Nullable, Timestamp, Uuid } from './primitives.ts'
 
 /** An object whose unknown members are a mistake: what a person decides on has no member that the page does not draw. */
 const Exactly = <P extends Type.TProperties>(properties: P) => Type.Object(properties, { additionalProperties: false })
-const OneOf = <const T extends readonly string[]>(values: T) => Type.Enum(values)
+const OneOf = <const T extends string[]>(values: readonly [...T]) => Type.Enum(values)
 
 /** Body text shown inline, in bytes; the rest is read on demand with `?body=whole`. */
 export const SHOWN_BODY_BYTES = 65_536

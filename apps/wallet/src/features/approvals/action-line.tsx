@@ -1,0 +1,52 @@
+import type { OpenApprovalPage } from '@alter-vault/contracts'
+import { UntrustedText } from '@alter-vault/web-kit/untrusted-text.tsx'
+import type { Ref } from 'react'
+import styles from './action-line.module.css'
+import { hostWords } from './request-words.ts'
+
+type Props = Pick<OpenApprovalPage, 'request' | 'requester' | 'credential' | 'meaning'> & {
+  titleRef: Ref<HTMLHeadingElement>
+}
+
+/** What would happen, in one sentence and one line, both made from the frozen request and never from the requester's words. */
+export function ActionLine({ request, requester, credential, meaning, titleRef }: Props) {
+  const { url_parts } = request
+  const host = hostWords(url_parts)
+  return (
+    <div className={styles.what}>
+      <h1 className={styles.sentence} ref={titleRef} tabIndex={-1}>
+        {requester.agent ? (
+          <>
+            Agent <UntrustedText text={requester.agent.name} />
+          </>
+        ) : (
+          <>
+            App <UntrustedText text={requester.app.name} />
+          </>
+        )}{' '}
+        asks to send this request to <UntrustedText text={host} />, using <UntrustedText text={credential.name} />
+        {credential.account && (
+          <>
+            {' '}
+            as <UntrustedText text={credential.account} />
+          </>
+        )}
+      </h1>
+      <p className={styles.action}>
+        <span className={styles.method}>
+          <UntrustedText text={request.method} />
+        </span>
+        <span>
+          <UntrustedText className={styles.host} text={host} />
+          <UntrustedText className={styles.path} text={url_parts.path} />
+          {request.query.length > 0 && <span className={styles.query}>?…</span>}
+        </span>
+      </p>
+      {meaning && (
+        <p className={styles.meaning}>
+          <UntrustedText text={meaning} />
+        </p>
+      )}
+    </div>
+  )
+}

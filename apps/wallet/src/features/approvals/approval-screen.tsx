@@ -1,0 +1,51 @@
+import type { ApiCall } from '@alter-vault/web-kit/api-client.ts'
+import { useEffect, useRef } from 'react'
+import { EndedApproval } from './ended-approval.tsx'
+import { OpenApproval } from './open-approval.tsx'
+import { OpeningPage } from './opening-page.tsx'
+import { ProblemPage } from './problem-page.tsx'
+import { readApproval } from './read-approval.ts'
+import { actionWords } from './request-words.ts'
+import type { Screen } from './screen-state.ts'
+import { useApproval } from './use-approval.ts'
+
+const TITLES: Record<Screen['at'], string> = {
+  opening: 'Alter Vault',
+  unopened: 'Link not opened · Alter Vault',
+  open: 'Approve or deny · Alter Vault',
+  ended: 'Request ended · Alter Vault',
+}
+
+/** The decision page of one approval, whatever its state. */
+export function ApprovalScreen({ call, link }: { call: ApiCall; link: { approvalId: string; token: string } }) {
+  const { screen, decide, showNewer, readAgain } = useApproval(call, link)
+  const action = useRef<string | null>(null)
+  if (screen.at === 'open') action.current = actionWords(screen.page.request)
+
+  useEffect(() => {
+    document.title = TITLES[screen.at]
+  }, [screen.at])
+
+  switch (screen.at) {
+    case 'opening':
+      return screen.problem ? <ProblemPage problem={screen.problem} /> : <OpeningPage />
+    case 'unopened':
+      return <ProblemPage problem={screen.problem} />
+    case 'ended':
+      return <EndedApproval page={screen.page} mine={screen.mine} action={action.current} stale={screen.stale} />
+    case 'open':
+      return (
+        <OpenApproval
+          screen={screen}
+          decide={decide}
+          showNewer={showNewer}
+          readAgain={readAgain}
+          loadWholeBody={async () => {
+            const page = await readApproval(call, link, { wholeBody: true })
+            if (page.view !== 'open') throw new Error('the request is no longer shown')
+            return page.request.body
+          }}
+        />
+      )
+  }
+}

@@ -1,0 +1,82 @@
+import { Badge } from '@alter-vault/web-kit/badge.tsx'
+import { Notice } from '@alter-vault/web-kit/notice.tsx'
+import { UntrustedText } from '@alter-vault/web-kit/untrusted-text.tsx'
+import { useEffect, useRef } from 'react'
+import { ActionLine } from './action-line.tsx'
+import type { LoadWholeBody } from './body-viewer.tsx'
+import type { Choice } from './decide-approval.ts'
+import { DecisionBar } from './decision-bar.tsx'
+import { PageFrame } from './page-frame.tsx'
+import { QuotedReason } from './quoted-reason.tsx'
+import { RequestDetails } from './request-details.tsx'
+import type { OpenScreen } from './screen-state.ts'
+import styles from './small-print.module.css'
+import { useServerClock } from './use-server-clock.ts'
+import { WhoAsks } from './who-asks.tsx'
+import { WhyHeld } from './why-held.tsx'
+
+type Props = {
+  screen: OpenScreen
+  decide: (choice: Choice, actionHash: string, reason: string) => void
+  showNewer: () => void
+  readAgain: () => void
+  loadWholeBody: LoadWholeBody
+}
+
+/** The request that waits, in its fixed order: what, the requester's words, exactly what is sent, who, with what, why, the answers. */
+export function OpenApproval({ screen, decide, showNewer, readAgain, loadWholeBody }: Props) {
+  const { page } = screen
+  const now = useServerClock(page.server_now)
+  const title = useRef<HTMLHeadingElement>(null)
+  const shownHash = useRef(page.action_hash)
+  useEffect(() => {
+    if (shownHash.current !== page.action_hash) title.current?.focus()
+    shownHash.current = page.action_hash
+  }, [page.action_hash])
+
+  return (
+    <PageFrame
+      branding={page.branding}
+      below={<DecisionBar screen={screen} now={now} decide={decide} showNewer={showNewer} readAgain={readAgain} />}
+    >
+      <div>
+        <Badge tone="wait" icon="pause">
+          Waits for a decision
+        </Badge>
+      </div>
+      <ActionLine
+        request={page.request}
+        requester={page.requester}
+        credential={page.credential}
+        meaning={page.meaning}
+        titleRef={title}
+      />
+      {page.would_be_denied && (
+        <Notice tone="wait" icon="warning" title="Current rules would refuse this even when approved">
+          <ul>
+            {page.would_be_denied.reasons.map((reason) => (
+              <li key={reason.code + reason.rule_name}>
+                <UntrustedText text={reason.message} />
+                {reason.rule_name && (
+                  <span className={styles.quiet}>
+                    {' '}
+                    (rule <UntrustedText text={reason.rule_name} />)
+                  </span>
+                )}
+              </li>
+            ))}
+          </ul>
+        </Notice>
+      )}
+      {page.options.identical_waiting && (
+        <Notice tone="info" icon="info" title="An identical request waits too">
+          <p>Each is decided and sent by itself. Approving both sends it twice.</p>
+        </Notice>
+      )}
+      <QuotedReason reason={page.reason} />
+      <RequestDetails request={page.request} actionHash={page.action_hash} loadWholeBody={loadWholeBody} />
+      <WhoAsks requester={page.requester} />
+      <WhyHeld page={page} now={now} />
+    </PageFrame>
+  )
+}

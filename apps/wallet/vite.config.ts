@@ -1,0 +1,17 @@
+import { fileURLToPath } from 'node:url'
+import react from '@vitejs/plugin-react'
+import { defineConfig } from 'vite'
+
+export default defineConfig({
+  base: '/wallet/',
+  plugins: [react()],
+  resolve: {
+    alias: { typebox: fileURLToPath(new URL('../../packages/web-kit/src/no-schemas.ts', import.meta.url)) },
+  },
+  build: {
+    target: 'es2022',
+    // The page's content security policy allows scripts, styles and fonts of its own origin only: nothing may be inlined.
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+  },
+})
