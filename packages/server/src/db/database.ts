@@ -1,5 +1,6 @@
 import { Kysely, PostgresDialect, sql, type Transaction } from 'kysely'
 import { Client, DatabaseError, Pool, types } from 'pg'
+import type { Log } from '../kernel/log.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import { type DatabaseConnection, toClientConfig } from './connection.ts'
 import type { Schema } from './schema.generated.ts'
@@ -32,7 +33,7 @@ export type Database = {
 
 export type DatabaseOptions = {
   connection: DatabaseConnection
-  log: Record<'warn', (fields: object, message: string) => void>
+  log: Pick<Log, 'warn'>
   poolSize?: number
   applicationName?: string
   connectTimeoutMs?: number

@@ -36,6 +36,7 @@ import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { Client } from 'pg'
+import type { Log } from '../kernel/log.ts'
 import { type DatabaseConnection, SERVER_ROLE, toClientConfig } from './connection.ts'
 import { DatabaseStartError } from './database-start-error.ts'
 import { createDiskBallast } from './disk-ballast.ts'
@@ -95,12 +96,12 @@ const SETTINGS: Readonly<Record<string, string>> = {
   log_min_error_statement: 'panic',
 }
 
-type Log = Record<'debug' | 'info' | 'warn' | 'error', (fields: object, message: string) => void>
+type EmbeddedPostgresLog = Pick<Log, 'debug' | 'info' | 'warn' | 'error'>
 
 export type EmbeddedPostgresOptions = {
   /** The data folder of the server; made when missing. */
   dataDir: string
-  log: Log
+  log: EmbeddedPostgresLog
   /** Changes to PostgreSQL's settings; `fsync: 'off'` also lets initdb skip its sync. */
   settings?: Readonly<Record<string, string>>
   /** Size of the file that is given up when the disk is full; 0 keeps none. */
@@ -169,7 +170,7 @@ export async function createEmbeddedPostgres(options: EmbeddedPostgresOptions): 
       if (!(error instanceof DatabaseStartError) || error.problem !== 'disk_full' || !(await ballast.free()))
         throw error
       log.error(
-        { path: place.home, freedBytes: ballastBytes },
+        { path: place.home, freed_bytes: ballastBytes },
         `The disk that holds "${place.home}" is full. A reserve of ${ballastBytes} bytes was freed so that PostgreSQL can run; make room there now.`,
       )
       return await start()
@@ -205,7 +206,7 @@ export async function createEmbeddedPostgres(options: EmbeddedPostgresOptions): 
   async function restart(): Promise<void> {
     for (let attempt = 0; closing === undefined; attempt++) {
       const delayMs = RESTART_DELAYS_MS[Math.min(attempt, RESTART_DELAYS_MS.length - 1)]
-      log.error({ path: place.dataFolder, delayMs }, 'PostgreSQL ended by itself; starting it again')
+      log.error({ path: place.dataFolder, delay_ms: delayMs }, 'PostgreSQL ended by itself; starting it again')
       await delay(delayMs, undefined, { signal: stopWaiting.signal }).catch(() => undefined)
       if (closing !== undefined) return
       try {
@@ -245,7 +246,7 @@ async function exists(path: string): Promise<boolean> {
 }
 
 /** Decides who runs PostgreSQL, from where, and where its folders are; makes those that are missing. */
-async function findPlace(dataDir: string, relocationRoot: string, log: Log): Promise<Place> {
+async function findPlace(dataDir: string, relocationRoot: string, log: EmbeddedPostgresLog): Promise<Place> {
   const bundled = await findNativeFolder()
   const asRoot = process.getuid?.() === 0
   try {
@@ -280,7 +281,7 @@ async function findPlace(dataDir: string, relocationRoot: string, log: Log): Pro
   await chmod(relocated, 0o711)
   await symlink(join(relocated, 'pg'), join(dataDir, 'pg'))
   log.warn(
-    { path: relocated, dataDir },
+    { path: relocated, data_dir: dataDir },
     `PostgreSQL does not run as root and its user cannot enter "${dataDir}", so the database is kept in "${relocated}"`,
   )
   return { native, home: relocated, identity, ...(await placesIn(relocated)) }
@@ -503,7 +504,11 @@ async function hasSetpriv(): Promise<boolean> {
   }
 }
 
-async function launch(place: Place, settings: Readonly<Record<string, string>>, log: Log): Promise<Postmaster> {
+async function launch(
+  place: Place,
+  settings: Readonly<Record<string, string>>,
+  log: EmbeddedPostgresLog,
+): Promise<Postmaster> {
   const { native, dataFolder, socketFolder, identity } = place
   const all = { ...settings, unix_socket_directories: socketFolder, [OWNER_SETTING]: String(process.pid) }
   const args = ['-D', dataFolder, ...Object.entries(all).flatMap(([name, value]) => ['-c', `${name}=${value}`])]

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { Client } from 'pg'
+import type { Log } from '../kernel/log.ts'
 import { type DatabaseConnection, SERVER_ROLE, toClientConfig } from './connection.ts'
 
 /** Where the product's own migrations are. */
@@ -96,12 +97,12 @@ export function planMigrations(known: readonly Migration[], applied: readonly Ap
   return pending
 }
 
-type Log = Record<'info' | 'warn', (fields: object, message: string) => void>
+type MigrationLog = Pick<Log, 'info' | 'warn'>
 
 type MigrateOptions = {
   /** As the owner of the schema; may create roles, or the server's role exists. */
   connection: DatabaseConnection
-  log: Log
+  log: MigrationLog
   /** Recorded with each migration, so that an older program can say which version is needed. */
   serverVersion: string
   folder?: string
@@ -158,7 +159,12 @@ async function prepare(client: Client): Promise<void> {
   `)
 }
 
-async function apply(client: Client, { name, sql, checksum, breaking }: Migration, serverVersion: string, log: Log) {
+async function apply(
+  client: Client,
+  { name, sql, checksum, breaking }: Migration,
+  serverVersion: string,
+  log: MigrationLog,
+) {
   if (breaking) log.warn({ migration: name }, 'This migration breaks servers of the version before; stop them')
   try {
     await client.query('begin')
