@@ -1,178 +1,1126 @@
-/** One refusal: HTTP status, whether the same request may succeed later, and one sentence for a tired person. */
-export type ErrorEntry = { status: number; retryable: boolean; sentence: string }
+/** What the caller of a refused request may do next; an agent can act on it without reading the sentence. */
+export const ADVICE = [
+  'retry_after',
+  'ask_human',
+  'use_proxy',
+  'reauthorize',
+  'change_request',
+  'contact_operator',
+  'none',
+] as const
+export type Advice = (typeof ADVICE)[number]
+
+/**
+ * One refusal: HTTP status, whether the same request may succeed later, what the caller may do next, and for a tired person what
+ * was wrong, what did not happen, and what to do.
+ */
+export type ErrorEntry = { status: number; retryable: boolean; advice: Advice; sentence: string }
 
 /** Every code the server may send. A code has one status (`key_revoked` answers 409 where a revoked key is the object, not the caller). */
 export const errorRegistry = {
-  agent_cannot_delegate_to_other_agent: { status: 400, retryable: false, sentence: 'Agent cannot delegate to other agent.' },
-  agent_requires_user_token: { status: 400, retryable: false, sentence: 'Agent requires user token.' },
-  agent_scope_narrowing_not_supported: { status: 400, retryable: false, sentence: 'Agent scope narrowing not supported.' },
-  caller_agent_mismatch: { status: 400, retryable: false, sentence: 'Caller agent mismatch.' },
-  constraint_not_narrowing: { status: 400, retryable: false, sentence: 'Constraint not narrowing.' },
-  delegated_grant_requires_proxy: { status: 400, retryable: false, sentence: 'Delegated grant requires proxy.' },
-  hitl_grant_requires_proxy: { status: 400, retryable: false, sentence: 'Hitl grant requires proxy.' },
-  invalid_context: { status: 400, retryable: false, sentence: 'Invalid context.' },
-  invalid_cursor: { status: 400, retryable: false, sentence: 'Invalid cursor.' },
-  invalid_json: { status: 400, retryable: false, sentence: 'Invalid json.' },
-  invalid_origin: { status: 400, retryable: false, sentence: 'Invalid origin.' },
-  invalid_request_rule: { status: 400, retryable: false, sentence: 'Invalid request rule.' },
-  invalid_return_url: { status: 400, retryable: false, sentence: 'Invalid return url.' },
-  invalid_scope: { status: 400, retryable: false, sentence: 'Invalid scope.' },
-  invalid_scope_for_derived_key: { status: 400, retryable: false, sentence: 'Invalid scope for derived key.' },
-  restricted_grant_requires_proxy: { status: 400, retryable: false, sentence: 'Restricted grant requires proxy.' },
-  scope_not_allowed: { status: 400, retryable: false, sentence: 'Scope not allowed.' },
-  system_grant_user_token_mismatch: { status: 400, retryable: false, sentence: 'System grant user token mismatch.' },
-  unknown_parameter: { status: 400, retryable: false, sentence: 'Unknown parameter.' },
-  user_limits_require_proxy: { status: 400, retryable: false, sentence: 'User limits require proxy.' },
-  user_mismatch: { status: 400, retryable: false, sentence: 'User mismatch.' },
-  agent_inactive: { status: 401, retryable: false, sentence: 'Agent inactive.' },
-  agent_revoked: { status: 401, retryable: false, sentence: 'Agent revoked.' },
-  authentication_required: { status: 401, retryable: false, sentence: 'Authentication required.' },
-  invalid_key: { status: 401, retryable: false, sentence: 'Invalid key.' },
-  jwt_validation_error: { status: 401, retryable: false, sentence: 'Jwt validation error.' },
-  key_expired: { status: 401, retryable: false, sentence: 'Key expired.' },
-  key_not_active: { status: 401, retryable: false, sentence: 'Key not active.' },
-  key_revoked: { status: 401, retryable: false, sentence: 'Key revoked.' },
-  key_rotated_grace_expired: { status: 401, retryable: false, sentence: 'Key rotated grace expired.' },
-  nonce_replayed: { status: 401, retryable: false, sentence: 'Nonce replayed.' },
-  sign_in_required: { status: 401, retryable: false, sentence: 'Sign in required.' },
-  signature_invalid: { status: 401, retryable: false, sentence: 'Signature invalid.' },
-  signature_missing: { status: 401, retryable: false, sentence: 'Signature missing.' },
-  timestamp_out_of_range: { status: 401, retryable: false, sentence: 'Timestamp out of range.' },
-  token_expired: { status: 401, retryable: false, sentence: 'Token expired.' },
-  token_revoked: { status: 401, retryable: false, sentence: 'Token revoked.' },
-  grant_limit_exceeded: { status: 402, retryable: false, sentence: 'Grant limit exceeded.' },
-  agent_cannot_mint_subagents: { status: 403, retryable: false, sentence: 'Agent cannot mint subagents.' },
-  agent_key_required: { status: 403, retryable: false, sentence: 'Agent key required.' },
-  agent_scope_not_allowed: { status: 403, retryable: false, sentence: 'Agent scope not allowed.' },
-  agents_cannot_mint: { status: 403, retryable: false, sentence: 'Agents cannot mint.' },
-  app_key_required: { status: 403, retryable: false, sentence: 'App key required.' },
-  approval_unroutable: { status: 403, retryable: false, sentence: 'Approval unroutable.' },
-  approver_is_requester: { status: 403, retryable: false, sentence: 'Approver is requester.' },
-  cel_denied: { status: 403, retryable: false, sentence: 'Cel denied.' },
-  cel_failed: { status: 403, retryable: false, sentence: 'Cel failed.' },
-  clock_untrusted: { status: 403, retryable: false, sentence: 'Clock untrusted.' },
-  content_denied: { status: 403, retryable: false, sentence: 'Content denied.' },
-  credential_revoked: { status: 403, retryable: false, sentence: 'Credential revoked.' },
-  grant_expired: { status: 403, retryable: false, sentence: 'Grant expired.' },
-  grant_idle_exceeded: { status: 403, retryable: false, sentence: 'Grant idle exceeded.' },
-  grant_not_delegable: { status: 403, retryable: false, sentence: 'Grant not delegable.' },
-  grant_restriction: { status: 403, retryable: false, sentence: 'Grant restriction.' },
-  grant_revoked: { status: 403, retryable: false, sentence: 'Grant revoked.' },
-  grant_ttl_exceeded: { status: 403, retryable: false, sentence: 'Grant ttl exceeded.' },
-  group_denied: { status: 403, retryable: false, sentence: 'Group denied.' },
-  group_facts_stale: { status: 403, retryable: false, sentence: 'Group facts stale.' },
-  group_required: { status: 403, retryable: false, sentence: 'Group required.' },
-  insufficient_scope: { status: 403, retryable: false, sentence: 'Insufficient scope.' },
-  interactive_session_required: { status: 403, retryable: false, sentence: 'Interactive session required.' },
-  invalid_stored_rule: { status: 403, retryable: false, sentence: 'Invalid stored rule.' },
-  ip_not_allowed: { status: 403, retryable: false, sentence: 'Ip not allowed.' },
-  me_requires_agent_key: { status: 403, retryable: false, sentence: 'Me requires agent key.' },
-  mint_source_has_grant_rules: { status: 403, retryable: false, sentence: 'Mint source has grant rules.' },
-  not_an_approver: { status: 403, retryable: false, sentence: 'Not an approver.' },
-  operation_unclassified: { status: 403, retryable: false, sentence: 'Operation unclassified.' },
-  outside_allowed_request: { status: 403, retryable: false, sentence: 'Outside allowed request.' },
-  outside_time_window: { status: 403, retryable: false, sentence: 'Outside time window.' },
-  policy_denied: { status: 403, retryable: false, sentence: 'Policy denied.' },
-  policy_timeout: { status: 403, retryable: false, sentence: 'Policy timeout.' },
-  policy_version_drift: { status: 403, retryable: false, sentence: 'Policy version drift.' },
-  redact_discharge_failed: { status: 403, retryable: false, sentence: 'Redact discharge failed.' },
-  role_insufficient: { status: 403, retryable: false, sentence: 'Role insufficient.' },
-  scope_mismatch: { status: 403, retryable: false, sentence: 'Scope mismatch.' },
-  step_up_required: { status: 403, retryable: false, sentence: 'Step up required.' },
-  timezone_unknown: { status: 403, retryable: false, sentence: 'Timezone unknown.' },
-  unknown_rule_version: { status: 403, retryable: false, sentence: 'Unknown rule version.' },
-  use_self_revoke_path: { status: 403, retryable: false, sentence: 'Use self revoke path.' },
-  user_not_active: { status: 403, retryable: false, sentence: 'User not active.' },
-  agent_not_found: { status: 404, retryable: false, sentence: 'Agent not found.' },
-  approval_not_found: { status: 404, retryable: false, sentence: 'Approval not found.' },
-  caller_agent_unresolved: { status: 404, retryable: false, sentence: 'Caller agent unresolved.' },
-  credential_not_found: { status: 404, retryable: false, sentence: 'Credential not found.' },
-  grant_not_found: { status: 404, retryable: false, sentence: 'Grant not found.' },
-  key_not_found: { status: 404, retryable: false, sentence: 'Key not found.' },
-  managed_secret_not_found: { status: 404, retryable: false, sentence: 'Managed secret not found.' },
-  no_delegated_grant: { status: 404, retryable: false, sentence: 'No delegated grant.' },
-  not_found: { status: 404, retryable: false, sentence: 'Not found.' },
-  operation_not_found: { status: 404, retryable: false, sentence: 'Operation not found.' },
-  provider_spec_not_found: { status: 404, retryable: false, sentence: 'Provider spec not found.' },
-  secret_not_found: { status: 404, retryable: false, sentence: 'Secret not found.' },
-  method_not_allowed: { status: 405, retryable: false, sentence: 'Method not allowed.' },
-  action_changed: { status: 409, retryable: false, sentence: 'Action changed.' },
-  agent_concurrent_update: { status: 409, retryable: false, sentence: 'Agent concurrent update.' },
-  agent_key_limit_reached: { status: 409, retryable: false, sentence: 'Agent key limit reached.' },
-  agent_name_exists: { status: 409, retryable: false, sentence: 'Agent name exists.' },
-  ambiguous_grant: { status: 409, retryable: false, sentence: 'Ambiguous grant.' },
-  app_name_exists: { status: 409, retryable: false, sentence: 'App name exists.' },
-  app_not_archived: { status: 409, retryable: false, sentence: 'App not archived.' },
-  approval_already_decided: { status: 409, retryable: false, sentence: 'Approval already decided.' },
-  approval_denied: { status: 409, retryable: false, sentence: 'Approval denied.' },
-  approval_execution_failed: { status: 409, retryable: false, sentence: 'Approval execution failed.' },
-  approval_not_executed: { status: 409, retryable: false, sentence: 'Approval not executed.' },
-  approval_not_pending: { status: 409, retryable: false, sentence: 'Approval not pending.' },
-  approval_result_expired: { status: 409, retryable: false, sentence: 'Approval result expired.' },
-  binding_hosts_required: { status: 409, retryable: false, sentence: 'Binding hosts required.' },
-  confirm_mismatch: { status: 409, retryable: false, sentence: 'Confirm mismatch.' },
-  conflict: { status: 409, retryable: false, sentence: 'Conflict.' },
-  credential_id_required: { status: 409, retryable: false, sentence: 'Credential id required.' },
-  derived_key_not_rotatable: { status: 409, retryable: false, sentence: 'Derived key not rotatable.' },
-  end_user_credential_not_assignable: { status: 409, retryable: false, sentence: 'End user credential not assignable.' },
-  has_dependants: { status: 409, retryable: false, sentence: 'Has dependants.' },
-  idempotency_in_progress: { status: 409, retryable: true, sentence: 'Idempotency in progress.' },
-  idempotency_key_agent_inactive: { status: 409, retryable: false, sentence: 'Idempotency key agent inactive.' },
-  idempotency_key_agent_revoked: { status: 409, retryable: false, sentence: 'Idempotency key agent revoked.' },
-  idempotency_key_body_mismatch: { status: 409, retryable: false, sentence: 'Idempotency key body mismatch.' },
-  identity_group_name_ambiguous: { status: 409, retryable: false, sentence: 'Identity group name ambiguous.' },
-  identity_provider_inactive: { status: 409, retryable: false, sentence: 'Identity provider inactive.' },
-  idp_signin_not_configured: { status: 409, retryable: false, sentence: 'Idp signin not configured.' },
-  key_limit_reached: { status: 409, retryable: false, sentence: 'Key limit reached.' },
-  last_active_key: { status: 409, retryable: false, sentence: 'Last active key.' },
-  managed_oauth_scope_approval_required: { status: 409, retryable: false, sentence: 'Managed oauth scope approval required.' },
-  no_eligible_grants: { status: 409, retryable: false, sentence: 'No eligible grants.' },
-  no_providers_available: { status: 409, retryable: false, sentence: 'No providers available.' },
-  session_completed: { status: 409, retryable: false, sentence: 'Session completed.' },
-  sibling_label_conflict: { status: 409, retryable: false, sentence: 'Sibling label conflict.' },
-  slug_taken: { status: 409, retryable: false, sentence: 'Slug taken.' },
-  token_refresh_in_progress: { status: 409, retryable: true, sentence: 'Token refresh in progress.' },
-  approval_expired: { status: 410, retryable: false, sentence: 'Approval expired.' },
-  grant_deleted: { status: 410, retryable: false, sentence: 'Grant deleted.' },
-  version_conflict: { status: 412, retryable: false, sentence: 'Version conflict.' },
-  body_too_large: { status: 413, retryable: false, sentence: 'Body too large.' },
-  unsupported_media_type: { status: 415, retryable: false, sentence: 'Unsupported media type.' },
-  agent_principal_requires_agent: { status: 422, retryable: false, sentence: 'Agent principal requires agent.' },
-  allowed_hosts_required: { status: 422, retryable: false, sentence: 'Allowed hosts required.' },
-  aws_signing_scope_unknown: { status: 422, retryable: false, sentence: 'Aws signing scope unknown.' },
-  blocked_destination: { status: 422, retryable: false, sentence: 'Blocked destination.' },
-  cidr_too_wide: { status: 422, retryable: false, sentence: 'Cidr too wide.' },
-  export_too_large: { status: 422, retryable: false, sentence: 'Export too large.' },
-  forbidden_header: { status: 422, retryable: false, sentence: 'Forbidden header.' },
-  group_grants_unsupported: { status: 422, retryable: false, sentence: 'Group grants unsupported.' },
-  invalid_audience: { status: 422, retryable: false, sentence: 'Invalid audience.' },
-  invalid_cel: { status: 422, retryable: false, sentence: 'Invalid cel.' },
-  invalid_characters: { status: 422, retryable: false, sentence: 'Invalid characters.' },
-  invalid_cidr: { status: 422, retryable: false, sentence: 'Invalid cidr.' },
-  invalid_grant_policy: { status: 422, retryable: false, sentence: 'Invalid grant policy.' },
-  invalid_rule_body: { status: 422, retryable: false, sentence: 'Invalid rule body.' },
-  invalid_scope_constraint: { status: 422, retryable: false, sentence: 'Invalid scope constraint.' },
-  invalid_target: { status: 422, retryable: false, sentence: 'Invalid target.' },
-  key_policy_violation: { status: 422, retryable: false, sentence: 'Key policy violation.' },
-  query_too_long: { status: 422, retryable: false, sentence: 'Query too long.' },
-  reason_required: { status: 422, retryable: false, sentence: 'Reason required.' },
-  secret_template_mismatch: { status: 422, retryable: false, sentence: 'Secret template mismatch.' },
-  unknown_field: { status: 422, retryable: false, sentence: 'Unknown field.' },
-  validation_failed: { status: 422, retryable: false, sentence: 'Validation failed.' },
-  precondition_required: { status: 428, retryable: false, sentence: 'Precondition required.' },
-  quota_exceeded: { status: 429, retryable: true, sentence: 'Quota exceeded.' },
-  rate_limit_exceeded: { status: 429, retryable: true, sentence: 'Rate limit exceeded.' },
-  too_many_pending_approvals: { status: 429, retryable: true, sentence: 'Too many pending approvals.' },
-  app_not_found_for_key: { status: 500, retryable: false, sentence: 'App not found for key.' },
-  internal_error: { status: 500, retryable: false, sentence: 'Internal error.' },
-  provider_unreachable: { status: 502, retryable: true, sentence: 'Provider unreachable.' },
-  audit_unavailable: { status: 503, retryable: true, sentence: 'Audit unavailable.' },
-  caller_agent_resolution_error: { status: 503, retryable: true, sentence: 'Caller agent resolution error.' },
-  policy_unavailable: { status: 503, retryable: true, sentence: 'Policy unavailable.' },
-  service_unavailable: { status: 503, retryable: true, sentence: 'Service unavailable.' },
-  token_refresh_failed: { status: 503, retryable: true, sentence: 'Token refresh failed.' },
-  unavailable: { status: 503, retryable: true, sentence: 'Unavailable.' },
-  provider_timeout: { status: 504, retryable: true, sentence: 'Provider timeout.' },
+  agent_cannot_delegate_to_other_agent: {
+    status: 400,
+    retryable: false,
+    advice: 'change_request',
+    sentence:
+      'An agent may not hand its own delegation to another agent. Nothing was created. Ask with an app key, or name the calling agent itself.',
+  },
+  agent_requires_user_token: {
+    status: 400,
+    retryable: false,
+    advice: 'change_request',
+    sentence:
+      'An agent key needs "user_token" here, so that the session belongs to one person. Nothing was created. Send the token of the signed-in user.',
+  },
+  agent_scope_narrowing_not_supported: {
+    status: 400,
+    retryable: false,
+    advice: 'change_request',
+    sentence:
+      'Taking scopes away from an agent needs "expected_version", because running work may depend on them. Nothing was changed. Read the agent, then send the whole scope map with its version.',
+  },
+  caller_agent_mismatch: {
+    status: 400,
+    retryable: false,
+    advice: 'change_request',
+    sentence:
+      '"X-Alter-Caller" names another agent than the one the key belongs to. Nothing was sent. Leave the header out, or use an app key to act as that agent.',
+  },
+  constraint_not_narrowing: {
+    status: 400,
+    retryable: false,
+    advice: 'change_request',
+    sentence:
+      'The constraints of this call would allow more than the key does; they may only take away. Nothing was sent. Name only scopes that the key holds.',
+  },
+  delegated_grant_requires_proxy: {
+    status: 400,
+    retryable: false,
+    advice: 'use_proxy',
+    sentence:
+      'This grant was delegated, so its credential is not handed out. No credential was released. Send the same request through the proxy.',
+  },
+  hitl_grant_requires_proxy: {
+    status: 400,
+    retryable: false,
+    advice: 'use_proxy',
+    sentence:
+      "Uses of this grant may need a person's approval, which only the proxy can wait for. No credential was released. Send the same request through the proxy.",
+  },
+  invalid_context: {
+    status: 400,
+    retryable: false,
+    advice: 'change_request',
+    sentence:
+      '"X-Alter-Context" must be a JSON object of at most 20 texts and 4 KiB. Nothing was sent. Shorten it; it is never cut silently.',
+  },
+  invalid_cursor: {
+    status: 400,
+    retryable: false,
+    advice: 'change_request',
+    sentence: '"cursor" was not made by this list with these filters. Start again without it.',
+  },
+  invalid_json: {
+    status: 400,
+    retryable: false,
+    advice: 'change_request',
+    sentence:
+      'The body is not one unambiguous JSON value. Nothing was done. Check for members named twice, nesting over 32 levels, broken escapes and text after the end.',
+  },
+  invalid_origin: {
+    status: 400,
+    retryable: false,
+    advice: 'change_request',
+    sentence:
+      "The origin is not one this app allows. Nothing was created. Use the app's website or an origin that it lists.",
+  },
+  invalid_request_rule: {
+    status: 400,
+    retryable: false,
+    advice: 'change_request',
+    sentence:
+      '"X-Alter-Request-Rule" does not hold a rule that can be read. Nothing was sent. Send "rule_type" and "rule_body" as base64url JSON of at most 4,096 bytes.',
+  },
+  invalid_return_url: {
+    status: 400,
+    retryable: false,
+    advice: 'change_request',
+    sentence:
+      "The return address is not one this app allows. Nothing was created. Use an HTTPS address on the app's own site.",
+  },
+  invalid_scope: {
+    status: 400,
+    retryable: false,
+    advice: 'change_request',
+    sentence:
+      'A scope in the request does not exist. Nothing was done. Compare it with the list of scopes; there is no scope that stands for all.',
+  },
+  invalid_scope_for_derived_key: {
+    status: 400,
+    retryable: false,
+    advice: 'change_request',
+    sentence:
+      'A derived key cannot hold "keys:derive": keys made by it could outlive every limit. Nothing was made. Leave that scope out.',
+  },
+  restricted_grant_requires_proxy: {
+    status: 400,
+    retryable: false,
+    advice: 'use_proxy',
+    sentence:
+      'This grant allows certain requests only, which cannot be enforced once its credential is handed out. No credential was released. Send the same request through the proxy.',
+  },
+  scope_not_allowed: {
+    status: 400,
+    retryable: false,
+    advice: 'change_request',
+    sentence:
+      "The app's provider settings do not allow a scope of this request. Nothing was created. Ask for fewer scopes, or let an operator allow it.",
+  },
+  system_grant_user_token_mismatch: {
+    status: 400,
+    retryable: false,
+    advice: 'change_request',
+    sentence:
+      'The grant belongs to the app itself, so "user_token" does not fit it. Nothing was sent. Leave the token out.',
+  },
+  unknown_parameter: {
+    status: 400,
+    retryable: false,
+    advice: 'change_request',
+    sentence:
+      'The query has a parameter that this call does not know. Nothing was done. Check its spelling: a filter that is ignored would show more than was asked for.',
+  },
+  user_limits_require_proxy: {
+    status: 400,
+    retryable: false,
+    advice: 'use_proxy',
+    sentence:
+      'The person who gave this grant limited its use, which only the proxy can enforce. No credential was released. Send the same request through the proxy.',
+  },
+  user_mismatch: {
+    status: 400,
+    retryable: false,
+    advice: 'change_request',
+    sentence:
+      '"user_token" belongs to another person than the grant. Nothing was sent. Use that person\'s token, or a grant of the one who is signed in.',
+  },
+  agent_inactive: {
+    status: 401,
+    retryable: false,
+    advice: 'contact_operator',
+    sentence: 'The agent is suspended. Nothing was sent. An operator can resume it.',
+  },
+  agent_revoked: {
+    status: 401,
+    retryable: false,
+    advice: 'contact_operator',
+    sentence: 'The agent was revoked and stays so. Nothing was sent. An operator must create another agent.',
+  },
+  authentication_required: {
+    status: 401,
+    retryable: false,
+    advice: 'contact_operator',
+    sentence:
+      'No valid token came with the request. Nothing was done. Send a personal access token as "Authorization: Bearer alter_pat_…".',
+  },
+  invalid_key: {
+    status: 401,
+    retryable: false,
+    advice: 'contact_operator',
+    sentence: 'The API key is unknown here. Nothing was sent. Check that it is whole and belongs to this server.',
+  },
+  jwt_validation_error: {
+    status: 401,
+    retryable: false,
+    advice: 'reauthorize',
+    sentence:
+      'The user token is not valid for this app. Nothing was sent. Let the person sign in again and send the new token.',
+  },
+  key_expired: {
+    status: 401,
+    retryable: false,
+    advice: 'contact_operator',
+    sentence: 'The API key has expired. Nothing was sent. Ask an operator for a new one.',
+  },
+  key_not_active: {
+    status: 401,
+    retryable: false,
+    advice: 'contact_operator',
+    sentence:
+      'The API key cannot be used while its app is archived. Nothing was sent. An operator can unarchive the app.',
+  },
+  key_revoked: {
+    status: 401,
+    retryable: false,
+    advice: 'contact_operator',
+    sentence: 'The API key was revoked. Nothing was sent. Ask an operator for a new one.',
+  },
+  key_rotated_grace_expired: {
+    status: 401,
+    retryable: false,
+    advice: 'contact_operator',
+    sentence:
+      'The API key was replaced and its time of overlap is over. Nothing was sent. Use the key that replaced it.',
+  },
+  nonce_replayed: {
+    status: 401,
+    retryable: false,
+    advice: 'change_request',
+    sentence:
+      'This signed request came before, so it is not served again. Nothing was sent. Sign each request anew with a fresh nonce.',
+  },
+  sign_in_required: {
+    status: 401,
+    retryable: false,
+    advice: 'ask_human',
+    sentence: 'Only a signed-in approver may decide this. Nothing was decided. Sign in and open the link again.',
+  },
+  signature_invalid: {
+    status: 401,
+    retryable: false,
+    advice: 'change_request',
+    sentence:
+      "The request's signature does not fit its method, path, body and headers. Nothing was sent. Check for something on the way that rewrites requests, and that the key is whole.",
+  },
+  signature_missing: {
+    status: 401,
+    retryable: false,
+    advice: 'change_request',
+    sentence:
+      'The request lacks the headers that prove who sent it. Nothing was sent. Use an SDK, or sign it as the API reference says.',
+  },
+  timestamp_out_of_range: {
+    status: 401,
+    retryable: false,
+    advice: 'change_request',
+    sentence:
+      "The request was signed more than 300 seconds before or after the server's time. Nothing was sent. Set the caller's clock.",
+  },
+  token_expired: {
+    status: 401,
+    retryable: false,
+    advice: 'contact_operator',
+    sentence: 'The personal access token has expired. Nothing was done. Make a new one.',
+  },
+  token_revoked: {
+    status: 401,
+    retryable: false,
+    advice: 'contact_operator',
+    sentence: 'The personal access token was revoked. Nothing was done. Make a new one.',
+  },
+  grant_limit_exceeded: {
+    status: 402,
+    retryable: false,
+    advice: 'contact_operator',
+    sentence:
+      'The organisation has as many grants as its plan holds. Nothing was created. Revoke unused ones, or let an operator raise the limit.',
+  },
+  agent_cannot_mint_subagents: {
+    status: 403,
+    retryable: false,
+    advice: 'contact_operator',
+    sentence: 'An agent cannot manage agents or their keys. Nothing was changed. Use an app key.',
+  },
+  agent_key_required: {
+    status: 403,
+    retryable: false,
+    advice: 'change_request',
+    sentence: "This call works only as an agent. Nothing was done. Use the agent's key, or act as it with an app key.",
+  },
+  agent_scope_not_allowed: {
+    status: 403,
+    retryable: false,
+    advice: 'contact_operator',
+    sentence:
+      "The agent's scope map does not allow this provider or scope. Nothing was sent. An operator can widen the map.",
+  },
+  agents_cannot_mint: {
+    status: 403,
+    retryable: false,
+    advice: 'contact_operator',
+    sentence: 'An agent cannot make grants. Nothing was created. Use an app key.',
+  },
+  app_key_required: {
+    status: 403,
+    retryable: false,
+    advice: 'contact_operator',
+    sentence: 'This call is not open to agents. Nothing was done. Use an app key.',
+  },
+  approval_unroutable: {
+    status: 403,
+    retryable: false,
+    advice: 'contact_operator',
+    sentence:
+      "A rule asks for an approval that no living person can give. Nothing was sent. An operator must correct the rule's approvers.",
+  },
+  approver_is_requester: {
+    status: 403,
+    retryable: false,
+    advice: 'ask_human',
+    sentence: 'Nobody may approve a request that was made for them. Nothing was decided. Another approver must decide.',
+  },
+  cel_denied: {
+    status: 403,
+    retryable: false,
+    advice: 'contact_operator',
+    sentence: 'A rule\'s condition refused the request. Nothing was sent. "reasons" names the rule.',
+  },
+  cel_failed: {
+    status: 403,
+    retryable: false,
+    advice: 'contact_operator',
+    sentence:
+      'A rule\'s condition could not be evaluated, which counts as a refusal. Nothing was sent. An operator must correct the rule named in "reasons".',
+  },
+  clock_untrusted: {
+    status: 403,
+    retryable: false,
+    advice: 'contact_operator',
+    sentence:
+      "The server's clock stepped back, so rules about time refuse. Nothing was sent. An operator must set the server's clock.",
+  },
+  content_denied: {
+    status: 403,
+    retryable: false,
+    advice: 'change_request',
+    sentence: 'A rule refused what this request would do. Nothing was sent. "reasons" names the rule.',
+  },
+  credential_revoked: {
+    status: 403,
+    retryable: false,
+    advice: 'reauthorize',
+    sentence:
+      'The credential behind this grant was withdrawn at the provider. Nothing was sent. The person must connect the account again.',
+  },
+  grant_expired: {
+    status: 403,
+    retryable: false,
+    advice: 'reauthorize',
+    sentence: 'The grant has expired. Nothing was sent. The person, or an operator, must give a new one.',
+  },
+  grant_idle_exceeded: {
+    status: 403,
+    retryable: false,
+    advice: 'reauthorize',
+    sentence: 'The grant was unused for longer than a rule allows. Nothing was sent. It must be given again.',
+  },
+  grant_not_delegable: {
+    status: 403,
+    retryable: false,
+    advice: 'contact_operator',
+    sentence: 'This grant may not be passed on. Nothing was created. "detail_reason" says why.',
+  },
+  grant_restriction: {
+    status: 403,
+    retryable: false,
+    advice: 'change_request',
+    sentence:
+      'The grant does not allow this method, host or path. Nothing was sent. Stay within its restrictions, or use another grant.',
+  },
+  grant_revoked: {
+    status: 403,
+    retryable: false,
+    advice: 'reauthorize',
+    sentence: 'The grant was revoked. Nothing was sent. It must be given again before anything can be sent.',
+  },
+  grant_ttl_exceeded: {
+    status: 403,
+    retryable: false,
+    advice: 'reauthorize',
+    sentence: 'The grant is older than a rule allows. Nothing was sent. It must be given again.',
+  },
+  group_denied: {
+    status: 403,
+    retryable: false,
+    advice: 'contact_operator',
+    sentence: 'A rule refuses members of a group that this person belongs to. Nothing was sent.',
+  },
+  group_facts_stale: {
+    status: 403,
+    retryable: false,
+    advice: 'contact_operator',
+    sentence:
+      'The groups of this person were not refreshed recently enough for a rule that asks for them. Nothing was sent. Try again after the directory was synchronised.',
+  },
+  group_required: {
+    status: 403,
+    retryable: false,
+    advice: 'contact_operator',
+    sentence:
+      'A rule asks for membership in a group that this person is not in, or the call names no person. Nothing was sent.',
+  },
+  insufficient_scope: {
+    status: 403,
+    retryable: false,
+    advice: 'contact_operator',
+    sentence:
+      'The key or token lacks a scope for this call. Nothing was done. "missing" names it; an operator can give a key that holds it.',
+  },
+  interactive_session_required: {
+    status: 403,
+    retryable: false,
+    advice: 'ask_human',
+    sentence: 'This may be done only by a person signed in to the portal, never with a token. Nothing was changed.',
+  },
+  invalid_stored_rule: {
+    status: 403,
+    retryable: false,
+    advice: 'contact_operator',
+    sentence:
+      'A stored rule cannot be read, which counts as a refusal. Nothing was sent. An operator must correct the rule named in "reasons".',
+  },
+  ip_not_allowed: {
+    status: 403,
+    retryable: false,
+    advice: 'contact_operator',
+    sentence:
+      'Requests from this network address are not allowed. Nothing was sent. An operator can add the address to the key or the rule.',
+  },
+  me_requires_agent_key: {
+    status: 403,
+    retryable: false,
+    advice: 'change_request',
+    sentence: "Only an agent can ask who it is. Use the agent's key.",
+  },
+  mint_source_has_grant_rules: {
+    status: 403,
+    retryable: false,
+    advice: 'contact_operator',
+    sentence:
+      'The source grant has rules of its own that a new grant would escape. Nothing was created. An operator must make this grant.',
+  },
+  not_an_approver: {
+    status: 403,
+    retryable: false,
+    advice: 'ask_human',
+    sentence: 'You are not among the approvers that the rule names. Nothing was decided. One of them must decide.',
+  },
+  operation_unclassified: {
+    status: 403,
+    retryable: false,
+    advice: 'contact_operator',
+    sentence:
+      "The request fits no operation of the provider's specification, and a rule decides by operation. Nothing was sent. An operator can complete the specification.",
+  },
+  outside_allowed_request: {
+    status: 403,
+    retryable: false,
+    advice: 'change_request',
+    sentence: 'The request is outside of what a rule allows. Nothing was sent. "reasons" names the rule.',
+  },
+  outside_time_window: {
+    status: 403,
+    retryable: false,
+    advice: 'retry_after',
+    sentence:
+      'Now is outside of the hours that a rule allows. Nothing was sent. "retryable_at" in "reasons" says when they begin.',
+  },
+  policy_denied: {
+    status: 403,
+    retryable: false,
+    advice: 'contact_operator',
+    sentence: 'A rule refused the request. Nothing was sent. "reasons" names the rule.',
+  },
+  policy_timeout: {
+    status: 403,
+    retryable: false,
+    advice: 'retry_after',
+    sentence:
+      'The rules could not be evaluated within 50 ms, which counts as a refusal. Nothing was sent. Try again; if it stays so, an operator must simplify them.',
+  },
+  policy_version_drift: {
+    status: 403,
+    retryable: false,
+    advice: 'retry_after',
+    sentence: 'The rules changed while the request was decided. Nothing was sent. Send it again.',
+  },
+  redact_discharge_failed: {
+    status: 403,
+    retryable: false,
+    advice: 'change_request',
+    sentence:
+      'A rule asks to remove a field that cannot be removed safely from this body. Nothing was sent. Leave the field out.',
+  },
+  role_insufficient: {
+    status: 403,
+    retryable: false,
+    advice: 'contact_operator',
+    sentence: 'Your role in the organisation does not allow this. Nothing was changed. Ask an owner or admin.',
+  },
+  scope_mismatch: {
+    status: 403,
+    retryable: false,
+    advice: 'reauthorize',
+    sentence:
+      'The provider refused because the grant lacks a permission there. The person must connect the account again with that permission.',
+  },
+  step_up_required: {
+    status: 403,
+    retryable: false,
+    advice: 'ask_human',
+    sentence:
+      'A fresh sign-in is needed for this. Nothing was sent. Let the person sign in again, then repeat the request.',
+  },
+  timezone_unknown: {
+    status: 403,
+    retryable: false,
+    advice: 'contact_operator',
+    sentence:
+      'A rule names a time zone that this server does not know, which counts as a refusal. Nothing was sent. An operator must correct the rule.',
+  },
+  unknown_rule_version: {
+    status: 403,
+    retryable: false,
+    advice: 'contact_operator',
+    sentence:
+      'A stored rule has a form that this server is too old to read, which counts as a refusal. Nothing was sent. An operator must update the server or the rule.',
+  },
+  use_self_revoke_path: {
+    status: 403,
+    retryable: false,
+    advice: 'change_request',
+    sentence:
+      "An agent revokes its own grants through its own path. Nothing was revoked. Call the agent's revoke path instead.",
+  },
+  user_not_active: {
+    status: 403,
+    retryable: false,
+    advice: 'contact_operator',
+    sentence: "The person's account is suspended or gone. Nothing was sent.",
+  },
+  agent_not_found: {
+    status: 404,
+    retryable: false,
+    advice: 'change_request',
+    sentence: 'There is no such agent in this app. Nothing was done. Check its id.',
+  },
+  approval_not_found: {
+    status: 404,
+    retryable: false,
+    advice: 'change_request',
+    sentence:
+      'There is no such approval for this caller, or the link to it is not whole. Nothing was decided. Check the id, or open the link again as it was sent.',
+  },
+  caller_agent_unresolved: {
+    status: 404,
+    retryable: false,
+    advice: 'change_request',
+    sentence: '"X-Alter-Caller" names an agent that this app does not have. Nothing was sent. Check its id.',
+  },
+  credential_not_found: {
+    status: 404,
+    retryable: false,
+    advice: 'change_request',
+    sentence: 'There is no such credential for this caller. Nothing was sent. Check its id.',
+  },
+  grant_not_found: {
+    status: 404,
+    retryable: false,
+    advice: 'change_request',
+    sentence:
+      "No grant fits this request. Nothing was sent. Check the grant's id, or let the person connect the account first.",
+  },
+  key_not_found: {
+    status: 404,
+    retryable: false,
+    advice: 'change_request',
+    sentence: 'There is no such key in this app. Nothing was changed. Check its id.',
+  },
+  managed_secret_not_found: {
+    status: 404,
+    retryable: false,
+    advice: 'change_request',
+    sentence: 'There is no such managed secret in this app. Nothing was done. Check its id.',
+  },
+  no_delegated_grant: {
+    status: 404,
+    retryable: false,
+    advice: 'reauthorize',
+    sentence:
+      'Nobody has delegated a fitting grant to this agent. Nothing was sent. The person must allow the agent to use the account.',
+  },
+  not_found: {
+    status: 404,
+    retryable: false,
+    advice: 'change_request',
+    sentence: 'There is nothing at this address. Check the path and its ids.',
+  },
+  operation_not_found: {
+    status: 404,
+    retryable: false,
+    advice: 'change_request',
+    sentence: "The provider's specification has no such operation. Check its name.",
+  },
+  provider_spec_not_found: {
+    status: 404,
+    retryable: false,
+    advice: 'contact_operator',
+    sentence: 'No specification is stored for this provider. An operator can upload one.',
+  },
+  secret_not_found: {
+    status: 404,
+    retryable: false,
+    advice: 'change_request',
+    sentence: 'There is no such secret in this app. Nothing was created. Check its name.',
+  },
+  method_not_allowed: {
+    status: 405,
+    retryable: false,
+    advice: 'change_request',
+    sentence: 'This address does not take that method. Nothing was done. "Allow" lists those it takes.',
+  },
+  action_changed: {
+    status: 409,
+    retryable: false,
+    advice: 'ask_human',
+    sentence: 'The request shown is not the one that is held. Nothing was decided. Reload the page and read it again.',
+  },
+  agent_concurrent_update: {
+    status: 409,
+    retryable: false,
+    advice: 'change_request',
+    sentence:
+      'Somebody changed the agent in the meantime. Nothing was changed. Read it again, then repeat the change with its new version.',
+  },
+  agent_key_limit_reached: {
+    status: 409,
+    retryable: false,
+    advice: 'contact_operator',
+    sentence: 'The agent has as many keys as it may. Nothing was made. Revoke one that is no longer used.',
+  },
+  agent_name_exists: {
+    status: 409,
+    retryable: false,
+    advice: 'change_request',
+    sentence: 'Another agent of this app has this name. Nothing was created. Choose another name.',
+  },
+  ambiguous_grant: {
+    status: 409,
+    retryable: false,
+    advice: 'change_request',
+    sentence:
+      'More than one grant fits this request. Nothing was sent. Name the account or the grant; "candidates" lists them.',
+  },
+  app_name_exists: {
+    status: 409,
+    retryable: false,
+    advice: 'change_request',
+    sentence: 'Another app of this organisation has this name. Nothing was changed. Choose another name.',
+  },
+  app_not_archived: {
+    status: 409,
+    retryable: false,
+    advice: 'change_request',
+    sentence: 'Only an archived app can be deleted. Nothing was deleted. Archive it first.',
+  },
+  approval_already_decided: {
+    status: 409,
+    retryable: false,
+    advice: 'ask_human',
+    sentence:
+      'Somebody has decided this already, and differently. Your decision was not recorded; "details" shows the one that stands.',
+  },
+  approval_denied: {
+    status: 409,
+    retryable: false,
+    advice: 'ask_human',
+    sentence: 'A person denied the request. Nothing was sent. Ask them before trying anything similar.',
+  },
+  approval_execution_failed: {
+    status: 409,
+    retryable: false,
+    advice: 'ask_human',
+    sentence:
+      'The request was approved but could not be completed. "execution_error" says why; "execution_outcome_unknown" means that it may have reached the provider, so check there before repeating it.',
+  },
+  approval_not_executed: {
+    status: 409,
+    retryable: false,
+    advice: 'retry_after',
+    sentence: 'There is no result yet: the request still waits or is being sent. Ask again later.',
+  },
+  approval_not_pending: {
+    status: 409,
+    retryable: false,
+    advice: 'none',
+    sentence: 'The request is no longer waiting, so it cannot be cancelled. Nothing was changed.',
+  },
+  approval_result_expired: {
+    status: 409,
+    retryable: false,
+    advice: 'none',
+    sentence:
+      'The request was sent, but its stored answer has been erased since. The audit log still shows its outcome.',
+  },
+  binding_hosts_required: {
+    status: 409,
+    retryable: false,
+    advice: 'contact_operator',
+    sentence:
+      'The secret has no allowed hosts, so it could be sent anywhere. Nothing was created. An operator must list its hosts first.',
+  },
+  confirm_mismatch: {
+    status: 409,
+    retryable: false,
+    advice: 'change_request',
+    sentence: 'The confirmation does not match the name. Nothing was deleted. Type the name exactly as it is shown.',
+  },
+  conflict: {
+    status: 409,
+    retryable: false,
+    advice: 'change_request',
+    sentence: 'The change does not fit the present state. Nothing was changed. Read the object again.',
+  },
+  credential_id_required: {
+    status: 409,
+    retryable: false,
+    advice: 'change_request',
+    sentence: 'Several credentials fit. Nothing was created. Name one by "credential_id"; "details" lists them.',
+  },
+  derived_key_not_rotatable: {
+    status: 409,
+    retryable: false,
+    advice: 'change_request',
+    sentence: 'A derived key cannot be rotated. Nothing was changed. Derive another one from its parent.',
+  },
+  end_user_credential_not_assignable: {
+    status: 409,
+    retryable: false,
+    advice: 'change_request',
+    sentence: 'A credential that belongs to a person cannot be assigned to somebody else. Nothing was created.',
+  },
+  has_dependants: {
+    status: 409,
+    retryable: false,
+    advice: 'change_request',
+    sentence:
+      'Other things still depend on this; "details" counts them. Nothing was deleted. Remove them first, or use "force" to end them with it.',
+  },
+  idempotency_in_progress: {
+    status: 409,
+    retryable: true,
+    advice: 'retry_after',
+    sentence:
+      'The first request with this "Idempotency-Key" has not finished yet. This one was not begun. Repeat it with the same key.',
+  },
+  idempotency_key_agent_inactive: {
+    status: 409,
+    retryable: false,
+    advice: 'contact_operator',
+    sentence:
+      'The agent made with this "Idempotency-Key" is suspended. Nothing was created. Use another key to create another agent.',
+  },
+  idempotency_key_agent_revoked: {
+    status: 409,
+    retryable: false,
+    advice: 'change_request',
+    sentence:
+      'The agent made with this "Idempotency-Key" was revoked. Nothing was created. Use another key to create another agent.',
+  },
+  idempotency_key_body_mismatch: {
+    status: 409,
+    retryable: false,
+    advice: 'change_request',
+    sentence:
+      'This "Idempotency-Key" was used for another request. Nothing was done. Use a new key for each new request.',
+  },
+  identity_group_name_ambiguous: {
+    status: 409,
+    retryable: false,
+    advice: 'change_request',
+    sentence: 'Several groups have this name. Nothing was created. Name the group by its id.',
+  },
+  identity_provider_inactive: {
+    status: 409,
+    retryable: false,
+    advice: 'contact_operator',
+    sentence: "The app's identity provider is switched off. Nothing was done. An operator can switch it on.",
+  },
+  idp_signin_not_configured: {
+    status: 409,
+    retryable: false,
+    advice: 'contact_operator',
+    sentence:
+      'Sign-in through the app\'s identity provider is not set up. Nothing was created. "details" names what is missing.',
+  },
+  key_limit_reached: {
+    status: 409,
+    retryable: false,
+    advice: 'contact_operator',
+    sentence: 'The app has as many active keys as it may. Nothing was made. Revoke one that is no longer used.',
+  },
+  last_active_key: {
+    status: 409,
+    retryable: false,
+    advice: 'change_request',
+    sentence:
+      'This is the agent\'s last working key. Nothing was revoked. Repeat with "force" if the agent may stop working.',
+  },
+  managed_oauth_scope_approval_required: {
+    status: 409,
+    retryable: false,
+    advice: 'contact_operator',
+    sentence:
+      'A scope of this request is not approved for the provider yet. Nothing was created. An operator must approve it; "details" lists it.',
+  },
+  no_eligible_grants: {
+    status: 409,
+    retryable: false,
+    advice: 'contact_operator',
+    sentence: 'There is no grant that could be delegated here. Nothing was created. "details" says why.',
+  },
+  no_providers_available: {
+    status: 409,
+    retryable: false,
+    advice: 'contact_operator',
+    sentence: 'The app has no provider that can be connected. Nothing was created. An operator must configure one.',
+  },
+  session_completed: {
+    status: 409,
+    retryable: false,
+    advice: 'none',
+    sentence: 'This session is already completed. Nothing was changed. Start a new one to connect again.',
+  },
+  sibling_label_conflict: {
+    status: 409,
+    retryable: false,
+    advice: 'change_request',
+    sentence: 'Another grant on this account has this label. Nothing was created. Choose another label.',
+  },
+  slug_taken: {
+    status: 409,
+    retryable: false,
+    advice: 'change_request',
+    sentence: 'This short name is taken. Nothing was created. Choose another one.',
+  },
+  token_refresh_in_progress: {
+    status: 409,
+    retryable: true,
+    advice: 'retry_after',
+    sentence: "The provider's token is being renewed by another request. Nothing was sent. Try again in a moment.",
+  },
+  approval_expired: {
+    status: 410,
+    retryable: false,
+    advice: 'ask_human',
+    sentence: 'Nobody decided in time. Nothing was sent. Send the request again and tell an approver.',
+  },
+  grant_deleted: {
+    status: 410,
+    retryable: false,
+    advice: 'reauthorize',
+    sentence: 'The grant was deleted. Nothing was sent. It must be given again.',
+  },
+  version_conflict: {
+    status: 412,
+    retryable: false,
+    advice: 'change_request',
+    sentence:
+      'Somebody changed this in the meantime. Nothing was changed. Read it again, then repeat the change with its new "ETag".',
+  },
+  body_too_large: {
+    status: 413,
+    retryable: false,
+    advice: 'change_request',
+    sentence: 'The body is larger than this call takes. Nothing was done. Send less.',
+  },
+  unsupported_media_type: {
+    status: 415,
+    retryable: false,
+    advice: 'change_request',
+    sentence: 'The body must be uncompressed JSON. Nothing was done. Send it with "Content-Type: application/json".',
+  },
+  agent_principal_requires_agent: {
+    status: 422,
+    retryable: false,
+    advice: 'change_request',
+    sentence: 'A grant for an agent must name the agent. Nothing was created. Give its id.',
+  },
+  allowed_hosts_required: {
+    status: 422,
+    retryable: false,
+    advice: 'change_request',
+    sentence: 'A secret must say to which hosts it may be sent. Nothing was created. List at least one.',
+  },
+  aws_signing_scope_unknown: {
+    status: 422,
+    retryable: false,
+    advice: 'change_request',
+    sentence:
+      'The AWS region or service cannot be told from this host. Nothing was sent. Use a regional endpoint, or set both on the secret.',
+  },
+  blocked_destination: {
+    status: 422,
+    retryable: false,
+    advice: 'change_request',
+    sentence:
+      'This address may not be reached with this credential. Nothing was sent. Use an allowed host; an operator can add one.',
+  },
+  cidr_too_wide: {
+    status: 422,
+    retryable: false,
+    advice: 'change_request',
+    sentence:
+      'An address range covers every address, which allows everybody. Nothing was changed. Name smaller ranges.',
+  },
+  export_too_large: {
+    status: 422,
+    retryable: false,
+    advice: 'change_request',
+    sentence:
+      'The export would have more than 100,000 rows. Nothing was exported. Split it by time; "details" proposes how.',
+  },
+  forbidden_header: {
+    status: 422,
+    retryable: false,
+    advice: 'change_request',
+    sentence: 'A header of the request is set by the vault alone. Nothing was sent. Leave it out.',
+  },
+  group_grants_unsupported: {
+    status: 422,
+    retryable: false,
+    advice: 'change_request',
+    sentence: 'Grants to groups are not possible without a directory. Nothing was created. Grant to people or agents.',
+  },
+  invalid_audience: {
+    status: 422,
+    retryable: false,
+    advice: 'change_request',
+    sentence: '"audience" is not one that this grant can ask for. Nothing was sent.',
+  },
+  invalid_cel: {
+    status: 422,
+    retryable: false,
+    advice: 'change_request',
+    sentence: 'The expression is not valid CEL for rules. Nothing was changed. "errors" says where it breaks off.',
+  },
+  invalid_characters: {
+    status: 422,
+    retryable: false,
+    advice: 'change_request',
+    sentence:
+      'A text holds characters that cannot be shown or stored: control characters or changes of direction. Nothing was done. Remove them.',
+  },
+  invalid_cidr: {
+    status: 422,
+    retryable: false,
+    advice: 'change_request',
+    sentence:
+      'An address range is not valid: it needs an address, a prefix length and no bits after the prefix. Nothing was changed.',
+  },
+  invalid_grant_policy: {
+    status: 422,
+    retryable: false,
+    advice: 'change_request',
+    sentence: 'The grant\'s policy does not fit together. Nothing was created. "errors" says where.',
+  },
+  invalid_rule_body: {
+    status: 422,
+    retryable: false,
+    advice: 'change_request',
+    sentence: 'The rule\'s body does not fit its type. Nothing was changed. "errors" says where.',
+  },
+  invalid_scope_constraint: {
+    status: 422,
+    retryable: false,
+    advice: 'change_request',
+    sentence: 'The scopes asked for are not among those of the source. Nothing was created. Ask for a part of them.',
+  },
+  invalid_target: {
+    status: 422,
+    retryable: false,
+    advice: 'change_request',
+    sentence: 'A rule has exactly one target. Nothing was changed. Name one, of a known type.',
+  },
+  key_policy_violation: {
+    status: 422,
+    retryable: false,
+    advice: 'change_request',
+    sentence: 'The organisation\'s key policy does not allow such a key. Nothing was made. "errors" names the setting.',
+  },
+  query_too_long: {
+    status: 422,
+    retryable: false,
+    advice: 'change_request',
+    sentence: 'The search text is too long. Nothing was searched. Shorten it.',
+  },
+  reason_required: {
+    status: 422,
+    retryable: false,
+    advice: 'change_request',
+    sentence: 'A reason is required here. Nothing was done. Say in "reason" why this is needed.',
+  },
+  secret_template_mismatch: {
+    status: 422,
+    retryable: false,
+    advice: 'change_request',
+    sentence: "The value does not have the fields that the secret's template asks for. Nothing was stored.",
+  },
+  unknown_field: {
+    status: 422,
+    retryable: false,
+    advice: 'change_request',
+    sentence:
+      'The body has a field that this call does not know. Nothing was done. Check its spelling: an option that is ignored could allow more than was meant.',
+  },
+  validation_failed: {
+    status: 422,
+    retryable: false,
+    advice: 'change_request',
+    sentence: 'The request does not have the expected form. Nothing was done. "errors" names each field.',
+  },
+  precondition_required: {
+    status: 428,
+    retryable: false,
+    advice: 'change_request',
+    sentence:
+      'A change of this object needs "If-Match", so that nobody\'s change is overwritten unseen. Nothing was changed. Read the object and send its "ETag".',
+  },
+  quota_exceeded: {
+    status: 429,
+    retryable: true,
+    advice: 'retry_after',
+    sentence: 'The budget that a rule sets is spent. Nothing was sent. "Retry-After" says when there is room again.',
+  },
+  rate_limit_exceeded: {
+    status: 429,
+    retryable: true,
+    advice: 'retry_after',
+    sentence: 'Too many requests in a short time. Nothing was sent. Wait as long as "Retry-After" says.',
+  },
+  too_many_pending_approvals: {
+    status: 429,
+    retryable: true,
+    advice: 'ask_human',
+    sentence:
+      'Too many requests wait for approval already. Nothing was sent or queued. Let people decide some of them first.',
+  },
+  app_not_found_for_key: {
+    status: 500,
+    retryable: false,
+    advice: 'contact_operator',
+    sentence:
+      'The key is valid but its app is missing from the store. Nothing was sent. An operator must look at the server.',
+  },
+  internal_error: {
+    status: 500,
+    retryable: false,
+    advice: 'contact_operator',
+    sentence:
+      'Something went wrong in the server, and it is not the request\'s fault. Give an operator the "request_id"; the log has the rest.',
+  },
+  provider_unreachable: {
+    status: 502,
+    retryable: true,
+    advice: 'retry_after',
+    sentence:
+      'No usable answer came from the provider. The request may or may not have reached it; check before repeating anything that must not happen twice.',
+  },
+  audit_unavailable: {
+    status: 503,
+    retryable: true,
+    advice: 'retry_after',
+    sentence:
+      'The use could not be recorded, so it did not happen. Nothing was sent unless "upstream_may_have_executed" says otherwise. Try again later.',
+  },
+  caller_agent_resolution_error: {
+    status: 503,
+    retryable: true,
+    advice: 'retry_after',
+    sentence: 'The calling agent could not be looked up just now. Nothing was sent. Try again later.',
+  },
+  policy_unavailable: {
+    status: 503,
+    retryable: true,
+    advice: 'retry_after',
+    sentence: 'The rules could not be read, so nothing was decided or sent. Try again later.',
+  },
+  service_unavailable: {
+    status: 503,
+    retryable: true,
+    advice: 'retry_after',
+    sentence: "The server's store is away just now. Nothing was sent. Try again later.",
+  },
+  token_refresh_failed: {
+    status: 503,
+    retryable: true,
+    advice: 'retry_after',
+    sentence:
+      'The provider did not renew its token. Nothing was sent. Try again later; if it stays so, the account must be connected again.',
+  },
+  unavailable: {
+    status: 503,
+    retryable: true,
+    advice: 'retry_after',
+    sentence: 'The server cannot do this just now. Nothing was changed. Try again later.',
+  },
+  provider_timeout: {
+    status: 504,
+    retryable: true,
+    advice: 'retry_after',
+    sentence:
+      'The provider did not answer in time. The request may have reached it; check there before repeating anything that must not happen twice.',
+  },
 } as const satisfies Record<string, ErrorEntry>
 
 export type ErrorCode = keyof typeof errorRegistry

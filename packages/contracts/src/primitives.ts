@@ -7,7 +7,12 @@ export const Timestamp = Type.String({
   pattern: '^\\d{4}-\\d{2}-\\d{2}T\\d{2}:\\d{2}:\\d{2}(\\.\\d{1,9})?(Z|[+-]\\d{2}:\\d{2})$',
   maxLength: 40,
 })
-export const Name = Type.String({ minLength: 1, maxLength: 100 })
-export const Label = Type.String({ minLength: 1, maxLength: 255 })
+/** `format` of text that people read in lists and on approval pages: NFC, no control characters, no direction overrides. */
+export const PLAIN_NAME_FORMAT = 'plain-name'
+export const Name = Type.String({ format: PLAIN_NAME_FORMAT, minLength: 1, maxLength: 100 })
+export const Label = Type.String({ format: PLAIN_NAME_FORMAT, minLength: 1, maxLength: 255 })
 export const JsonObject = Type.Record(Type.String(), Type.Unknown())
 export const Nullable = <T extends Type.TSchema>(schema: T) => Type.Union([schema, Type.Null()])
+/** A secret that an answer shows when it is made and never again: a replayed answer has null in its place. */
+export const ShownOnce = <T extends Type.TSchema>(schema: T) =>
+  Type.Union([schema, Type.Null()], { 'x-shown-once': true })

@@ -1,0 +1,159 @@
+import type { ServerResponse } from 'node:http'
+import { errorRegistry } from '@alter-vault/contracts'
+import type { Log } from '../kernel/log.ts'
+import { VaultError } from '../kernel/vault-error.ts'
+import { RequestAbandoned } from './read-body.ts'
+
+/** What an answer must say of its request. */
+export type RequestContext = {
+  requestId: string
+  /** Path of the request line, without the query. */
+  path: string
+  method: string
+}
+
+/** Paths on which a credential is used: a refusal there names the decision it belongs to (control-plane.md 5.10). */
+const CREDENTIAL_PATH = /^\/sdk\/(proxy|token|approvals\/[^/]+\/result)$/
+
+/** Seconds after which a caller may try again when the refusal itself does not know. */
+const DEFAULT_RETRY_AFTER_SECONDS: Partial<Record<number, number>> = { 429: 1, 503: 5 }
+
+export type SendRefusal = (response: ServerResponse, error: unknown, context: RequestContext) => void
+
+/** Writes a JSON answer with the headers that every answer carries. `body` undefined sends none. */
+export function sendJson(
+  response: ServerResponse,
+  status: number,
+  body: unknown,
+  requestId: string,
+  headers: Readonly<Record<string, string>> = {},
+): void {
+  sendText(response, status, body === undefined ? undefined : JSON.stringify(body), requestId, {
+    'Content-Type': 'application/json; charset=utf-8',
+    ...headers,
+  })
+}
+
+/** As `sendJson`, for a body that is already text. */
+export function sendText(
+  response: ServerResponse,
+  status: number,
+  text: string | undefined,
+  requestId: string,
+  headers: Readonly<Record<string, string>>,
+): void {
+  if (response.headersSent || response.destroyed) return
+  const common = { 'X-Request-ID': requestId, 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' }
+  if (text === undefined) {
+    const { 'Content-Type': _, ...bodiless } = headers
+    response.writeHead(status, { ...common, ...(status === 204 ? {} : { 'Content-Length': '0' }), ...bodiless })
+    response.end()
+    return
+  }
+  response.writeHead(status, { ...common, 'Content-Length': String(Buffer.byteLength(text)), ...headers })
+  response.end(text)
+}
+
+/**
+ * The one exit of everything that is not a success. Three branches: a refusal (`VaultError`) is shown as its public face, a caller
+ * who went away gets nothing, and any other throw is a fault: logged whole, answered `internal_error`, nothing of it leaves.
+ *
+ * `/api/v1/*` answers `application/problem+json` (RFC 9457), everything else the envelope of the SDK API.
+ * `publicUrl` is the base of the `type` links.
+ */
+export function createSendRefusal({ log, publicUrl }: { log: Log; publicUrl: string }): SendRefusal {
+  return (response, error, context) => {
+    if (error instanceof RequestAbandoned) {
+      response.destroy()
+      return
+    }
+    const refusal = error instanceof VaultError ? error : new VaultError('internal_error', { cause: error })
+    const line = {
+      request_id: context.requestId,
+      method: context.method,
+      path: context.path,
+      code: refusal.code,
+      ...refusal.log,
+    }
+    if (!(error instanceof VaultError)) log.error({ ...line, err: error }, 'fault')
+    else if (refusal.status >= 500) log.warn({ ...line, err: refusal }, 'refused')
+    else log.debug(line, 'refused')
+
+    if (response.headersSent) {
+      // The status has gone out: the only honest thing left is to break the answer off.
+      response.destroy()
+      return
+    }
+    const problem = context.path.startsWith('/api/v1/')
+    const body = problem ? problemOf(refusal, context, publicUrl) : envelopeOf(refusal, context)
+    sendText(response, refusal.status, JSON.stringify(body), context.requestId, {
+      'Content-Type': problem ? 'application/problem+json; charset=utf-8' : 'application/json; charset=utf-8',
+      ...refusalHeaders(refusal, context, problem),
+    })
+  }
+}
+
+function refusalHeaders(refusal: VaultError, context: RequestContext, problem: boolean): Record<string, string> {
+  const headers: Record<string, string> = { 'X-Alter-Refusal': refusal.code }
+  if (CREDENTIAL_PATH.test(context.path)) headers['X-Alter-Decision-Id'] = decisionId(refusal, context)
+  const retryAfterSeconds = retryAfter(refusal)
+  if (retryAfterSeconds !== undefined) headers['Retry-After'] = String(retryAfterSeconds)
+  // RFC 9110, 15.5.2: a 401 names a challenge.
+  if (refusal.status === 401)
+    headers['WWW-Authenticate'] = `${problem ? 'Bearer' : 'Alter-Signature'} realm="alter-vault"`
+  if (refusal.code === 'method_not_allowed') headers.Allow = String(refusal.log.allow ?? '')
+  // The rest of the body was not read: another request cannot follow on this connection.
+  if (refusal.code === 'body_too_large') headers.Connection = 'close'
+  return headers
+}
+
+/** The decision record's id; a refusal before any decision is known by the id of its request. */
+const decisionId = (refusal: VaultError, context: RequestContext): string =>
+  typeof refusal.fields.decision_id === 'string' ? refusal.fields.decision_id : context.requestId
+
+/** Whole seconds, rounded up: a caller must not come back too early. */
+function retryAfter(refusal: VaultError): number | undefined {
+  const seconds = refusal.retryAfterSeconds ?? DEFAULT_RETRY_AFTER_SECONDS[refusal.status]
+  return seconds === undefined ? undefined : Math.max(0, Math.ceil(seconds))
+}
+
+/** The flat form of the SDK API's error envelope. Code-specific members may not replace the ones that identify the refusal. */
+function envelopeOf(refusal: VaultError, context: RequestContext): Record<string, unknown> {
+  const retryAfterSeconds = retryAfter(refusal)
+  return {
+    ...(retryAfterSeconds !== undefined && refusal.status === 429 ? { retry_after: retryAfterSeconds } : {}),
+    ...(CREDENTIAL_PATH.test(context.path) ? { decision_id: decisionId(refusal, context), reasons: [] } : {}),
+    advice: errorRegistry[refusal.code].advice,
+    ...refusal.fields,
+    error: refusal.code,
+    message: refusal.message,
+    ...(refusal.hint === undefined ? {} : { hint: refusal.hint }),
+    request_id: context.requestId,
+    ...(refusal.errors === undefined ? {} : { errors: refusal.errors }),
+  }
+}
+
+/** RFC 9457, with the members that the management API adds. */
+function problemOf(refusal: VaultError, context: RequestContext, publicUrl: string): Record<string, unknown> {
+  return {
+    advice: errorRegistry[refusal.code].advice,
+    ...refusal.fields,
+    type: `${publicUrl}/errors/${refusal.code}`,
+    title: errorRegistry[refusal.code].sentence,
+    status: refusal.status,
+    detail: refusal.message,
+    code: refusal.code,
+    request_id: context.requestId,
+    ...(refusal.hint === undefined ? {} : { hint: refusal.hint }),
+    ...(refusal.errors === undefined ? {} : { errors: refusal.errors }),
+  }
+}
+
+/** `method_not_allowed` for a path that other methods have; `allow` goes into the `Allow` header (RFC 9110, 15.5.6). */
+export function methodNotAllowed(method: string, allowed: readonly string[]): VaultError {
+  const allow = allowed.join(', ')
+  return new VaultError('method_not_allowed', {
+    message: `This path does not take ${method}; it takes ${allow}. Nothing was done.`,
+    log: { allow },
+  })
+}
