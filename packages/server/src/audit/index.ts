@@ -21,4 +21,5 @@ export {
 export type { SealedBody } from './body-frames.ts'
 export type { AppendMember, AppendResult, Stored } from './lane.ts'
 export { createProcessRegistry, type ProcessRegistry } from './process-registry.ts'
-export { type Budget, chargeOf, createRateMeter, type RateMeter } from './rate-meter.ts'
+export { type Budget, chargeOf, createRateMeter, type MeterAnswer, type RateMeter } from './rate-meter.ts'
+export { captureBody, storedHeaders, storedUrl } from './stored-text.ts'

@@ -1,0 +1,79 @@
+import { formEncode } from '../egress/append-query.ts'
+import type { HeaderList } from '../egress/header-rules.ts'
+import { invalidField } from '../kernel/vault-error.ts'
+
+// Raw JSON text (ES2026); Node 24 has it, the library of TypeScript 7 does not yet.
+declare global {
+  interface JSON {
+    rawJSON(text: string): object
+    isRawJSON(value: unknown): boolean
+  }
+}
+
+const FORM = 'application/x-www-form-urlencoded'
+const JSON_TYPE = /^application\/(?:[a-z0-9.+-]*\+)?json$/
+
+/** A number that JavaScript would write differently: `1.0`, `1e5`, or more digits than a double holds. */
+const NUMBER_IN_DOUBT = /\d[.eE]|\d{16}/
+
+/**
+ * The members of a parsed request with its numbers as they were written, so that an id of twenty digits or `450.00` reaches
+ * the provider unchanged. `value` is `JSON.parse` of `text`; parsing again costs only where a number is in doubt.
+ */
+export function withNumbersAsWritten(value: unknown, text: string): unknown {
+  if (!NUMBER_IN_DOUBT.test(text)) return value
+  return JSON.parse(text, (_name, parsed: unknown, context?: { source?: string }) => {
+    const source = context?.source
+    return typeof parsed === 'number' && source !== undefined && String(parsed) !== source
+      ? JSON.rawJSON(source)
+      : parsed
+  })
+}
+
+/**
+ * The bytes that a call sends, and its headers with a content type (wire.md 6): compact JSON; a form or a text where the
+ * caller's content type says so. Any other pairing is 422 `validation_failed`.
+ */
+export function encodeBody(body: unknown, headers: HeaderList): { bytes: Buffer | undefined; headers: HeaderList } {
+  if (body === undefined) return { bytes: undefined, headers }
+  const given = headers.find(([name]) => name === 'content-type')?.[1]
+  const mediaType = given?.split(';', 1)[0]!.trim().toLowerCase()
+  if (mediaType === undefined) {
+    return { bytes: Buffer.from(JSON.stringify(body)), headers: [...headers, ['content-type', 'application/json']] }
+  }
+  if (JSON_TYPE.test(mediaType)) return { bytes: Buffer.from(JSON.stringify(body)), headers }
+  if (mediaType === FORM && isPlainObject(body)) return { bytes: Buffer.from(formOf(body)), headers }
+  if (mediaType !== FORM && typeof body === 'string') return { bytes: Buffer.from(body), headers }
+  throw invalidField(
+    '/body',
+    mediaType === FORM
+      ? '"body" must be an object of texts, numbers, booleans or lists of them to be sent as a form.'
+      : `"body" must be a text to be sent as "${mediaType.slice(0, 80)}".`,
+    'invalid_type',
+  )
+}
+
+function formOf(body: Record<string, unknown>): string {
+  const pairs: string[] = []
+  for (const [name, value] of Object.entries(body)) {
+    for (const one of Array.isArray(value) ? (value as unknown[]) : [value]) {
+      const pointer = `/body/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`
+      if (one !== null && typeof one === 'object' && !isRawNumber(one)) {
+        throw invalidField(
+          pointer,
+          `"${name}" in "body" must be a text, number, boolean or a list of them to be sent in a form.`,
+          'invalid_type',
+        )
+      }
+      pairs.push(
+        `${formEncode(name)}=${formEncode(one === null ? '' : typeof one === 'string' ? one : JSON.stringify(one))}`,
+      )
+    }
+  }
+  return pairs.join('&')
+}
+
+const isRawNumber = (value: object): boolean => JSON.isRawJSON(value)
+
+const isPlainObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)

@@ -1,0 +1,36 @@
+import type { ProxyRequestBody } from '@alter-vault/contracts'
+import { assertAllowedHost } from '../egress/allowed-hosts.ts'
+import { appendQuery } from '../egress/append-query.ts'
+import { type CanonicalUrl, canonicalUrl } from '../egress/canonical-url.ts'
+import { type HeaderList, parseCallerHeaders } from '../egress/header-rules.ts'
+import { dropInjectedNames, type InjectedNames } from '../egress/inject.ts'
+import { parseRequestMethod } from '../egress/request-method.ts'
+import { assertGrantRestrictions } from '../policies/index.ts'
+import type { GrantFacts } from './grant-facts.ts'
+import { encodeBody } from './outgoing-body.ts'
+
+/** A call as it will be sent, without its credential. What rules read, what is frozen and hashed, and what is sent. */
+export type PreparedCall = {
+  method: string
+  url: CanonicalUrl
+  headers: HeaderList
+  body: Buffer | undefined
+  /** The caller's own headers and query names that gave way to the credential's. */
+  dropped: InjectedNames
+}
+
+/**
+ * Brings a call into its one form and holds it against the grant (control-plane.md 5.1, step 5). Refuses `blocked_destination`,
+ * `query_too_long`, `forbidden_header`, `grant_restriction`, `validation_failed`.
+ */
+export function prepareCall(request: ProxyRequestBody, grant: GrantFacts): PreparedCall {
+  const { secret } = grant
+  const method = parseRequestMethod(request.method)
+  const space = secret.type === 'aws_sigv4' ? '%20' : '+'
+  const asked = appendQuery(canonicalUrl(request.url), request.query_params, { space })
+  const encoded = encodeBody(request.body, parseCallerHeaders(request.headers))
+  const { url, headers, dropped } = dropInjectedNames(secret.injectedNames, asked, encoded.headers)
+  assertAllowedHost(secret.allowedHosts, url)
+  if (grant.restrictions !== null) assertGrantRestrictions(grant.restrictions, { method, url })
+  return { method, url, headers, body: encoded.bytes, dropped }
+}
