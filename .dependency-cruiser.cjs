@@ -1,0 +1,179 @@
+/*
+ * Which way the arrows point.
+ *
+ *   contracts <- server, sdk, web-kit <- apps
+ *   inside the server: kernel <- crypto, egress, db <- http <- slices, left to right <- create-server <- main
+ *
+ * To add a slice, put its name where it belongs in SLICES.
+ */
+
+const { default: Visitor } = require('@swc/core/Visitor.js')
+
+// The visitor that dependency-cruiser walks the tree with stops at a declaration newer than itself: `using` (ECMAScript 2026).
+const visitStatement = Visitor.prototype.visitStatement
+Visitor.prototype.visitStatement = function (statement) {
+  if (statement.type !== 'UsingDeclaration') return visitStatement.call(this, statement)
+  statement.decls = this.visitVariableDeclarators(statement.decls)
+  return statement
+}
+
+/** A slice may import the faces (`index.ts`) of the slices before it. */
+const SLICES = [
+  'audit',
+  'organisations',
+  'agents',
+  'keys',
+  'credentials',
+  'grants',
+  'policies',
+  'approvals',
+  'proxy',
+  'operations',
+]
+
+/** The folders under the slices, in layers: each may import the layers before it. */
+const LAYERS = [['kernel'], ['crypto', 'egress', 'db'], ['http']]
+
+/** Files of a lower layer's neighbour that the whole layer may know: they are words, not machinery. */
+const NEIGHBOURS = ['crypto/secret.ts', 'db/database.ts']
+
+const SERVER = '^packages/server/src'
+const any = (names) => `(${names.join('|')})`
+const literally = (path) => path.replaceAll('.', '\\.')
+
+/** A test may use the whole test kit, and what it compares against. */
+const TEST = '\\.test\\.tsx?$|/testing/'
+
+const layerRules = LAYERS.flatMap((layer, index) => {
+  const lower = LAYERS.slice(0, index).flat()
+  return layer.map((folder) => ({
+    name: `${folder}-knows-only-lower-layers`,
+    severity: 'error',
+    from: { path: `${SERVER}/${folder}/`, pathNot: TEST },
+    to: {
+      path: `${SERVER}/`,
+      pathNot: [
+        `${SERVER}/${any([folder, ...lower])}/`,
+        ...(index === 1 ? NEIGHBOURS.map((file) => `${SERVER}/${literally(file)}$`) : []),
+      ],
+    },
+  }))
+})
+
+const sliceRules = SLICES.flatMap((slice, index) => [
+  {
+    name: `${slice}-imports-to-the-left`,
+    comment: `The slices after ${slice} build on it; it cannot build on them.`,
+    severity: 'error',
+    from: { path: `${SERVER}/${slice}/`, pathNot: TEST },
+    to: { path: `${SERVER}/(${[...SLICES.slice(index + 1), 'create-server\\.ts', 'main\\.ts', 'testing'].join('|')})` },
+  },
+  {
+    name: `${slice}-is-known-by-its-face`,
+    comment: `Others import ${slice}/index.ts; what is not there is ${slice}'s own business.`,
+    severity: 'error',
+    from: { path: `${SERVER}/`, pathNot: [`${SERVER}/${slice}/`, TEST] },
+    to: { path: `${SERVER}/${slice}/`, pathNot: `${SERVER}/${slice}/index\\.ts$` },
+  },
+])
+
+module.exports = {
+  forbidden: [
+    {
+      name: 'no-circles',
+      severity: 'error',
+      from: {},
+      to: { circular: true },
+    },
+    {
+      name: 'everything-resolves',
+      severity: 'error',
+      from: {},
+      to: { couldNotResolve: true },
+    },
+    {
+      name: 'contracts-imports-nothing-of-ours',
+      severity: 'error',
+      from: { path: '^packages/contracts/' },
+      to: { path: '^(packages|apps|e2e|bench|tools)/', pathNot: '^packages/contracts/' },
+    },
+    ...['server', 'sdk', 'web-kit'].map((name) => ({
+      name: `${name}-imports-contracts-only`,
+      comment: 'server, sdk and web-kit meet on the wire, never in an import.',
+      severity: 'error',
+      from: { path: `^packages/${name}/` },
+      to: { path: '^(packages|apps|e2e|bench)/', pathNot: `^packages/(contracts|${name})/` },
+    })),
+    {
+      name: 'apps-import-web-kit-and-contracts',
+      severity: 'error',
+      from: { path: '^apps/([^/]+)/' },
+      to: { path: '^(packages|apps|e2e|bench|tools)/', pathNot: ['^packages/(contracts|web-kit)/', '^apps/$1/'] },
+    },
+    {
+      name: 'features-do-not-import-features',
+      severity: 'error',
+      from: { path: '^apps/[^/]+/src/features/([^/]+)/' },
+      to: { path: '^apps/[^/]+/src/features/', pathNot: '/features/$1/' },
+    },
+    {
+      name: 'product-does-not-know-its-tests',
+      severity: 'error',
+      from: { path: '^(packages|apps)/', pathNot: TEST },
+      to: { path: ['\\.test\\.tsx?$', `${SERVER}/testing/`] },
+    },
+    ...layerRules,
+    ...sliceRules,
+    {
+      name: 'only-main-starts-the-server',
+      severity: 'error',
+      from: { path: `${SERVER}/`, pathNot: [TEST, `${SERVER}/main\\.ts$`] },
+      to: { path: `${SERVER}/(main|create-server)\\.ts$` },
+    },
+    {
+      name: 'only-http-knows-the-web-framework',
+      severity: 'error',
+      from: { path: `${SERVER}/`, pathNot: [`${SERVER}/http/`, TEST] },
+      to: { path: 'node_modules/(fastify|@fastify|@scalar)/' },
+    },
+    {
+      name: 'sql-lives-in-stores',
+      comment: 'Types may travel; statements are written in *-store.ts and in db/.',
+      severity: 'error',
+      from: { path: `${SERVER}/`, pathNot: ['-store\\.ts$', `${SERVER}/db/`, TEST] },
+      to: { path: 'node_modules/kysely/', dependencyTypesNot: ['type-only'] },
+    },
+    {
+      name: 'deciding-is-pure',
+      comment: 'A decision depends on its arguments alone: no file, socket, process or database, however far down.',
+      severity: 'error',
+      from: { path: `${SERVER}/policies/decide\\.ts$` },
+      to: {
+        path: [
+          '^(node:)?(fs|net|tls|dns|http|https|http2|child_process|worker_threads|dgram)(/|$)',
+          'node_modules/(pg|kysely|undici|pino|fastify)/',
+        ],
+        reachable: true,
+      },
+    },
+    {
+      name: 'product-imports-no-development-tools',
+      severity: 'error',
+      from: { path: '^(packages/[^/]+|apps/[^/]+)/src/', pathNot: [TEST, '^apps/[^/]+/vite\\.config'] },
+      to: { dependencyTypes: ['npm-dev'], dependencyTypesNot: ['type-only'] },
+    },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    exclude: { path: ['/dist/'] },
+    // The parser must be named: the default takes TypeScript 7 for none at all, misses `export type … from` and cannot tell an
+    // import of types from another.
+    parser: 'swc',
+    tsPreCompilationDeps: true,
+    enhancedResolveOptions: {
+      exportsFields: ['exports'],
+      conditionNames: ['@alter-vault/source', 'import', 'node', 'default', 'types'],
+      extensions: ['.ts', '.tsx', '.mjs', '.js'],
+    },
+  },
+}
