@@ -1,0 +1,277 @@
+import Type from 'typebox'
+import { audited, defineEndpoint, noAudit } from './endpoint.ts'
+import { KeyStatus } from './key.ts'
+import { Author, ListOf, offsetQuery, PathId } from './list.ts'
+import { JsonObject, Name, Nullable, Timestamp, Uuid } from './primitives.ts'
+import { ApprovalConfig, GrantRestrictions, IpAllowlistBody, TimeWindowBody, When } from './rule.ts'
+
+export const AgentType = Type.Enum(['agent', 'service'])
+export const AgentStatus = Type.Enum(['active', 'inactive', 'revoked'])
+
+/** Provider id → provider scopes; `managed_secret_slugs` → slugs. Empty: the agent reaches nothing yet. */
+export const AgentScopes = Type.Record(
+  Type.String({ pattern: '^.{1,255}$' }),
+  Type.Array(Type.String({ minLength: 1, maxLength: 512, pattern: '^\\S.*$' }), { minItems: 1, maxItems: 500 }),
+)
+export const AGENT_SCOPES_MAX_BYTES = 12_288
+export const AGENT_METADATA_MAX_BYTES = 8_192
+
+/** Rules of an agent, replaced as a whole. Each member becomes a read-only rule. */
+export const AgentPolicy = Type.Object({
+  requires_approval: Type.Optional(
+    Type.Object({ ...ApprovalConfig.properties, when: Type.Optional(When) }, { additionalProperties: false }),
+  ),
+  ip_allowlist: Type.Optional(IpAllowlistBody),
+  time_window: Type.Optional(TimeWindowBody),
+  restrictions: Type.Optional(GrantRestrictions),
+})
+
+export const Agent = Type.Object({
+  id: Uuid,
+  name: Type.String(),
+  display_name: Nullable(Type.String()),
+  type: AgentType,
+  status: AgentStatus,
+  scopes: Type.Record(Type.String(), Type.Array(Type.String())),
+  /** The map that will hold from `scopes_applies_at` on. */
+  scopes_pending: Nullable(Type.Record(Type.String(), Type.Array(Type.String()))),
+  scopes_applies_at: Nullable(Timestamp),
+  policy: JsonObject,
+  metadata: JsonObject,
+  rate_limit_per_minute: Nullable(Type.Integer()),
+  version: Type.Integer(),
+  created_at: Timestamp,
+  created_by: Type.Optional(Author),
+  last_used_at: Nullable(Timestamp),
+  parent_agent_id: Type.Null(),
+  stored_legacy_managed_secret_names: Type.Array(Type.String()),
+})
+
+/** `api_key` is shown this once; null when an earlier creation is repeated under its idempotency key. */
+export const CreatedAgent = Type.Object({ ...Agent.properties, api_key: Nullable(Type.String()), key_id: Uuid })
+
+export const AgentKey = Type.Object({
+  key_id: Uuid,
+  key_prefix: Type.String(),
+  name: Type.String(),
+  status: KeyStatus,
+  created_at: Timestamp,
+  deprecated_at: Nullable(Timestamp),
+  revoked_at: Nullable(Timestamp),
+  last_used_at: Nullable(Timestamp),
+})
+export const MintedAgentKey = Type.Object({ ...AgentKey.properties, api_key: Nullable(Type.String()) })
+
+export type AgentScopes = Type.Static<typeof AgentScopes>
+export type AgentPolicy = Type.Static<typeof AgentPolicy>
+export type Agent = Type.Static<typeof Agent>
+export type CreatedAgent = Type.Static<typeof CreatedAgent>
+export type AgentKey = Type.Static<typeof AgentKey>
+export type MintedAgentKey = Type.Static<typeof MintedAgentKey>
+
+const tag = 'agents'
+const read = { kind: 'operator', scope: 'agents:read' } as const
+const write = { kind: 'operator', scope: 'agents:write' } as const
+const admin = { kind: 'operator', scope: 'agents:admin' } as const
+const inApp = Type.Object({ app_id: PathId })
+const params = Type.Object({ app_id: PathId, agent_id: PathId })
+const keyParams = Type.Object({ app_id: PathId, agent_id: PathId, key_id: PathId })
+const DisplayName = Nullable(Type.String({ minLength: 1, maxLength: 100 }))
+const RateLimit = Nullable(Type.Integer({ minimum: 1, maximum: 100_000 }))
+
+export const listAgents = defineEndpoint({
+  id: 'list_agents',
+  method: 'GET',
+  path: '/api/v1/apps/:app_id/agents',
+  summary: 'List agents',
+  tag,
+  access: read,
+  params: inApp,
+  query: Type.Object({
+    ...offsetQuery,
+    status: Type.Optional(AgentStatus),
+    type: Type.Optional(AgentType),
+    provider: Type.Optional(Type.String({ minLength: 1, maxLength: 255 })),
+    search: Type.Optional(Type.String({ minLength: 1, maxLength: 100 })),
+  }),
+  success: ListOf(Agent),
+  errors: ['invalid_cursor', 'not_found'],
+  audit: noAudit('reads configuration'),
+})
+
+export const createAgent = defineEndpoint({
+  id: 'create_agent',
+  method: 'POST',
+  path: '/api/v1/apps/:app_id/agents',
+  summary: 'Create an agent and its first key',
+  tag,
+  access: write,
+  params: inApp,
+  body: Type.Object({
+    name: Type.String({ pattern: '^[a-z0-9][a-z0-9_-]{0,62}$' }),
+    display_name: Type.Optional(DisplayName),
+    type: Type.Optional(AgentType),
+    scopes: Type.Optional(AgentScopes),
+    metadata: Type.Optional(JsonObject),
+    policy: Type.Optional(AgentPolicy),
+    rate_limit_per_minute: Type.Optional(RateLimit),
+  }),
+  success: CreatedAgent,
+  status: 201,
+  errors: ['agent_name_exists', 'conflict', 'invalid_characters', 'invalid_rule_body', 'not_found'],
+  audit: audited('agent.created', 'key.minted'),
+  versioned: true,
+})
+
+export const showAgent = defineEndpoint({
+  id: 'show_agent',
+  method: 'GET',
+  path: '/api/v1/apps/:app_id/agents/:agent_id',
+  summary: 'Show an agent',
+  tag,
+  access: read,
+  params,
+  success: Agent,
+  errors: ['not_found'],
+  audit: noAudit('reads configuration'),
+  versioned: true,
+})
+
+export const updateAgent = defineEndpoint({
+  id: 'update_agent',
+  method: 'PATCH',
+  path: '/api/v1/apps/:app_id/agents/:agent_id',
+  summary: 'Change an agent; narrowing its scopes waits a grace',
+  tag,
+  access: write,
+  params,
+  body: Type.Partial(
+    Type.Object({
+      display_name: DisplayName,
+      /** The whole desired map. */
+      scopes: AgentScopes,
+      metadata: JsonObject,
+      /** Replaces the policy as a whole. */
+      policy: AgentPolicy,
+      rate_limit_per_minute: RateLimit,
+      /** How long scopes that this change removes go on working; 24 hours when absent, 0 is now. */
+      grace_seconds: Type.Integer({ minimum: 0, maximum: 604_800 }),
+    }),
+    { minProperties: 1 },
+  ),
+  success: Agent,
+  errors: ['conflict', 'invalid_characters', 'invalid_rule_body', 'not_found', 'version_conflict'],
+  audit: audited('agent.updated'),
+  versioned: true,
+})
+
+const move = <const I extends string, const V extends string>(
+  id: I,
+  verb: V,
+  summary: string,
+  access: typeof write | typeof admin,
+  event: string,
+) =>
+  defineEndpoint({
+    id,
+    method: 'POST',
+    path: `/api/v1/apps/:app_id/agents/:agent_id/${verb}`,
+    summary,
+    tag,
+    access,
+    params,
+    success: Agent,
+    errors: ['conflict', 'not_found'],
+    audit: audited(event),
+    versioned: true,
+  })
+
+export const suspendAgent = move('suspend_agent', 'suspend', 'Stop an agent; reversible', write, 'agent.suspended')
+export const resumeAgent = move('resume_agent', 'resume', 'Let a suspended agent work again', write, 'agent.resumed')
+export const revokeAgent = move(
+  'revoke_agent',
+  'revoke',
+  'End an agent for ever, with its keys, grants and waiting approvals',
+  admin,
+  'agent.revoked',
+)
+
+export const listAgentKeys = defineEndpoint({
+  id: 'list_agent_keys',
+  method: 'GET',
+  path: '/api/v1/apps/:app_id/agents/:agent_id/keys',
+  summary: 'List the keys of an agent',
+  tag,
+  access: read,
+  params,
+  success: Type.Object({ items: Type.Array(AgentKey), has_more: Type.Literal(false), next_cursor: Type.Null() }),
+  errors: ['not_found'],
+  audit: noAudit('reads configuration'),
+})
+
+export const mintAgentKey = defineEndpoint({
+  id: 'mint_agent_key',
+  method: 'POST',
+  path: '/api/v1/apps/:app_id/agents/:agent_id/keys',
+  summary: 'Mint another key for an agent; it is shown once',
+  tag,
+  access: write,
+  params,
+  body: Type.Object({ name: Type.Optional(Name) }),
+  success: MintedAgentKey,
+  status: 201,
+  errors: ['agent_key_limit_reached', 'conflict', 'invalid_characters', 'not_found'],
+  audit: audited('key.minted'),
+})
+
+export const deprecateAgentKey = defineEndpoint({
+  id: 'deprecate_agent_key',
+  method: 'POST',
+  path: '/api/v1/apps/:app_id/agents/:agent_id/keys/:key_id/deprecate',
+  summary: 'Mark a key of an agent as deprecated',
+  tag,
+  access: write,
+  params: keyParams,
+  success: AgentKey,
+  errors: ['key_revoked', 'not_found'],
+  audit: audited('key.deprecated'),
+})
+
+export const undeprecateAgentKey = defineEndpoint({
+  id: 'undeprecate_agent_key',
+  method: 'POST',
+  path: '/api/v1/apps/:app_id/agents/:agent_id/keys/:key_id/undeprecate',
+  summary: 'Take the mark off a deprecated key of an agent',
+  tag,
+  access: write,
+  params: keyParams,
+  success: AgentKey,
+  errors: ['key_revoked', 'not_found'],
+  audit: audited('key.undeprecated'),
+})
+
+export const revokeAgentKey = defineEndpoint({
+  id: 'revoke_agent_key',
+  method: 'POST',
+  path: '/api/v1/apps/:app_id/agents/:agent_id/keys/:key_id/revoke',
+  summary: 'Revoke a key of an agent; the last live one needs force',
+  tag,
+  access: admin,
+  params: keyParams,
+  body: Type.Object({ force: Type.Optional(Type.Boolean()) }),
+  success: AgentKey,
+  errors: ['last_active_key', 'not_found'],
+  audit: audited('key.revoked'),
+})
+
+export const sdkShowOwnAgent = defineEndpoint({
+  id: 'sdk_show_own_agent',
+  method: 'GET',
+  path: '/sdk/agents/me',
+  summary: 'The agent that calls',
+  tag: 'sdk',
+  access: { kind: 'api_key', scopes: [] },
+  success: Agent,
+  errors: ['agent_not_found', 'me_requires_agent_key'],
+  audit: noAudit('an agent reads itself'),
+})

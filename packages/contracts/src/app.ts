@@ -1,0 +1,202 @@
+import Type from 'typebox'
+import { audited, defineEndpoint, noAudit } from './endpoint.ts'
+import { ListOf, PathId, pageQuery } from './list.ts'
+import { Name, Nullable, Timestamp, Uuid } from './primitives.ts'
+import { ApprovalChannel } from './rule.ts'
+
+const HexColor = Type.String({ pattern: '^#[0-9a-fA-F]{6}$' })
+const Url = Type.String({ minLength: 1, maxLength: 2_048 })
+const Email = Type.String({ minLength: 3, maxLength: 320, pattern: '^[^@\\s]+@[^@\\s]+$' })
+const Environment = Type.String({ pattern: '^[a-z][a-z0-9-]{0,31}$' })
+const Description = Type.String({ maxLength: 1_000 })
+
+/** How pages for people look. */
+export const AppBranding = Type.Object({
+  display_name: Type.Optional(Nullable(Type.String({ minLength: 1, maxLength: 60 }))),
+  primary_color: Type.Optional(Nullable(HexColor)),
+  background_color: Type.Optional(Nullable(HexColor)),
+  support_email: Type.Optional(Nullable(Email)),
+  privacy_url: Type.Optional(Nullable(Url)),
+  terms_url: Type.Optional(Nullable(Url)),
+})
+
+const settings = {
+  /** Null: every channel that is configured. */
+  default_approval_channels: Nullable(Type.Array(ApprovalChannel, { uniqueItems: true, maxItems: 4 })),
+  /** Null: for ever. */
+  retain_runtime_days: Nullable(Type.Integer({ minimum: 30, maximum: 3_650 })),
+  retain_body_days: Type.Integer({ minimum: 0, maximum: 365 }),
+  capture_bodies: Type.Enum(['on', 'metadata_only']),
+  max_active_keys: Type.Integer({ minimum: 1, maximum: 1_000 }),
+  pending_approvals_limit: Type.Integer({ minimum: 1, maximum: 500 }),
+  approval_result_ttl_seconds: Type.Integer({ minimum: 3_600, maximum: 604_800 }),
+  require_reason: Type.Boolean(),
+  connect_session_ttl_seconds: Type.Integer({ minimum: 60, maximum: 3_600 }),
+  connect_origins: Type.Array(Url, { maxItems: 20, uniqueItems: true }),
+  connect_ip_lock: Type.Boolean(),
+  connect_require_sign_in: Type.Boolean(),
+  /** What `proxy_only` is for a new secret that does not say. */
+  secrets_proxy_only: Type.Boolean(),
+  wallet_listed: Type.Boolean(),
+  wallet_hidden_sections: Type.Array(Type.String({ pattern: '^[a-z_]{1,40}$' }), { maxItems: 20, uniqueItems: true }),
+  /** `host:port` entries: the only private destinations that the app may dial. Changed by owners only. */
+  allowed_private_hosts: Type.Array(Type.String({ minLength: 3, maxLength: 262 }), { maxItems: 50 }),
+}
+
+export const AppSettings = Type.Object(settings)
+export const AppSettingsChange = Type.Partial(AppSettings)
+
+export const App = Type.Object({
+  id: Uuid,
+  organization_id: Uuid,
+  name: Type.String(),
+  slug: Type.String(),
+  description: Nullable(Type.String()),
+  environment: Type.String(),
+  website_url: Nullable(Type.String()),
+  status: Type.Enum(['live', 'archived']),
+  branding: AppBranding,
+  settings: AppSettings,
+  /** Grows with each change of a rule or of the app itself. */
+  policy_epoch: Type.Integer(),
+  version: Type.Integer(),
+  created_at: Timestamp,
+  archived_at: Nullable(Timestamp),
+})
+
+export const AppStats = Type.Object({
+  active_keys: Type.Integer(),
+  active_agents: Type.Integer(),
+  managed_secrets: Type.Integer(),
+  live_grants: Type.Integer(),
+})
+export const AppWithStats = Type.Object({ ...App.properties, stats: Type.Optional(AppStats) })
+
+export type AppBranding = Type.Static<typeof AppBranding>
+export type AppSettings = Type.Static<typeof AppSettings>
+export type App = Type.Static<typeof App>
+
+const tag = 'apps'
+const params = Type.Object({ app_id: PathId })
+const changeable = {
+  name: Name,
+  description: Nullable(Description),
+  environment: Environment,
+  website_url: Nullable(Url),
+  branding: AppBranding,
+  settings: AppSettingsChange,
+}
+
+export const listApps = defineEndpoint({
+  id: 'list_apps',
+  method: 'GET',
+  path: '/api/v1/apps',
+  summary: 'List the apps of the organisation',
+  tag,
+  access: { kind: 'operator', scope: 'apps:read' },
+  query: Type.Object({
+    ...pageQuery,
+    include_archived: Type.Optional(Type.Boolean()),
+    include_stats: Type.Optional(Type.Boolean()),
+    search: Type.Optional(Type.String({ minLength: 1, maxLength: 100 })),
+  }),
+  success: ListOf(AppWithStats),
+  errors: ['invalid_cursor'],
+  audit: noAudit('reads configuration'),
+})
+
+export const createApp = defineEndpoint({
+  id: 'create_app',
+  method: 'POST',
+  path: '/api/v1/apps',
+  summary: 'Create an app',
+  tag,
+  access: { kind: 'operator', scope: 'apps:write' },
+  body: Type.Object({
+    name: changeable.name,
+    description: Type.Optional(changeable.description),
+    environment: Type.Optional(changeable.environment),
+    website_url: Type.Optional(changeable.website_url),
+    branding: Type.Optional(changeable.branding),
+    settings: Type.Optional(changeable.settings),
+  }),
+  success: App,
+  status: 201,
+  errors: ['app_name_exists', 'conflict', 'invalid_characters', 'role_insufficient'],
+  audit: audited('app.created'),
+  versioned: true,
+})
+
+export const showApp = defineEndpoint({
+  id: 'show_app',
+  method: 'GET',
+  path: '/api/v1/apps/:app_id',
+  summary: 'Show an app',
+  tag,
+  access: { kind: 'operator', scope: 'apps:read' },
+  params,
+  query: Type.Object({ include_stats: Type.Optional(Type.Boolean()) }),
+  success: AppWithStats,
+  errors: ['not_found'],
+  audit: noAudit('reads configuration'),
+  versioned: true,
+})
+
+export const updateApp = defineEndpoint({
+  id: 'update_app',
+  method: 'PATCH',
+  path: '/api/v1/apps/:app_id',
+  summary: 'Change an app',
+  tag,
+  access: { kind: 'operator', scope: 'apps:write' },
+  params,
+  body: Type.Partial(Type.Object(changeable), { minProperties: 1 }),
+  success: App,
+  errors: ['app_name_exists', 'invalid_characters', 'not_found', 'role_insufficient', 'version_conflict'],
+  audit: audited('app.updated'),
+  versioned: true,
+})
+
+export const archiveApp = defineEndpoint({
+  id: 'archive_app',
+  method: 'POST',
+  path: '/api/v1/apps/:app_id/archive',
+  summary: 'Stop the keys of an app and end what waits; reversible',
+  tag,
+  access: { kind: 'operator', scope: 'apps:write' },
+  params,
+  success: App,
+  errors: ['not_found'],
+  audit: audited('app.archived'),
+  versioned: true,
+})
+
+export const unarchiveApp = defineEndpoint({
+  id: 'unarchive_app',
+  method: 'POST',
+  path: '/api/v1/apps/:app_id/unarchive',
+  summary: 'Let the keys of an archived app work again',
+  tag,
+  access: { kind: 'operator', scope: 'apps:write' },
+  params,
+  success: App,
+  errors: ['app_not_archived', 'not_found'],
+  audit: audited('app.unarchived'),
+  versioned: true,
+})
+
+export const deleteApp = defineEndpoint({
+  id: 'delete_app',
+  method: 'DELETE',
+  path: '/api/v1/apps/:app_id',
+  summary: 'Delete an app for ever: keys revoked, credentials destroyed',
+  tag,
+  access: { kind: 'operator', scope: 'apps:delete' },
+  params,
+  /** `confirm` is the app's name. */
+  body: Type.Object({ confirm: Type.String({ maxLength: 200 }) }),
+  success: Type.Object({ id: Uuid, deleted: Type.Literal(true) }),
+  errors: ['confirm_mismatch', 'not_found', 'role_insufficient', 'version_conflict'],
+  audit: audited('app.deleted'),
+  versioned: true,
+})

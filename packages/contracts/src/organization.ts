@@ -1,0 +1,76 @@
+import Type from 'typebox'
+import { defineEndpoint, noAudit } from './endpoint.ts'
+import { ListOf, PathId, pageQuery } from './list.ts'
+import { Nullable, Timestamp, Uuid } from './primitives.ts'
+
+/** What an organisation asks of keys minted from now on (control-plane.md 3.4). Null: no limit of its own. */
+export const KeyPolicy = Type.Object({
+  max_key_ttl_days: Nullable(Type.Integer({ minimum: 1, maximum: 3_650 })),
+  require_expiry: Type.Boolean(),
+  require_cidr: Type.Boolean(),
+  max_rate_limit_rpm: Nullable(Type.Integer({ minimum: 1, maximum: 100_000 })),
+  max_derived_key_ttl_hours: Type.Integer({ minimum: 1, maximum: 24 }),
+  max_rotation_grace_days: Type.Integer({ minimum: 0, maximum: 30 }),
+  allowed_scopes: Nullable(Type.Array(Type.String())),
+  max_pat_ttl_days: Type.Integer({ minimum: 1, maximum: 365 }),
+})
+
+export const OrganizationSettings = Type.Object({
+  agent_scope_widening_delay_seconds: Type.Integer({ minimum: 0, maximum: 604_800 }),
+  key_policy: KeyPolicy,
+})
+
+export const Organization = Type.Object({
+  id: Uuid,
+  name: Type.String(),
+  slug: Type.String(),
+  settings: OrganizationSettings,
+  version: Type.Integer(),
+  created_at: Timestamp,
+})
+
+export type KeyPolicy = Type.Static<typeof KeyPolicy>
+export type OrganizationSettings = Type.Static<typeof OrganizationSettings>
+export type Organization = Type.Static<typeof Organization>
+
+const params = Type.Object({ organization_id: PathId })
+
+/** A token belongs to one organisation, so the list has one entry. */
+export const listOrganizations = defineEndpoint({
+  id: 'list_organizations',
+  method: 'GET',
+  path: '/api/v1/organizations',
+  summary: 'List organisations',
+  tag: 'organizations',
+  access: { kind: 'operator', scope: 'org:read' },
+  query: Type.Object(pageQuery),
+  success: ListOf(Organization),
+  errors: ['invalid_cursor'],
+  audit: noAudit('reads configuration'),
+})
+
+export const showOrganization = defineEndpoint({
+  id: 'show_organization',
+  method: 'GET',
+  path: '/api/v1/organizations/:organization_id',
+  summary: 'Show an organisation',
+  tag: 'organizations',
+  access: { kind: 'operator', scope: 'org:read' },
+  params,
+  success: Organization,
+  errors: ['not_found'],
+  audit: noAudit('reads configuration'),
+})
+
+export const showKeyPolicy = defineEndpoint({
+  id: 'show_key_policy',
+  method: 'GET',
+  path: '/api/v1/organizations/:organization_id/key-policy',
+  summary: 'Show what the organisation asks of new keys',
+  tag: 'organizations',
+  access: { kind: 'operator', scope: 'org:read' },
+  params,
+  success: KeyPolicy,
+  errors: ['not_found'],
+  audit: noAudit('reads configuration'),
+})

@@ -1,0 +1,276 @@
+import Type from 'typebox'
+import { audited, defineEndpoint, noAudit } from './endpoint.ts'
+import { ListOf, PathId, pageQuery } from './list.ts'
+import { Nullable, Timestamp, Uuid } from './primitives.ts'
+import {
+  CreateRule,
+  Rule,
+  RuleManagedBy,
+  RuleMode,
+  RuleRemark,
+  RuleTarget,
+  RuleTargetType,
+  RuleType,
+  UpdateRule,
+} from './rule.ts'
+
+/** A rule as it was written, with what an operator should know about it. */
+export const WrittenRule = Type.Object({ ...Rule.properties, warnings: Type.Array(RuleRemark) })
+/** An earlier version of a rule and who replaced it. */
+export const RuleVersion = Type.Object({
+  version: Type.Integer({ minimum: 1 }),
+  rule: Rule,
+  replaced_by: Nullable(Type.String()),
+  replaced_at: Timestamp,
+})
+export type RuleVersion = Type.Static<typeof RuleVersion>
+
+const tag = 'rules'
+const read = { kind: 'operator', scope: 'app_policy:read' } as const
+const write = { kind: 'operator', scope: 'app_policy:write' } as const
+const inApp = Type.Object({ app_id: PathId })
+const params = Type.Object({ app_id: PathId, rule_id: PathId })
+
+export const listRules = defineEndpoint({
+  id: 'list_rules',
+  method: 'GET',
+  path: '/api/v1/apps/:app_id/rules',
+  summary: 'List the rules of an app',
+  tag,
+  access: read,
+  params: inApp,
+  query: Type.Object({
+    ...pageQuery,
+    target_type: Type.Optional(RuleTargetType),
+    target_id: Type.Optional(Type.String({ minLength: 1, maxLength: 255 })),
+    type: Type.Optional(RuleType),
+    mode: Type.Optional(RuleMode),
+    enabled: Type.Optional(Type.Boolean()),
+    managed_by: Type.Optional(RuleManagedBy),
+  }),
+  success: ListOf(Rule),
+  errors: ['invalid_cursor', 'not_found'],
+  audit: noAudit('reads configuration'),
+})
+
+export const createRule = defineEndpoint({
+  id: 'create_rule',
+  method: 'POST',
+  path: '/api/v1/apps/:app_id/rules',
+  summary: 'Add a rule to an app, provider, agent, grant or key',
+  tag,
+  access: write,
+  params: inApp,
+  body: CreateRule,
+  success: WrittenRule,
+  status: 201,
+  errors: [
+    'cidr_too_wide',
+    'conflict',
+    'interactive_session_required',
+    'invalid_cel',
+    'invalid_characters',
+    'invalid_cidr',
+    'invalid_rule_body',
+    'invalid_target',
+    'not_found',
+  ],
+  audit: audited('rule.created'),
+  versioned: true,
+})
+
+export const showRule = defineEndpoint({
+  id: 'show_rule',
+  method: 'GET',
+  path: '/api/v1/apps/:app_id/rules/:rule_id',
+  summary: 'Show a rule',
+  tag,
+  access: read,
+  params,
+  success: Rule,
+  errors: ['not_found'],
+  audit: noAudit('reads configuration'),
+  versioned: true,
+})
+
+export const updateRule = defineEndpoint({
+  id: 'update_rule',
+  method: 'PATCH',
+  path: '/api/v1/apps/:app_id/rules/:rule_id',
+  summary: 'Change a rule; its target and type stay',
+  tag,
+  access: write,
+  params,
+  body: UpdateRule,
+  success: WrittenRule,
+  errors: [
+    'cidr_too_wide',
+    'conflict',
+    'invalid_cel',
+    'invalid_characters',
+    'invalid_cidr',
+    'invalid_rule_body',
+    'not_found',
+    'version_conflict',
+  ],
+  audit: audited('rule.updated'),
+  versioned: true,
+})
+
+export const deleteRule = defineEndpoint({
+  id: 'delete_rule',
+  method: 'DELETE',
+  path: '/api/v1/apps/:app_id/rules/:rule_id',
+  summary: 'Delete a rule; its versions stay readable',
+  tag,
+  access: write,
+  params,
+  success: Type.Object({ id: Uuid, deleted: Type.Literal(true) }),
+  errors: ['conflict', 'not_found', 'version_conflict'],
+  audit: audited('rule.deleted'),
+  versioned: true,
+})
+
+export const listRuleVersions = defineEndpoint({
+  id: 'list_rule_versions',
+  method: 'GET',
+  path: '/api/v1/apps/:app_id/rules/:rule_id/versions',
+  summary: 'List the earlier versions of a rule, newest first',
+  tag,
+  access: read,
+  params,
+  query: Type.Object(pageQuery),
+  success: ListOf(RuleVersion),
+  errors: ['invalid_cursor', 'not_found'],
+  audit: noAudit('reads configuration'),
+})
+
+export const restoreRule = defineEndpoint({
+  id: 'restore_rule',
+  method: 'POST',
+  path: '/api/v1/apps/:app_id/rules/:rule_id/restore',
+  summary: 'Make an earlier version of a rule its newest one; a deleted rule comes back',
+  tag,
+  access: write,
+  params,
+  body: Type.Object({ version: Type.Integer({ minimum: 1 }) }),
+  success: WrittenRule,
+  errors: ['conflict', 'invalid_cel', 'invalid_rule_body', 'not_found'],
+  audit: audited('rule.restored'),
+  versioned: true,
+})
+
+export const showPolicy = defineEndpoint({
+  id: 'show_policy',
+  method: 'GET',
+  path: '/api/v1/apps/:app_id/policy',
+  summary: 'The rules that meet a call, in the order of their targets',
+  tag,
+  access: read,
+  params: inApp,
+  query: Type.Object({
+    provider_id: Type.Optional(Type.String({ minLength: 1, maxLength: 255 })),
+    agent_id: Type.Optional(Uuid),
+    grant_id: Type.Optional(Uuid),
+    key_id: Type.Optional(Uuid),
+  }),
+  success: Type.Object({
+    policy_epoch: Type.Integer(),
+    targets: Type.Array(Type.Object({ target: RuleTarget, rules: Type.Array(Rule) })),
+  }),
+  errors: ['not_found'],
+  audit: noAudit('reads configuration'),
+})
+
+export const validateRules = defineEndpoint({
+  id: 'validate_rules',
+  method: 'POST',
+  path: '/api/v1/apps/:app_id/policy/validate',
+  summary: 'Check rules without storing them',
+  tag,
+  access: read,
+  params: inApp,
+  body: Type.Object({
+    rules: Type.Array(
+      Type.Object({ type: Type.String({ maxLength: 64 }), body: Type.Record(Type.String(), Type.Unknown()) }),
+      {
+        minItems: 1,
+        maxItems: 100,
+      },
+    ),
+  }),
+  success: Type.Object({
+    valid: Type.Boolean(),
+    results: Type.Array(
+      Type.Object({ valid: Type.Boolean(), errors: Type.Array(RuleRemark), warnings: Type.Array(RuleRemark) }),
+    ),
+  }),
+  errors: ['not_found'],
+  audit: noAudit('stores nothing'),
+})
+
+const organizationParams = Type.Object({ organization_id: PathId })
+const organizationRuleParams = Type.Object({ organization_id: PathId, rule_id: PathId })
+const organizationRead = { kind: 'operator', scope: 'org:read' } as const
+
+export const listOrganizationRules = defineEndpoint({
+  id: 'list_organization_rules',
+  method: 'GET',
+  path: '/api/v1/organizations/:organization_id/rules',
+  summary: 'List the rules that hold in every app of the organisation',
+  tag,
+  access: organizationRead,
+  params: organizationParams,
+  query: Type.Object(pageQuery),
+  success: ListOf(Rule),
+  errors: ['invalid_cursor', 'not_found'],
+  audit: noAudit('reads configuration'),
+})
+
+export const showOrganizationRule = defineEndpoint({
+  id: 'show_organization_rule',
+  method: 'GET',
+  path: '/api/v1/organizations/:organization_id/rules/:rule_id',
+  summary: 'Show a rule of the organisation',
+  tag,
+  access: organizationRead,
+  params: organizationRuleParams,
+  success: Rule,
+  errors: ['not_found'],
+  audit: noAudit('reads configuration'),
+  versioned: true,
+})
+
+const interactive = {
+  tag,
+  access: { kind: 'operator', scope: null },
+  success: Type.Object({}),
+  errors: ['interactive_session_required'],
+  audit: noAudit('refuses every token: an organisation rule is written by a member in person'),
+} as const
+
+/** No token writes organisation rules: 403 `interactive_session_required`. */
+export const createOrganizationRule = defineEndpoint({
+  id: 'create_organization_rule',
+  method: 'POST',
+  path: '/api/v1/organizations/:organization_id/rules',
+  summary: 'Add a rule that holds in every app',
+  params: organizationParams,
+  ...interactive,
+})
+export const updateOrganizationRule = defineEndpoint({
+  id: 'update_organization_rule',
+  method: 'PATCH',
+  path: '/api/v1/organizations/:organization_id/rules/:rule_id',
+  summary: 'Change a rule of the organisation',
+  params: organizationRuleParams,
+  ...interactive,
+})
+export const deleteOrganizationRule = defineEndpoint({
+  id: 'delete_organization_rule',
+  method: 'DELETE',
+  path: '/api/v1/organizations/:organization_id/rules/:rule_id',
+  summary: 'Delete a rule of the organisation',
+  params: organizationRuleParams,
+  ...interactive,
+})

@@ -1,0 +1,112 @@
+import type { OperatorRole, Organization, OrganizationSettings } from '@alter-vault/contracts'
+import type { Selectable } from 'kysely'
+import type { Tx } from '../db/database.ts'
+import type { MembersTable, OrganizationsTable } from '../db/schema.generated.ts'
+import { VaultError } from '../kernel/vault-error.ts'
+
+export type OrganizationRow = Selectable<OrganizationsTable>
+export type MemberRow = Selectable<MembersTable>
+
+const DEFAULT_KEY_POLICY: OrganizationSettings['key_policy'] = {
+  max_key_ttl_days: null,
+  require_expiry: false,
+  require_cidr: false,
+  max_rate_limit_rpm: null,
+  max_derived_key_ttl_hours: 24,
+  max_rotation_grace_days: 30,
+  allowed_scopes: null,
+  max_pat_ttl_days: 365,
+}
+
+/** The settings of an organisation with every default filled in. */
+export function organizationSettings(column: unknown): OrganizationSettings {
+  const stored = (column ?? {}) as Partial<OrganizationSettings>
+  return {
+    agent_scope_widening_delay_seconds: stored.agent_scope_widening_delay_seconds ?? 0,
+    key_policy: { ...DEFAULT_KEY_POLICY, ...stored.key_policy },
+  }
+}
+
+export async function insertOrganization(
+  tx: Tx,
+  row: { organizationId: string; name: string; slug: string; settings: object; createdAt: Date },
+): Promise<void> {
+  await tx
+    .insertInto('organizations')
+    .values({
+      organization_id: row.organizationId,
+      name: row.name,
+      slug: row.slug,
+      settings: JSON.stringify(row.settings),
+      created_at: row.createdAt,
+    })
+    .execute()
+}
+
+export async function findOrganization(tx: Tx, organizationId: string): Promise<OrganizationRow | undefined> {
+  return tx.selectFrom('organizations').selectAll().where('organization_id', '=', organizationId).executeTakeFirst()
+}
+
+/** Refusal: `not_found`. */
+export async function getOrganization(tx: Tx, organizationId: string): Promise<OrganizationRow> {
+  const row = await findOrganization(tx, organizationId)
+  if (row === undefined) throw new VaultError('not_found', { message: 'There is no organisation with this id.' })
+  return row
+}
+
+/** Lets one transaction at a time make what is counted per organisation. */
+export async function lockOrganization(tx: Tx, organizationId: string): Promise<OrganizationRow> {
+  return tx
+    .selectFrom('organizations')
+    .selectAll()
+    .where('organization_id', '=', organizationId)
+    .forNoKeyUpdate()
+    .executeTakeFirstOrThrow()
+}
+
+export async function insertMember(
+  tx: Tx,
+  row: {
+    organizationId: string
+    memberId: string
+    email: string
+    displayName: string | null
+    role: OperatorRole
+    appIds: readonly string[] | null
+    createdAt: Date
+  },
+): Promise<void> {
+  await tx
+    .insertInto('members')
+    .values({
+      organization_id: row.organizationId,
+      member_id: row.memberId,
+      email: row.email,
+      display_name: row.displayName,
+      role: row.role,
+      app_ids: row.appIds === null ? null : [...row.appIds],
+      created_at: row.createdAt,
+    })
+    .execute()
+}
+
+export async function findMember(tx: Tx, organizationId: string, memberId: string): Promise<MemberRow | undefined> {
+  return tx
+    .selectFrom('members')
+    .selectAll()
+    .where('organization_id', '=', organizationId)
+    .where('member_id', '=', memberId)
+    .where('removed_at', 'is', null)
+    .executeTakeFirst()
+}
+
+export function toOrganization(row: OrganizationRow): Organization {
+  return {
+    id: row.organization_id,
+    name: row.name,
+    slug: row.slug,
+    settings: organizationSettings(row.settings),
+    version: row.version,
+    created_at: row.created_at.toISOString(),
+  }
+}
