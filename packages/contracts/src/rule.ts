@@ -3,7 +3,7 @@ import { Nullable, Timestamp, Uuid } from './primitives.ts'
 
 /** An object whose unknown members are a mistake: a member that narrows must never be dropped silently. */
 const Exactly = <P extends Type.TProperties>(properties: P) => Type.Object(properties, { additionalProperties: false })
-const OneOf = <const T extends readonly string[]>(values: T) => Type.Enum(values)
+const OneOf = <const T extends string[]>(values: readonly [...T]) => Type.Enum(values)
 
 export const RULE_TARGET_TYPES = ['organization', 'app', 'provider', 'agent', 'grant', 'key'] as const
 export const RULE_TYPES = [

@@ -1,0 +1,151 @@
+import { createHash } from 'node:crypto'
+import { canonicalJson } from '../kernel/canonical-json.ts'
+import { type Fact, UNKNOWN } from './fact.ts'
+import type { Moment } from './moment.ts'
+import type { PolicyRequest } from './policy-context.ts'
+
+/** The types of the context document, by the names that CEL knows them under. */
+export type DocumentType =
+  | 'string'
+  | 'int'
+  | 'bool'
+  | 'google.protobuf.Timestamp'
+  | 'list<string>'
+  | 'map<string, string>'
+  | 'map<string, list<string>>'
+  | 'dyn'
+
+export type DocumentAttribute = {
+  readonly type: DocumentType
+  /** May be absent; CEL then sees null. */
+  readonly nullable: boolean
+  /** Known only through the proxy. */
+  readonly ofRequest: boolean
+  /** Timestamps are read as milliseconds since the Unix epoch. */
+  read(moment: Moment): Fact<unknown>
+}
+
+type Read = (moment: Moment) => Fact<unknown>
+const always = (type: DocumentType, read: Read): DocumentAttribute => ({
+  type,
+  nullable: false,
+  ofRequest: false,
+  read,
+})
+const maybe = (type: DocumentType, read: Read): DocumentAttribute => ({ type, nullable: true, ofRequest: false, read })
+const ofRequest = (
+  type: DocumentType,
+  read: (request: PolicyRequest) => Fact<unknown>,
+  nullable = false,
+): DocumentAttribute => ({
+  type,
+  nullable,
+  ofRequest: true,
+  read: ({ context: { request } }) => (request === UNKNOWN ? UNKNOWN : read(request)),
+})
+
+const operation = (request: PolicyRequest, member: 'operation' | 'family'): Fact<string> => {
+  const facts = request.operation
+  return facts === UNKNOWN || facts === null ? facts : facts[member]
+}
+
+/** The context document (control-plane.md 5.6): dotted name → how it is read. CEL and the digest see exactly this. */
+export const contextDocument: Readonly<Record<string, DocumentAttribute>> = Object.freeze({
+  now: always('google.protobuf.Timestamp', ({ atMs }) => atMs),
+  mode: always('string', ({ context }) => context.mode),
+  phase: always('string', ({ phase }) => phase),
+  reason: maybe('string', ({ context }) => context.asserted.reason),
+
+  'app.id': always('string', ({ context }) => context.app.id),
+  'app.environment': always('string', ({ context }) => context.app.environment),
+  'organization.id': always('string', ({ context }) => context.organizationId),
+  'provider.id': always('string', ({ context }) => context.provider.id),
+  'provider.kind': always('string', ({ context }) => context.provider.kind),
+
+  'key.id': always('string', ({ context }) => context.key.id),
+  'key.type': always('string', ({ context }) => context.key.type),
+  'key.name': always('string', ({ context }) => context.key.name),
+  'caller.name': maybe('string', ({ context }) => context.caller.name),
+  'caller.type': maybe('string', ({ context }) => context.caller.type),
+  'caller.actor_id': maybe('string', ({ context }) => context.caller.actorId),
+
+  'agent.id': maybe('string', ({ context }) => context.agent?.id ?? null),
+  'agent.name': maybe('string', ({ context }) => context.agent?.name ?? null),
+  'agent.type': maybe('string', ({ context }) => context.agent?.type ?? null),
+  'agent.scopes': maybe('map<string, list<string>>', ({ context }) => context.agent?.scopes ?? null),
+
+  'user.id': maybe('string', ({ context }) => context.user?.id ?? null),
+  'user.external_subject_id': maybe('string', ({ context }) => context.user?.externalSubjectId ?? null),
+  'user.idp_id': maybe('string', ({ context }) => context.user?.idpId ?? null),
+  'user.status': maybe('string', ({ context }) => context.user?.status ?? null),
+  'user.groups': maybe('list<string>', ({ context }) => {
+    const groups = context.user?.groups ?? null
+    return groups === UNKNOWN || groups === null ? groups : groups.externalGroupIds
+  }),
+  'user.auth_time': maybe('google.protobuf.Timestamp', ({ context }) => context.user?.authTimeMs ?? null),
+
+  'principal.type': always('string', ({ context }) => context.principal.type),
+  'principal.id': always('string', ({ context }) => context.principal.id),
+
+  'grant.id': always('string', ({ context }) => context.grant.id),
+  'grant.kind': always('string', ({ context }) => context.grant.kind),
+  'grant.label': maybe('string', ({ context }) => context.grant.label),
+  'grant.scopes': always('list<string>', ({ context }) => context.grant.scopes),
+  'grant.created_at': always('google.protobuf.Timestamp', ({ context }) => context.grant.createdAtMs),
+  'grant.last_used_at': maybe('google.protobuf.Timestamp', ({ context }) => context.grant.lastUsedAtMs),
+  'grant.expires_at': maybe('google.protobuf.Timestamp', ({ context }) => context.grant.expiresAtMs),
+  'grant.delegated': always('bool', ({ context }) => context.grant.delegated),
+  'grant.depth': always('int', ({ context }) => context.grant.depth),
+
+  'client.ip': maybe('string', ({ context }) => context.clientIp),
+
+  'request.method': ofRequest('string', (request) => request.method),
+  'request.scheme': ofRequest('string', (request) => request.scheme),
+  'request.host': ofRequest('string', (request) => request.host),
+  'request.port': ofRequest('int', (request) => request.port),
+  'request.path': ofRequest('string', (request) => request.path),
+  'request.query': ofRequest('map<string, list<string>>', (request) => request.query),
+  'request.header_names': ofRequest('list<string>', (request) => request.headerNames),
+  'request.content_type': ofRequest('string', (request) => request.contentType, true),
+  'request.body_size': ofRequest('int', (request) => request.bodySize),
+  'request.body': ofRequest('dyn', (request) => request.body, true),
+  'request.operation': ofRequest('string', (request) => operation(request, 'operation'), true),
+  'request.family': ofRequest('string', (request) => operation(request, 'family'), true),
+  'request.declared_method': maybe('string', ({ context }) => context.declared?.method ?? null),
+  'request.declared_url': maybe('string', ({ context }) => context.declared?.url ?? null),
+
+  'context.tool': maybe('string', ({ context }) => context.asserted.tool),
+  'context.framework': maybe('string', ({ context }) => context.asserted.framework),
+  'context.run_id': maybe('string', ({ context }) => context.asserted.runId),
+  'context.thread_id': maybe('string', ({ context }) => context.asserted.threadId),
+  'context.parent_agent': maybe('string', ({ context }) => context.asserted.parentAgent),
+  'context.extra': always('map<string, string>', ({ context }) => context.asserted.extra),
+
+  'approval.id': maybe('string', ({ context }) => context.approval?.id ?? null),
+  'approval.approver_ids': maybe('list<string>', ({ context }) => context.approval?.approverIds ?? null),
+  'approval.edited': maybe('bool', ({ context }) => context.approval?.edited ?? null),
+})
+
+/**
+ * Hex SHA-256 of the RFC 8785 form of the context document: dotted name → value, times in RFC 3339, `{"unknown":true}` for what
+ * cannot be known, and the body as the hex SHA-256 of its bytes.
+ */
+export function digestContext(moment: Moment): string {
+  const document: Record<string, unknown> = {}
+  for (const [name, attribute] of Object.entries(contextDocument)) {
+    document[name] = name === 'request.body' ? bodyDigest(moment) : documentValue(attribute, attribute.read(moment))
+  }
+  return createHash('sha256').update(canonicalJson(document)).digest('hex')
+}
+
+function bodyDigest({ context: { request } }: Moment): unknown {
+  if (request === UNKNOWN || request.bodyBytes === UNKNOWN) return { unknown: true }
+  return request.bodyBytes === null ? null : createHash('sha256').update(request.bodyBytes).digest('hex')
+}
+
+function documentValue(attribute: DocumentAttribute, value: Fact<unknown>): unknown {
+  if (value === UNKNOWN) return { unknown: true }
+  if (value === null) return null
+  if (attribute.type === 'google.protobuf.Timestamp') return new Date(value as number).toISOString()
+  return value instanceof Map ? Object.fromEntries(value) : value
+}

@@ -1,0 +1,5 @@
+/** The mark of a fact that cannot be known. A restricting condition on it counts as matched (control-plane.md 5.3). */
+export const UNKNOWN: unique symbol = Symbol('unknown')
+
+/** A present value, `null` when it is known not to exist, or {@link UNKNOWN}. */
+export type Fact<T> = T | null | typeof UNKNOWN

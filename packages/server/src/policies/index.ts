@@ -1,0 +1,44 @@
+export {
+  type ApprovalDefaults,
+  type GateConfiguration,
+  type GatePlan,
+  type GateRule,
+  normalizeApprovers,
+} from './approval-gate.ts'
+export {
+  type CompiledRule,
+  type CompiledRules,
+  compileRequestRule,
+  compileRules,
+  type StoredRule,
+} from './compile-rules.ts'
+export {
+  type Charge,
+  type DecideInput,
+  type Decision,
+  decide,
+  EVALUATION_LIMIT_MS,
+  refuseSpentBudgets,
+  type SpentBudget,
+} from './decide.ts'
+export { decisionRecord, reasonsForCaller } from './decision-record.ts'
+export { type Fact, UNKNOWN } from './fact.ts'
+export type { BudgetUse } from './firing.ts'
+export {
+  type CheckRestrictions,
+  checkGrantRestrictions,
+  compileGrantRestrictions,
+  type RestrictedRequest,
+  type RestrictionFault,
+} from './grant-restrictions.ts'
+export {
+  createPolicyRequest,
+  type GroupFacts,
+  type OperationFacts,
+  type PolicyContext,
+  type PolicyRequest,
+  type PolicyRequestParts,
+} from './policy-context.ts'
+export { parseRequestRule } from './request-rule.ts'
+export { isTimeZoneName } from './time-zone.ts'
+export { type RuleDraft, type RuleVerdict, ruleRefusalCode, validateRule } from './validate-rule.ts'
