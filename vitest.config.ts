@@ -5,8 +5,9 @@ const ignored = ['**/node_modules/**', '**/dist/**', '**/.alter/**']
 
 /** A file's name says what it needs: `*.db.test.ts` gets a PostgreSQL, `e2e/` boots servers, everything else runs alone. */
 export default defineConfig({
-  // The SDK's package resolves to its source instead of its build; the rest are Vite's own conditions for Node.
-  ssr: { resolve: { conditions: ['@alter-vault/source', 'module', 'node', 'development|production'] } },
+  // The SDK's package resolves to its source instead of its build; the rest are Vite's own conditions for Node, except
+  // `module`: Vitest hands them to Node itself, which cannot load the files that packages offer to bundlers.
+  ssr: { resolve: { conditions: ['@alter-vault/source', 'node', 'development|production'] } },
   test: {
     pool: 'forks',
     reporters: ['default', './tools/closing-line-reporter.ts'],
