@@ -1,12 +1,17 @@
 import type { Endpoint } from '@alter-vault/contracts'
 import type Type from 'typebox'
 
-/** What a caller must give for an endpoint: exactly the parts that its declaration names. */
-export type CallInput<E> = {
-  [Part in 'params' | 'query' | 'headers' | 'body' as E extends Record<Part, Type.TSchema>
-    ? Part
-    : never]: E extends Record<Part, infer Schema extends Type.TSchema> ? Type.Static<Schema> : never
+type Part = 'params' | 'query' | 'headers' | 'body'
+type Declared<E> = {
+  [P in Part as E extends Record<P, Type.TSchema> ? P : never]: E extends Record<P, infer Schema extends Type.TSchema>
+    ? Type.Static<Schema>
+    : never
 }
+type AllOptional<T> = { [P in keyof T]: Partial<T[P]> extends T[P] ? P : never }[keyof T]
+
+/** What a caller gives for an endpoint: the parts that its declaration names; a part without a required member may be left out. */
+export type CallInput<E> = Omit<Declared<E>, AllOptional<Declared<E>>> &
+  Partial<Pick<Declared<E>, AllOptional<Declared<E>>>>
 
 /** A refusal of the server, or the reason why there is no answer of its. */
 export class ApiError extends Error {

@@ -1,7 +1,9 @@
 import type { OpenApprovalPage } from '@alter-vault/contracts'
+import { Notice } from '@alter-vault/web-kit/notice.tsx'
 import { UntrustedText } from '@alter-vault/web-kit/untrusted-text.tsx'
 import type { Ref } from 'react'
 import styles from './action-line.module.css'
+import { hostWarnings } from './host-warnings.ts'
 import { hostWords } from './request-words.ts'
 
 type Props = Pick<OpenApprovalPage, 'request' | 'requester' | 'credential' | 'meaning'> & {
@@ -12,6 +14,7 @@ type Props = Pick<OpenApprovalPage, 'request' | 'requester' | 'credential' | 'me
 export function ActionLine({ request, requester, credential, meaning, titleRef }: Props) {
   const { url_parts } = request
   const host = hostWords(url_parts)
+  const warnings = hostWarnings(url_parts)
   return (
     <div className={styles.what}>
       <h1 className={styles.sentence} ref={titleRef} tabIndex={-1}>
@@ -42,6 +45,15 @@ export function ActionLine({ request, requester, credential, meaning, titleRef }
           {request.query.length > 0 && <span className={styles.query}>?…</span>}
         </span>
       </p>
+      {warnings.length > 0 && (
+        <Notice tone="wait" icon="warning" title="Look at the address twice">
+          {warnings.map((warning) => (
+            <p key={warning}>
+              <UntrustedText text={warning} />
+            </p>
+          ))}
+        </Notice>
+      )}
       {meaning && (
         <p className={styles.meaning}>
           <UntrustedText text={meaning} />

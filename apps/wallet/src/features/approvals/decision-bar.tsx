@@ -4,6 +4,7 @@ import { Icon } from '@alter-vault/web-kit/icon.tsx'
 import { Notice } from '@alter-vault/web-kit/notice.tsx'
 import { timeLeftWords } from '@alter-vault/web-kit/quantity-words.ts'
 import { TextArea } from '@alter-vault/web-kit/text-area.tsx'
+import { UntrustedText } from '@alter-vault/web-kit/untrusted-text.tsx'
 import { useEffect, useRef, useState } from 'react'
 import type { Choice } from './decide-approval.ts'
 import styles from './decision-bar.module.css'
@@ -24,7 +25,8 @@ const LAST_MINUTE_SECONDS = 60
 const needsReason = (mode: OpenApprovalPage['options']['decision_reason'], choice: Choice) =>
   mode === 'always' || (mode === 'on_deny' && choice === 'deny')
 
-function Refusal({ viewer, approvers }: { viewer: OpenApprovalPage['viewer']; approvers: readonly string[] }) {
+function Refusal({ page, approvers }: { page: OpenApprovalPage; approvers: readonly string[] }) {
+  const { viewer, branding } = page
   switch (viewer.refusal) {
     case 'sign_in_required':
     case 'step_up_required':
@@ -38,7 +40,7 @@ function Refusal({ viewer, approvers }: { viewer: OpenApprovalPage['viewer']; ap
             {viewer.refusal === 'step_up_required'
               ? 'The rule asks for a fresh sign-in.'
               : approvers.length > 0
-                ? 'This link only opens the page. Deciding takes one of the approvers named above, signed in.'
+                ? 'This link only opens the page. Deciding takes one of its approvers, signed in.'
                 : 'This link only opens the page. Deciding takes someone signed in.'}
           </p>
           {viewer.sign_in_path ? (
@@ -49,7 +51,16 @@ function Refusal({ viewer, approvers }: { viewer: OpenApprovalPage['viewer']; ap
               . This page notices when you have.
             </p>
           ) : (
-            <p>This installation has no sign-in here. An operator of the app can decide it.</p>
+            <p>
+              Signing in is not set up on this page. Ask those who run <UntrustedText text={branding.display_name} />
+              {branding.support_email && (
+                <>
+                  {' '}
+                  (<UntrustedText text={branding.support_email} />)
+                </>
+              )}
+              .
+            </p>
           )}
         </Notice>
       )
@@ -144,9 +155,7 @@ export function DecisionBar({ screen, now, decide, showNewer, readAgain }: Props
           </Notice>
         )}
         {page.would_be_denied && canEverDecide && (
-          <Notice tone="wait" icon="warning" title="Approving would not send it">
-            <p>Current rules would refuse it. The reasons stand above.</p>
-          </Notice>
+          <Notice tone="wait" icon="warning" title="Approving would not send it: current rules refuse it" />
         )}
         {decided !== null && (
           <Recorded
@@ -155,7 +164,7 @@ export function DecisionBar({ screen, now, decide, showNewer, readAgain }: Props
             quorum={recorded?.state.quorum ?? gate?.quorum ?? 1}
           />
         )}
-        {decided === null && <Refusal viewer={viewer} approvers={gate?.approvers ?? []} />}
+        {decided === null && <Refusal page={page} approvers={gate?.approvers ?? []} />}
         {canEverDecide && (
           <>
             <div className={styles.top}>

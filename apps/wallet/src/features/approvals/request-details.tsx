@@ -1,8 +1,6 @@
 import type { RequestView } from '@alter-vault/contracts'
-import { Notice } from '@alter-vault/web-kit/notice.tsx'
 import { UntrustedText } from '@alter-vault/web-kit/untrusted-text.tsx'
 import { BodyViewer, type LoadWholeBody } from './body-viewer.tsx'
-import { hostWarnings } from './host-warnings.ts'
 import { PairTable } from './pair-table.tsx'
 import styles from './request-details.module.css'
 import { hostWords } from './request-words.ts'
@@ -30,7 +28,6 @@ export function RequestDetails({ request, actionHash, loadWholeBody }: Props) {
   const { url, url_parts, query, headers, added_by_vault, body } = request
   const vaultPairs = (place: 'header' | 'query') =>
     added_by_vault.filter((added) => added.place === place).map(({ name }) => ({ name, value: null }))
-  const warnings = hostWarnings(url_parts)
   const queryPairs = [
     ...query.map((pair) => ({ ...pair, repeated: query.filter(({ name }) => name === pair.name).length > 1 })),
     ...vaultPairs('query'),
@@ -47,15 +44,6 @@ export function RequestDetails({ request, actionHash, loadWholeBody }: Props) {
         <p className={styles.url}>
           <WholeUrl url={url} parts={url_parts} />
         </p>
-        {warnings.length > 0 && (
-          <Notice tone="wait" icon="warning" title="Look at the address twice">
-            {warnings.map((warning) => (
-              <p key={warning}>
-                <UntrustedText text={warning} />
-              </p>
-            ))}
-          </Notice>
-        )}
       </div>
       {queryPairs.length > 0 && <PairTable caption="Query" pairs={queryPairs} />}
       {headerPairs.length > 0 && <PairTable caption="Header" pairs={headerPairs} />}
