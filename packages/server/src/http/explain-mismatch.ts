@@ -140,12 +140,29 @@ function explainVariants(variants: readonly JsonSchema[], value: unknown, place:
     errors.push(...meant[0]!.faults)
     return
   }
+  const named = discriminatorOf(variants)
+  if (named !== undefined && hasType('object', value)) {
+    const { name, words } = named
+    const member = (value as Record<string, unknown>)[name]
+    const message = `${quote(name)} must be ${list(words.map(quote))}; got ${said(member)}`
+    errors.push({ pointer: at(place, name), code: 'not_allowed_value', message })
+    return
+  }
   const plain = variants.every((variant) => variant.const !== undefined || variant.type === 'null')
   errors.push({
     pointer: place.pointer,
     code: plain ? 'not_allowed_value' : 'invalid_type',
     message: `${place.name} must be ${list([...new Set(variants.map(describe))])}; got ${plain ? said(value) : came(value)}`,
   })
+}
+
+/** The member whose constant tells every variant from the others, such as `type`. */
+function discriminatorOf(variants: readonly JsonSchema[]): { name: string; words: unknown[] } | undefined {
+  for (const name of Object.keys(variants[0]?.properties ?? {})) {
+    const words = variants.map((variant) => variant.properties?.[name]?.const)
+    if (words.every((word) => word !== undefined) && new Set(words).size === words.length) return { name, words }
+  }
+  return undefined
 }
 
 function unknownField(place: Place, name: string, known: readonly string[]): FieldError {

@@ -155,6 +155,11 @@ export async function createListener(options: ListenerOptions): Promise<Listener
     },
   })
   const server: Server = app.server
+  const sockets = new Set<Socket>()
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket)
+    socket.once('close', () => sockets.delete(socket))
+  })
 
   function refuse(request: IncomingMessage, response: ServerResponse, error: unknown): void {
     track(response, 'other')
@@ -230,6 +235,8 @@ export async function createListener(options: ListenerOptions): Promise<Listener
       for (const response of inFlight) if (!response.headersSent) response.setHeader('Connection', 'close')
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))
       server.closeIdleConnections()
+      // To Node a connection that has sent nothing yet is not idle but about to send.
+      for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy()
       const force = setTimeout(() => {
         log.warn({ in_flight: inFlight.size }, 'ended connections that did not finish in time')
         server.closeAllConnections()

@@ -21,7 +21,8 @@ const refuse = (message: string) => new VaultError('invalid_json', { message })
  * The one value that `bytes` holds, or `invalid_json`.
  *
  * Beyond `JSON.parse` (RFC 8259) it refuses what two readers may understand differently: bytes that are not UTF-8, a member
- * named twice in one object, a lone surrogate in a name or text, a number too large for a double, nesting over 32.
+ * named twice in one object, a lone surrogate in a name or text, nesting over 32. A number too large for a double is
+ * well-formed, so that one is `validation_failed`.
  */
 export function parseStrictJson(bytes: Buffer): unknown {
   if (!isUtf8(bytes)) throw refuse('The body is not valid UTF-8. Nothing was done.')
@@ -74,7 +75,9 @@ function refuseAmbiguous(text: string): void {
     } else if (character === MINUS || (character >= ZERO && character <= NINE)) {
       const start = i
       while (i + 1 < text.length && isInsideNumber(text.charCodeAt(i + 1))) i++
-      if (!Number.isFinite(Number(text.slice(start, i + 1)))) throw refuse('A number is too large.')
+      if (!Number.isFinite(Number(text.slice(start, i + 1)))) {
+        throw new VaultError('validation_failed', { message: 'A number in the body is too large. Nothing was done.' })
+      }
     }
   }
 }
