@@ -5,7 +5,8 @@ import type { TestProject } from 'vitest/node'
 import { createEmbeddedPostgres, type EmbeddedPostgres } from '../db/embedded-postgres.ts'
 import { migrate } from '../db/migrate.ts'
 
-type SocketConnection = { host: string; port: number; user: string; database: string }
+/** Host is the folder of the socket. */
+export type SocketConnection = { host: string; port: number; user: string; database: string }
 
 /** The PostgreSQL of one test run; test files clone `template`. */
 export type TestPostgres = { connection: SocketConnection; ownerConnection: SocketConnection; template: string }

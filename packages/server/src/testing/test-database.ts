@@ -3,15 +3,15 @@ import { Client } from 'pg'
 import { inject } from 'vitest'
 import { type DatabaseConnection, toClientConfig } from '../db/connection.ts'
 import { createDatabase, type Database, type DatabaseOptions } from '../db/database.ts'
-import type { TestPostgres } from './postgres-for-tests.ts'
+import type { SocketConnection, TestPostgres } from './postgres-for-tests.ts'
 
 export type TestDatabase = AsyncDisposable & {
   /** A database of its own, migrated and empty, as the server's role. */
   db: Database
   /** As the server's role, to open more sessions or another `createDatabase`. */
-  connection: DatabaseConnection
+  connection: SocketConnection
   /** As the owner, for what the server may not do. */
-  ownerConnection: DatabaseConnection
+  ownerConnection: SocketConnection
   /** One statement as the owner, past row-level security; returns its rows. */
   asOwner<Row extends object = Record<string, unknown>>(statement: string, values?: unknown[]): Promise<Row[]>
 }
