@@ -296,6 +296,7 @@ export const decideApprovalByLink = defineEndpoint({
   tag: 'approvals',
   access: { kind: 'approval_link' },
   params,
+  headers: Type.Object({ 'user-agent': Type.Optional(Type.String()) }),
   body: Exactly({
     decision: Decision,
     action_hash: Sha256Hex,

@@ -1,5 +1,6 @@
 import Type from 'typebox'
 import { audited, defineEndpoint, noAudit } from './endpoint.ts'
+import { ListOf, pageQuery } from './list.ts'
 import { Nullable, Timestamp, Uuid } from './primitives.ts'
 
 const Exactly = <P extends Type.TProperties>(properties: P) => Type.Object(properties, { additionalProperties: false })
@@ -210,14 +211,9 @@ export const listApprovals = defineEndpoint({
     status: Type.Optional(ApprovalStatusValue),
     agent_id: Type.Optional(Uuid),
     grant_id: Type.Optional(Uuid),
-    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000 })),
-    cursor: Type.Optional(Type.String({ maxLength: 500 })),
+    ...pageQuery,
   }),
-  success: Exactly({
-    items: Type.Array(ManagedApproval),
-    has_more: Type.Boolean(),
-    next_cursor: Nullable(Type.String()),
-  }),
+  success: ListOf(ManagedApproval),
   errors: ['invalid_cursor', 'not_found'],
   audit: noAudit('a list of states without any content of the requests'),
 })

@@ -1,0 +1,768 @@
+import { sql } from 'kysely'
+import type { Tx } from '../db/database.ts'
+import type { Page } from '../kernel/page.ts'
+import type { GateConfiguration, GateRule } from '../policies/index.ts'
+import {
+  type Attempt,
+  type Gate,
+  type GateStatus,
+  type Group,
+  type GroupStatus,
+  isLegalMove,
+  type RecordedDecision,
+} from './approval.ts'
+
+/*
+ * Every statement about approvals. Lock order inside one transaction: group rows by id, then the open attempt. The database's
+ * clock is read after the lock, so that what it says about a window is true when the transaction commits.
+ */
+
+/** A group as it was read, and the database's clock at that moment. */
+export type Held = { group: Group; now: Date }
+
+const GROUP_COLUMNS = [
+  'app_id',
+  'approval_group_id',
+  'executor_approval_id',
+  'status',
+  'version',
+  'action_hash',
+  'action_line',
+  'grant_id',
+  'key_id',
+  'agent_id',
+  'app_user_id',
+  'provider_id',
+  'reason',
+  'trace_id',
+  'policy_epoch',
+  'requested_at',
+  'expires_at',
+  'decided_at',
+  'decision_reason',
+  'executed_at',
+  'execution_error',
+  'intent_event_id',
+  'result_expires_at',
+] as const
+
+/** A list cannot tell its readers more than the database knew at one moment; `clock_timestamp()` moves on within it. */
+const clock = sql<Date>`date_trunc('milliseconds', clock_timestamp())`
+
+/** The database's clock, in whole milliseconds, so that a time survives a journey through JavaScript. */
+export async function readClock(tx: Tx): Promise<Date> {
+  const { now } = await tx.selectNoFrom(clock.as('now')).executeTakeFirstOrThrow()
+  return now
+}
+
+/** The app of a gate, without knowing the app: the only table here without row-level security, beside `due_work`. */
+export async function findAppOfApproval(tx: Tx, approvalId: string): Promise<string | undefined> {
+  const row = await tx
+    .selectFrom('approval_routes')
+    .select('app_id')
+    .where('approval_id', '=', approvalId)
+    .executeTakeFirst()
+  return row?.app_id
+}
+
+/** The group of a gate id or of a group id. */
+export async function findGroupId(tx: Tx, appId: string, id: string): Promise<string | undefined> {
+  const gate = await tx
+    .selectFrom('approval_gates')
+    .select('approval_group_id')
+    .where('app_id', '=', appId)
+    .where('approval_id', '=', id)
+    .executeTakeFirst()
+  if (gate !== undefined) return gate.approval_group_id
+  const group = await tx
+    .selectFrom('approval_groups')
+    .select('approval_group_id')
+    .where('app_id', '=', appId)
+    .where('approval_group_id', '=', id)
+    .executeTakeFirst()
+  return group?.approval_group_id
+}
+
+/** One group with its gates and decisions. With `lock` nobody else can move it before this transaction ends. */
+export async function findGroup(
+  tx: Tx,
+  appId: string,
+  approvalGroupId: string,
+  { lock = false } = {},
+): Promise<Held | undefined> {
+  const query = tx
+    .selectFrom('approval_groups')
+    .select(GROUP_COLUMNS)
+    .select(sql<boolean>`sealed_result is not null`.as('has_sealed_result'))
+    .where('app_id', '=', appId)
+    .where('approval_group_id', '=', approvalGroupId)
+  const row = await (lock ? query.forUpdate() : query).executeTakeFirst()
+  if (row === undefined) return undefined
+  const now = await readClock(tx)
+  const gates = await readGates(tx, appId, [approvalGroupId])
+  return { group: toGroup(row, gates.get(approvalGroupId) ?? []), now }
+}
+
+export type GroupFilter = {
+  status?: GroupStatus | undefined
+  agent_id?: string | undefined
+  grant_id?: string | undefined
+}
+
+/** Newest first, one more than the page shows if there is one. `place_at` is where a row is in the list. */
+export async function listGroups(
+  tx: Tx,
+  appId: string,
+  filter: GroupFilter,
+  page: Pick<Page, 'limit' | 'after'>,
+): Promise<{ rows: { group: Group; place_at: string }[]; now: Date }> {
+  let query = tx
+    .selectFrom('approval_groups')
+    .select(GROUP_COLUMNS)
+    .select(sql<boolean>`sealed_result is not null`.as('has_sealed_result'))
+    .select(sql<string>`to_char(requested_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS.US"+00"')`.as('place_at'))
+    .where('app_id', '=', appId)
+    .orderBy('requested_at', 'desc')
+    .orderBy('approval_group_id', 'desc')
+    .limit(page.limit + 1)
+  if (filter.status !== undefined) query = query.where('status', '=', filter.status)
+  if (filter.agent_id !== undefined) query = query.where('agent_id', '=', filter.agent_id)
+  if (filter.grant_id !== undefined) query = query.where('grant_id', '=', filter.grant_id)
+  if (page.after !== undefined) {
+    const { at, id } = page.after
+    query = query.where(sql<boolean>`(requested_at, approval_group_id) < (${at}::timestamptz, ${id}::uuid)`)
+  }
+  const found = await query.execute()
+  const now = await readClock(tx)
+  const gates = await readGates(
+    tx,
+    appId,
+    found.map((row) => row.approval_group_id),
+  )
+  const rows = found.map((row) => ({
+    group: toGroup(row, gates.get(row.approval_group_id) ?? []),
+    place_at: row.place_at,
+  }))
+  return { rows, now }
+}
+
+type GroupRow = {
+  app_id: string
+  approval_group_id: string
+  executor_approval_id: string
+  status: GroupStatus
+  version: number
+  action_hash: Buffer
+  action_line: string
+  grant_id: string
+  key_id: string
+  agent_id: string | null
+  app_user_id: string | null
+  provider_id: string
+  reason: string | null
+  trace_id: string
+  policy_epoch: number
+  requested_at: Date
+  expires_at: Date
+  decided_at: Date | null
+  decision_reason: string | null
+  executed_at: Date | null
+  execution_error: string | null
+  intent_event_id: string | null
+  result_expires_at: Date | null
+  has_sealed_result: boolean
+}
+
+function toGroup(row: GroupRow, gates: readonly Gate[]): Group {
+  return {
+    appId: row.app_id,
+    approvalGroupId: row.approval_group_id,
+    executorApprovalId: row.executor_approval_id,
+    status: row.status,
+    version: row.version,
+    actionHash: row.action_hash,
+    actionLine: row.action_line,
+    grantId: row.grant_id,
+    keyId: row.key_id,
+    agentId: row.agent_id,
+    appUserId: row.app_user_id,
+    providerId: row.provider_id,
+    reason: row.reason,
+    traceId: row.trace_id,
+    policyEpoch: row.policy_epoch,
+    requestedAt: row.requested_at,
+    expiresAt: row.expires_at,
+    decidedAt: row.decided_at,
+    decisionReason: row.decision_reason,
+    executedAt: row.executed_at,
+    executionError: row.execution_error,
+    intentEventId: row.intent_event_id,
+    hasSealedResult: row.has_sealed_result,
+    resultExpiresAt: row.result_expires_at,
+    gates,
+  }
+}
+
+async function readGates(tx: Tx, appId: string, groupIds: readonly string[]): Promise<Map<string, Gate[]>> {
+  const byGroup = new Map<string, Gate[]>()
+  if (groupIds.length === 0) return byGroup
+  const rows = await tx
+    .selectFrom('approval_gates')
+    .selectAll()
+    .where('app_id', '=', appId)
+    .where('approval_group_id', 'in', groupIds)
+    .orderBy('approval_group_id')
+    .orderBy('position')
+    .execute()
+  const decisions = await readDecisions(
+    tx,
+    appId,
+    rows.map((row) => row.approval_id),
+  )
+  for (const row of rows) {
+    const gates = byGroup.get(row.approval_group_id) ?? []
+    byGroup.set(row.approval_group_id, gates)
+    gates.push({
+      approvalId: row.approval_id,
+      position: row.position,
+      status: row.status,
+      version: row.version,
+      quorum: row.quorum,
+      configuration: row.configuration as GateConfiguration,
+      rules: row.rules as GateRule[],
+      linkNonce: row.link_nonce,
+      expiresAt: row.expires_at,
+      decidedAt: row.decided_at,
+      decisionReason: row.decision_reason,
+      decisions: decisions.get(row.approval_id) ?? [],
+    })
+  }
+  return byGroup
+}
+
+async function readDecisions(
+  tx: Tx,
+  appId: string,
+  gateIds: readonly string[],
+): Promise<Map<string, RecordedDecision[]>> {
+  const byGate = new Map<string, RecordedDecision[]>()
+  if (gateIds.length === 0) return byGate
+  const rows = await tx
+    .selectFrom('approval_decisions')
+    .select(['approval_id', 'approver_key', 'approver_kind', 'decision', 'reason', 'decided_at'])
+    .where('app_id', '=', appId)
+    .where('approval_id', 'in', gateIds)
+    .orderBy('decided_at')
+    .orderBy('approver_key')
+    .execute()
+  for (const row of rows) {
+    const decisions = byGate.get(row.approval_id) ?? []
+    byGate.set(row.approval_id, decisions)
+    decisions.push({
+      approverKey: row.approver_key,
+      approverKind: row.approver_kind,
+      decision: row.decision,
+      reason: row.reason,
+      decidedAt: row.decided_at,
+    })
+  }
+  return byGate
+}
+
+/** Of one group, whose row the reader has just seen. */
+export async function readSealedRequest(tx: Tx, appId: string, approvalGroupId: string): Promise<Buffer> {
+  const row = await tx
+    .selectFrom('approval_groups')
+    .select('sealed_request')
+    .where('app_id', '=', appId)
+    .where('approval_group_id', '=', approvalGroupId)
+    .executeTakeFirstOrThrow()
+  return row.sealed_request
+}
+
+export async function readSealedResult(tx: Tx, appId: string, approvalGroupId: string): Promise<Buffer | null> {
+  const row = await tx
+    .selectFrom('approval_groups')
+    .select('sealed_result')
+    .where('app_id', '=', appId)
+    .where('approval_group_id', '=', approvalGroupId)
+    .executeTakeFirstOrThrow()
+  return row.sealed_result
+}
+
+/** One held request at a time for an app, until the transaction ends: limits and repeats are then counted exactly. */
+export async function lockHolding(tx: Tx, appId: string): Promise<void> {
+  await sql`select pg_advisory_xact_lock(hashtextextended(${`approvals:${appId}`}, 0))`.execute(tx)
+}
+
+/** Pending requests of the app and of one agent whose window has not ended, and when the first of each kind ends. */
+export async function countPending(tx: Tx, appId: string, agentId: string | null, now: Date) {
+  const mine = sql`agent_id is not distinct from ${agentId}::uuid`
+  return tx
+    .selectFrom('approval_groups')
+    .select([
+      sql<number>`count(*)`.as('app'),
+      sql<Date | null>`min(expires_at)`.as('app_until'),
+      sql<number>`count(*) filter (where ${mine})`.as('agent'),
+      sql<Date | null>`min(expires_at) filter (where ${mine})`.as('agent_until'),
+    ])
+    .where('app_id', '=', appId)
+    .where('status', '=', 'pending')
+    .where('expires_at', '>', now)
+    .executeTakeFirstOrThrow()
+}
+
+/** The newest pending request with the same bytes of the same agent (or of the app itself). */
+export async function findPendingTwin(
+  tx: Tx,
+  twin: { appId: string; agentId: string | null; actionHash: Buffer; now: Date; except?: string },
+): Promise<string | undefined> {
+  const row = await tx
+    .selectFrom('approval_groups')
+    .select('approval_group_id')
+    .where('app_id', '=', twin.appId)
+    .where('status', '=', 'pending')
+    .where('expires_at', '>', twin.now)
+    .where('action_hash', '=', twin.actionHash)
+    .where(sql<boolean>`agent_id is not distinct from ${twin.agentId}::uuid`)
+    .$if(twin.except !== undefined, (query) => query.where('approval_group_id', '<>', twin.except!))
+    .orderBy('requested_at', 'desc')
+    .limit(1)
+    .executeTakeFirst()
+  return row?.approval_group_id
+}
+
+export type NewGate = Pick<Gate, 'approvalId' | 'configuration' | 'rules' | 'quorum' | 'linkNonce' | 'expiresAt'>
+export type NewGroup = Pick<
+  Group,
+  | 'appId'
+  | 'approvalGroupId'
+  | 'actionHash'
+  | 'actionLine'
+  | 'grantId'
+  | 'keyId'
+  | 'agentId'
+  | 'appUserId'
+  | 'providerId'
+  | 'reason'
+  | 'traceId'
+  | 'policyEpoch'
+  | 'requestedAt'
+  | 'expiresAt'
+> & { sealedRequest: Buffer; gates: readonly NewGate[] }
+
+/** Stores a held request with its gates, their routes and the end of its window as due work. */
+export async function insertGroup(tx: Tx, group: NewGroup): Promise<void> {
+  await tx
+    .insertInto('approval_groups')
+    .values({
+      app_id: group.appId,
+      approval_group_id: group.approvalGroupId,
+      executor_approval_id: group.gates[0]!.approvalId,
+      status: 'pending',
+      action_hash: group.actionHash,
+      sealed_request: group.sealedRequest,
+      action_line: group.actionLine,
+      grant_id: group.grantId,
+      key_id: group.keyId,
+      agent_id: group.agentId,
+      app_user_id: group.appUserId,
+      provider_id: group.providerId,
+      reason: group.reason,
+      trace_id: group.traceId,
+      policy_epoch: group.policyEpoch,
+      requested_at: group.requestedAt,
+      expires_at: group.expiresAt,
+    })
+    .execute()
+  await tx
+    .insertInto('approval_gates')
+    .values(
+      group.gates.map((gate, position) => ({
+        app_id: group.appId,
+        approval_id: gate.approvalId,
+        approval_group_id: group.approvalGroupId,
+        position,
+        status: 'pending' as const,
+        configuration: JSON.stringify(gate.configuration),
+        rules: JSON.stringify(gate.rules),
+        quorum: gate.quorum,
+        link_nonce: gate.linkNonce,
+        expires_at: gate.expiresAt,
+      })),
+    )
+    .execute()
+  await tx
+    .insertInto('approval_routes')
+    .values(group.gates.map((gate) => ({ approval_id: gate.approvalId, app_id: group.appId })))
+    .execute()
+  const expiry = { kind: 'approval_expiry', appId: group.appId, subjectId: group.approvalGroupId } as const
+  await scheduleWork(tx, expiry, group.expiresAt)
+}
+
+export type GroupFields = {
+  decidedAt?: Date
+  decisionReason?: string | null
+  executedAt?: Date
+  executionError?: string
+  intentEventId?: string
+  sealedResult?: Buffer
+  resultExpiresAt?: Date
+}
+
+/**
+ * Moves a group, on condition that it is still as `group` says. The caller holds the lock of its row, so a lost condition
+ * is a mistake of ours and not a race. Answers the group as it is then, with the gates of before.
+ */
+export async function moveGroup(tx: Tx, group: Group, to: GroupStatus, fields: GroupFields = {}): Promise<Group> {
+  if (!isLegalMove(group.status, to)) throw new Error(`A held request cannot go from ${group.status} to ${to}.`)
+  const row = await tx
+    .updateTable('approval_groups')
+    .set({
+      status: to,
+      version: sql<number>`version + 1`,
+      ...(fields.decidedAt && { decided_at: fields.decidedAt }),
+      ...(fields.decisionReason !== undefined && { decision_reason: fields.decisionReason }),
+      ...(fields.executedAt && { executed_at: fields.executedAt }),
+      ...(fields.executionError && { execution_error: fields.executionError }),
+      ...(fields.intentEventId && { intent_event_id: fields.intentEventId }),
+      ...(fields.sealedResult && { sealed_result: fields.sealedResult }),
+      ...(fields.resultExpiresAt && { result_expires_at: fields.resultExpiresAt }),
+    })
+    .where('app_id', '=', group.appId)
+    .where('approval_group_id', '=', group.approvalGroupId)
+    .where('status', '=', group.status)
+    .where('version', '=', group.version)
+    .returning('version')
+    .executeTakeFirst()
+  if (row === undefined) throw new Error('A held request moved although its row was locked.')
+  const { sealedResult, ...known } = fields
+  return {
+    ...group,
+    ...known,
+    status: to,
+    version: row.version,
+    hasSealedResult: group.hasSealedResult || sealedResult !== undefined,
+  }
+}
+
+/** Notes the row that the next attempt will write before it sends. The status stays. */
+export async function setIntentEvent(tx: Tx, group: Group, intentEventId: string): Promise<Group> {
+  const row = await tx
+    .updateTable('approval_groups')
+    .set({ intent_event_id: intentEventId, version: sql<number>`version + 1` })
+    .where('app_id', '=', group.appId)
+    .where('approval_group_id', '=', group.approvalGroupId)
+    .where('status', '=', group.status)
+    .where('version', '=', group.version)
+    .returning('version')
+    .executeTakeFirst()
+  if (row === undefined) throw new Error('A held request moved although its row was locked.')
+  return { ...group, intentEventId, version: row.version }
+}
+
+/** Ends a gate, under the lock of its group. */
+export async function moveGate(
+  tx: Tx,
+  appId: string,
+  gate: Gate,
+  to: Exclude<GateStatus, 'pending'>,
+  fields: { decidedAt: Date; decisionReason: string | null },
+): Promise<Gate> {
+  const row = await tx
+    .updateTable('approval_gates')
+    .set({
+      status: to,
+      version: sql<number>`version + 1`,
+      decided_at: fields.decidedAt,
+      decision_reason: fields.decisionReason,
+    })
+    .where('app_id', '=', appId)
+    .where('approval_id', '=', gate.approvalId)
+    .where('status', '=', 'pending')
+    .where('version', '=', gate.version)
+    .returning('version')
+    .executeTakeFirst()
+  if (row === undefined) throw new Error('A gate moved although the row of its group was locked.')
+  return { ...gate, ...fields, status: to, version: row.version }
+}
+
+export async function insertDecision(
+  tx: Tx,
+  appId: string,
+  gate: Gate,
+  given: RecordedDecision & { actionHash: Buffer; approver: Readonly<Record<string, string | null>> },
+): Promise<void> {
+  await tx
+    .insertInto('approval_decisions')
+    .values({
+      app_id: appId,
+      approval_id: gate.approvalId,
+      approver_key: given.approverKey,
+      approver_kind: given.approverKind,
+      approver: JSON.stringify(given.approver),
+      decision: given.decision,
+      reason: given.reason,
+      action_hash: given.actionHash,
+      decided_at: given.decidedAt,
+    })
+    .execute()
+}
+
+/** Pending groups of a grant, an agent or the app, by id: the order in which locks are taken. */
+export async function findPendingOf(tx: Tx, appId: string, whose: Whose): Promise<string[]> {
+  let query = tx
+    .selectFrom('approval_groups')
+    .select('approval_group_id')
+    .where('app_id', '=', appId)
+    .where('status', '=', 'pending')
+    .orderBy('approval_group_id')
+  if ('grantId' in whose) query = query.where('grant_id', '=', whose.grantId)
+  else if ('agentId' in whose) query = query.where('agent_id', '=', whose.agentId)
+  return (await query.execute()).map((row) => row.approval_group_id)
+}
+
+/** Whose requests: of one grant or agent, or every one of the app. */
+export type Whose = { grantId: string } | { agentId: string } | { all: true }
+
+/** True when the grant, the agent or the app has ended, so that its requests must not wait. */
+export async function hasEnded(tx: Tx, appId: string, whose: Whose): Promise<boolean> {
+  if ('grantId' in whose) {
+    const row = await tx
+      .selectFrom('grants')
+      .select('status')
+      .where('app_id', '=', appId)
+      .where('grant_id', '=', whose.grantId)
+      .executeTakeFirst()
+    return row?.status !== 'active'
+  }
+  if ('agentId' in whose) {
+    const row = await tx
+      .selectFrom('agents')
+      .select('status')
+      .where('app_id', '=', appId)
+      .where('agent_id', '=', whose.agentId)
+      .executeTakeFirst()
+    return row?.status === undefined || row.status === 'revoked'
+  }
+  const row = await tx.selectFrom('apps').select('status').where('app_id', '=', appId).executeTakeFirst()
+  return row?.status !== 'live'
+}
+
+/** Attempts whose request has been handed to the provider and is not answered yet. */
+export async function findInFlight(tx: Tx, appId: string, whose: Whose): Promise<string[]> {
+  let query = tx
+    .selectFrom('approval_attempts as a')
+    .innerJoin('approval_groups as g', (join) =>
+      join.onRef('g.app_id', '=', 'a.app_id').onRef('g.approval_group_id', '=', 'a.approval_group_id'),
+    )
+    .select('a.attempt_id')
+    .where('a.app_id', '=', appId)
+    .where('g.status', '=', 'executing')
+    .where('a.sent_at', 'is not', null)
+    .where('a.ended_at', 'is', null)
+    .orderBy('a.attempt_id')
+  if ('grantId' in whose) query = query.where('g.grant_id', '=', whose.grantId)
+  else if ('agentId' in whose) query = query.where('g.agent_id', '=', whose.agentId)
+  return (await query.execute()).map((row) => row.attempt_id)
+}
+
+/** The attempt that has not ended, locked. */
+export async function findOpenAttempt(tx: Tx, appId: string, approvalGroupId: string): Promise<Attempt | null> {
+  const row = await tx
+    .selectFrom('approval_attempts')
+    .select(['attempt_id', 'owner', 'lease_number', 'claimed_at', 'lease_until', 'sent_at'])
+    .where('app_id', '=', appId)
+    .where('approval_group_id', '=', approvalGroupId)
+    .where('ended_at', 'is', null)
+    .forUpdate()
+    .executeTakeFirst()
+  if (row === undefined) return null
+  return {
+    attemptId: row.attempt_id,
+    owner: row.owner,
+    leaseNumber: row.lease_number,
+    claimedAt: row.claimed_at,
+    leaseUntil: row.lease_until,
+    sentAt: row.sent_at,
+  }
+}
+
+/** The highest lease number that any attempt of the group has had; 0 without one. */
+export async function readLeaseNumber(tx: Tx, appId: string, approvalGroupId: string): Promise<number> {
+  const row = await tx
+    .selectFrom('approval_attempts')
+    .select(sql<number>`coalesce(max(lease_number), 0)`.as('highest'))
+    .where('app_id', '=', appId)
+    .where('approval_group_id', '=', approvalGroupId)
+    .executeTakeFirstOrThrow()
+  return row.highest
+}
+
+export async function insertAttempt(tx: Tx, group: Group, attempt: Attempt): Promise<void> {
+  await tx
+    .insertInto('approval_attempts')
+    .values({
+      app_id: group.appId,
+      attempt_id: attempt.attemptId,
+      approval_group_id: group.approvalGroupId,
+      owner: attempt.owner,
+      lease_number: attempt.leaseNumber,
+      claimed_at: attempt.claimedAt,
+      lease_until: attempt.leaseUntil,
+    })
+    .execute()
+}
+
+export async function endAttempt(
+  tx: Tx,
+  appId: string,
+  attemptId: string,
+  outcome: 'not_sent' | 'executed' | 'failed' | 'unknown',
+  endedAt: Date,
+): Promise<void> {
+  await tx
+    .updateTable('approval_attempts')
+    .set({ ended_at: endedAt, outcome })
+    .where('app_id', '=', appId)
+    .where('attempt_id', '=', attemptId)
+    .where('ended_at', 'is', null)
+    .executeTakeFirstOrThrow()
+}
+
+/** Renews a lease that is still this owner's. Answers its new end; undefined when the attempt has ended or changed hands. */
+export async function extendLease(
+  tx: Tx,
+  lease: { appId: string; attemptId: string; owner: string; leaseNumber: number; seconds: number },
+): Promise<Date | undefined> {
+  const row = await tx
+    .updateTable('approval_attempts')
+    .set({ lease_until: sql<Date>`${clock} + make_interval(secs => ${lease.seconds})` })
+    .where('app_id', '=', lease.appId)
+    .where('attempt_id', '=', lease.attemptId)
+    .where('owner', '=', lease.owner)
+    .where('lease_number', '=', lease.leaseNumber)
+    .where('ended_at', 'is', null)
+    .returning('lease_until')
+    .executeTakeFirst()
+  return row?.lease_until
+}
+
+/** Earlier requests of the same agent (or key) to the same method, host and path, newest first. */
+export async function findSimilar(tx: Tx, group: Group, limit: number): Promise<Group[]> {
+  const same = sql<boolean>`md5(action_line) = md5(${group.actionLine}) and action_line = ${group.actionLine}`
+  const ids = await tx
+    .selectFrom('approval_groups')
+    .select('approval_group_id')
+    .where('app_id', '=', group.appId)
+    .where(same)
+    .where('approval_group_id', '<>', group.approvalGroupId)
+    .where('requested_at', '<=', group.requestedAt)
+    .where((on) => (group.agentId === null ? on('key_id', '=', group.keyId) : on('agent_id', '=', group.agentId)))
+    .orderBy('requested_at', 'desc')
+    .limit(limit)
+    .execute()
+  const similar: Group[] = []
+  for (const { approval_group_id } of ids) {
+    const held = await findGroup(tx, group.appId, approval_group_id)
+    if (held !== undefined) similar.push(held.group)
+  }
+  return similar
+}
+
+/** Erases an answer whose time is over. True when there was one. */
+export async function eraseResult(tx: Tx, appId: string, approvalGroupId: string): Promise<boolean> {
+  const row = await tx
+    .updateTable('approval_groups')
+    .set({ sealed_result: null })
+    .where('app_id', '=', appId)
+    .where('approval_group_id', '=', approvalGroupId)
+    .where('sealed_result', 'is not', null)
+    .where('result_expires_at', '<=', clock)
+    .returning('approval_group_id')
+    .executeTakeFirst()
+  return row !== undefined
+}
+
+/** What the slice reads of the app itself. */
+export type AppFacts = {
+  organizationId: string
+  name: string
+  branding: Readonly<Record<string, unknown>>
+  settings: Readonly<Record<string, unknown>>
+}
+
+export async function readApp(tx: Tx, appId: string): Promise<AppFacts> {
+  const row = await tx
+    .selectFrom('apps')
+    .select(['organization_id', 'name', 'branding', 'settings'])
+    .where('app_id', '=', appId)
+    .executeTakeFirstOrThrow()
+  return {
+    organizationId: row.organization_id,
+    name: row.name,
+    branding: row.branding as Record<string, unknown>,
+    settings: row.settings as Record<string, unknown>,
+  }
+}
+
+/** Versions of the groups that somebody waits for. A version that grew is a change. */
+export async function readVersions(tx: Tx, appId: string, groupIds: readonly string[]): Promise<Map<string, number>> {
+  if (groupIds.length === 0) return new Map()
+  const rows = await tx
+    .selectFrom('approval_groups')
+    .select(['approval_group_id', 'version'])
+    .where('app_id', '=', appId)
+    .where('approval_group_id', 'in', groupIds)
+    .execute()
+  return new Map(rows.map((row) => [row.approval_group_id, row.version]))
+}
+
+/**
+ * What must happen at a time although nobody asks: the end of a window, an approved request to send, an answer to erase, and
+ * the requests that were being held while their grant, agent or app ended.
+ */
+export type WorkKind =
+  | 'approval_expiry'
+  | 'approval_execution'
+  | 'approval_result_erasure'
+  | 'approval_withdrawal.grant'
+  | 'approval_withdrawal.agent'
+  | 'approval_withdrawal.app'
+
+export type DueWork = { kind: WorkKind; appId: string; subjectId: string }
+
+/** Sets when a piece of work is due; one row for each kind and subject. */
+export async function scheduleWork(tx: Tx, work: DueWork, dueAt: Date): Promise<void> {
+  await tx
+    .insertInto('due_work')
+    .values({ kind: work.kind, app_id: work.appId, subject_id: work.subjectId, due_at: dueAt })
+    .onConflict((conflict) => conflict.columns(['kind', 'app_id', 'subject_id']).doUpdateSet({ due_at: dueAt }))
+    .execute()
+}
+
+export async function dropWork(tx: Tx, work: DueWork): Promise<void> {
+  await tx
+    .deleteFrom('due_work')
+    .where('kind', '=', work.kind)
+    .where('app_id', '=', work.appId)
+    .where('subject_id', '=', work.subjectId)
+    .execute()
+}
+
+/** While somebody works on what it took, nobody else is offered it; a process that dies leaves it to the next for then. */
+const TAKEN_SECONDS = 30
+
+/** Takes work that is due. Each piece is offered again later, until it is dropped or scheduled anew. */
+export async function takeDueWork(tx: Tx, kinds: readonly WorkKind[], limit: number): Promise<DueWork[]> {
+  const { rows } = await sql<{ kind: WorkKind; app_id: string; subject_id: string }>`
+    update due_work d set due_at = clock_timestamp() + make_interval(secs => ${TAKEN_SECONDS})
+    from (
+      select kind, app_id, subject_id from due_work
+      where kind = any(${kinds as string[]}::text[]) and due_at <= clock_timestamp()
+      order by due_at limit ${limit} for update skip locked
+    ) due
+    where d.kind = due.kind and d.app_id = due.app_id and d.subject_id = due.subject_id
+    returning d.kind, d.app_id, d.subject_id`.execute(tx)
+  return rows.map((row) => ({ kind: row.kind, appId: row.app_id, subjectId: row.subject_id }))
+}
