@@ -6,6 +6,8 @@ export type FieldError = { pointer: string; code: string; message: string }
 export type VaultErrorOptions = {
   /** Replaces the registry's sentence. Names the field in quotes, says what was expected and what came. Holds no secret. */
   message?: string
+  /** Instead of the registry's: only for `key_revoked`, which is 409 where the revoked key is the object and not the caller. */
+  status?: 409
   hint?: string
   /** Code-specific members at the top level of the error body (wire.md 3.3). Snake case. */
   fields?: Record<string, unknown>
@@ -33,7 +35,7 @@ export class VaultError extends Error {
     )
     this.name = 'VaultError'
     this.code = code
-    this.status = errorRegistry[code].status
+    this.status = options.status ?? errorRegistry[code].status
     this.hint = options.hint
     this.fields = options.fields ?? {}
     this.errors = options.errors

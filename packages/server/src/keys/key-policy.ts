@@ -1,0 +1,70 @@
+import { type KeyPolicy, scopesImply } from '@alter-vault/contracts'
+import { invalidField, VaultError } from '../kernel/vault-error.ts'
+
+const UNIT_MS = { d: 86_400_000, h: 3_600_000, m: 60_000 } as const
+const DAY_MS = UNIT_MS.d
+
+/**
+ * When a key ends: `expires_in` (`30d`, `12h`, `5m`) or `expires_at`, not both; null for never. Refusal: `validation_failed`.
+ */
+export function parseExpiry(
+  input: { expires_in?: string | undefined; expires_at?: string | undefined },
+  nowMs: number,
+): Date | null {
+  if (input.expires_in !== undefined && input.expires_at !== undefined) {
+    throw invalidField('/expires_at', '"expires_in" and "expires_at" exclude each other.', 'conflict')
+  }
+  if (input.expires_in !== undefined) {
+    const lengthMs = Number.parseInt(input.expires_in, 10) * UNIT_MS[input.expires_in.at(-1) as keyof typeof UNIT_MS]
+    return new Date(nowMs + lengthMs)
+  }
+  if (input.expires_at === undefined) return null
+  const at = parseFutureTime(input.expires_at, '/expires_at', nowMs)
+  return at
+}
+
+/** An instant that is still to come. Refusal: `validation_failed`. */
+export function parseFutureTime(text: string, pointer: string, nowMs: number): Date {
+  const ms = Date.parse(text)
+  if (Number.isNaN(ms)) throw invalidField(pointer, 'Expected a time that exists, with a zone.')
+  if (ms <= nowMs) throw invalidField(pointer, 'Expected a time in the future.', 'out_of_range')
+  return new Date(ms)
+}
+
+type Minted = {
+  scopes: readonly string[]
+  cidrAllowlist: readonly string[] | null
+  rateLimitRpm: number | null
+  expiresAt: Date | null
+}
+
+/** What an organisation asks of a new key. Refusal: `key_policy_violation` naming the field. */
+export function assertWithinKeyPolicy(key: Minted, policy: KeyPolicy, nowMs: number): void {
+  const { allowed_scopes: allowed, max_key_ttl_days: maxDays, max_rate_limit_rpm: maxRpm } = policy
+  if ((policy.require_expiry || maxDays !== null) && key.expiresAt === null) {
+    throw violation('expires_at', 'Keys of this organisation must expire.')
+  }
+  if (maxDays !== null && key.expiresAt !== null && key.expiresAt.getTime() > nowMs + maxDays * DAY_MS) {
+    throw violation('expires_at', `Keys of this organisation live for at most ${maxDays} days.`)
+  }
+  if (policy.require_cidr && key.cidrAllowlist === null) {
+    throw violation('cidr_allowlist', 'Keys of this organisation must name the addresses they are used from.')
+  }
+  if (maxRpm !== null && key.rateLimitRpm !== null && key.rateLimitRpm > maxRpm) {
+    throw violation('rate_limit_rpm', `Keys of this organisation make at most ${maxRpm} requests a minute.`)
+  }
+  const outside = allowed === null ? [] : key.scopes.filter((scope) => !scopesImply(allowed, scope))
+  if (outside.length > 0) throw violation('scopes', `Keys of this organisation may not hold "${outside[0]}".`)
+}
+
+/** Refusal: `key_policy_violation`. */
+export function assertGraceAllowed(graceSeconds: number, policy: KeyPolicy): void {
+  const maxDays = policy.max_rotation_grace_days
+  if (graceSeconds * 1_000 > maxDays * DAY_MS) {
+    throw violation('grace_seconds', `Rotated keys of this organisation work for at most ${maxDays} more days.`)
+  }
+}
+
+function violation(field: string, message: string): VaultError {
+  return new VaultError('key_policy_violation', { message, fields: { field } })
+}

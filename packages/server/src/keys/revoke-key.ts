@@ -1,0 +1,87 @@
+import { type AuditLog, appScope, type RecordEvent } from '../audit/index.ts'
+import type { Tx } from '../db/database.ts'
+import type { Clock } from '../kernel/clock.ts'
+import { VaultError } from '../kernel/vault-error.ts'
+import { type AppDeletionStep, type AppRef, type ChangeAuthor, changeRow, lockApp } from '../organisations/index.ts'
+import { isLive, type SeenKey } from './key.ts'
+import {
+  countAgentKeys,
+  deleteKeyRoutes,
+  findUnrevokedKeyIds,
+  getKey,
+  keyNotFound,
+  lockKey,
+  revokeWithDescendants,
+} from './key-store.ts'
+
+type Deps = { audit: Pick<AuditLog, 'change'>; clock: Clock }
+
+export type KeyRevocation = {
+  app: AppRef
+  author: ChangeAuthor
+  keyId: string
+  /** Revoke the last live key of an agent too. */
+  force: boolean
+  /** Only a key of this agent. */
+  agentId?: string
+}
+
+/**
+ * Revokes a key and everything derived from it, at once and for ever. Revoking twice changes nothing. Refusals:
+ * `key_not_found`, `last_active_key` for the last live key of an agent without `force`.
+ */
+export const revokeKey =
+  <T>({ audit, clock }: Deps, show: (tx: Tx, key: SeenKey) => Promise<T>) =>
+  async ({ app, author, keyId, force, agentId }: KeyRevocation): Promise<T> =>
+    audit.change(appScope(app.appId, app.organizationId), async (tx, record) => {
+      // Held before the key, so that two revocations cannot each believe that the other's key is left.
+      await lockApp(tx, app.appId)
+      const key = await lockKey(tx, app.appId, keyId)
+      if (agentId !== undefined && key.agent_id !== agentId) throw keyNotFound()
+      const now = new Date(clock.now())
+      if (key.revoked_at === null) {
+        if (!force && key.key_type === 'ak' && key.agent_id !== null && isLive(key, now)) {
+          const live = await countAgentKeys(tx, app.appId, key.agent_id, now)
+          if (live <= (key.rotated_to === null ? 1 : 0)) {
+            throw new VaultError('last_active_key', {
+              message: 'This is the last live key of its agent, which could then make no call.',
+              hint: 'Mint another key first, or send "force": true.',
+            })
+          }
+        }
+        await revokeTree(tx, record, author, app.appId, keyId, now)
+      }
+      return show(tx, await getKey(tx, app.appId, keyId))
+    })
+
+async function revokeTree(
+  tx: Tx,
+  record: RecordEvent,
+  author: ChangeAuthor,
+  appId: string,
+  keyId: string,
+  at: Date,
+): Promise<void> {
+  for (const id of await revokeWithDescendants(tx, appId, keyId, at)) {
+    record(changeRow(author, { event: 'key.revoked', type: 'key', id }))
+  }
+}
+
+/** Revokes every key of an agent, in the transaction that ends the agent. Returns how many. */
+export async function revokeKeysOfAgent(
+  tx: Tx,
+  record: RecordEvent,
+  { app, author, agentId, at }: { app: AppRef; author: ChangeAuthor; agentId: string; at: Date },
+): Promise<number> {
+  const ids = await findUnrevokedKeyIds(tx, app.appId, agentId)
+  for (const keyId of ids) await revokeTree(tx, record, author, app.appId, keyId, at)
+  return ids.length
+}
+
+/** Revokes every key of a deleted app and forgets the way to them. */
+export const revokeKeysOfApp: AppDeletionStep = async (tx, { app, author, at }, record) => {
+  for (const keyId of await findUnrevokedKeyIds(tx, app.appId)) {
+    await revokeTree(tx, record, author, app.appId, keyId, at)
+  }
+  await deleteKeyRoutes(tx, app.appId)
+}
