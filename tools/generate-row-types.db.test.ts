@@ -1,8 +1,7 @@
 import { readFile } from 'node:fs/promises'
-import { Client } from 'pg'
 import { expect, test } from 'vitest'
-import { toClientConfig } from '../packages/server/src/db/connection.ts'
-import { createTestDatabase } from '../packages/server/src/testing/test-database.ts'
+import { createDatabase } from '../packages/server/src/db/database.ts'
+import { createTestDatabase, type TestDatabase } from '../packages/server/src/testing/test-database.ts'
 import { type Column, ROW_TYPES_FILE, readAllowedTexts, readColumns, renderRowTypes } from './generate-row-types.ts'
 
 const column = (changes: Partial<Column>): Column => ({
@@ -15,17 +14,19 @@ const column = (changes: Partial<Column>): Column => ({
   ...changes,
 })
 
+async function columnsOf({ ownerConnection }: TestDatabase): Promise<Column[]> {
+  const db = createDatabase({ connection: ownerConnection, log: { warn: () => undefined } })
+  const columns = await readColumns(db.connectClient)
+  await db.close()
+  return columns
+}
+
 /** The line of the column in the generated text. */
 const typeOf = (changes: Partial<Column>) => /^ {2}thing: (.*)$/m.exec(renderRowTypes([column(changes)]))?.[1]
 
 test('the committed row types are those of the migrated database', async () => {
   await using database = await createTestDatabase()
-  const client = new Client(
-    toClientConfig(database.ownerConnection, { applicationName: 'test', connectTimeoutMs: 5_000 }),
-  )
-  await client.connect()
-  const columns = await readColumns(client)
-  await client.end()
+  const columns = await columnsOf(database)
   expect(renderRowTypes(columns)).toBe(await readFile(ROW_TYPES_FILE, 'utf8'))
 })
 
@@ -38,12 +39,7 @@ test('reads nullability, defaults, identities, allowed texts and leaves partitio
     since date default now()
   ) partition by range (id)`)
   await database.asOwner('create table oddities_1 partition of oddities for values from (1) to (2)')
-  const client = new Client(
-    toClientConfig(database.ownerConnection, { applicationName: 'test', connectTimeoutMs: 5_000 }),
-  )
-  await client.connect()
-  const columns = (await readColumns(client)).filter(({ table }) => table.startsWith('oddities'))
-  await client.end()
+  const columns = (await columnsOf(database)).filter(({ table }) => table.startsWith('oddities'))
   expect(columns).toEqual([
     column({ table: 'oddities', name: 'id', type: 'int8', defaulted: true }),
     column({ table: 'oddities', name: 'state', nullable: true, allowed: ['open', "it's shut"] }),

@@ -8,8 +8,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { Client } from 'pg'
-import { toClientConfig } from '../packages/server/src/db/connection.ts'
+import { createDatabase, type Database } from '../packages/server/src/db/database.ts'
 import { createEmbeddedPostgres } from '../packages/server/src/db/embedded-postgres.ts'
 import { migrate } from '../packages/server/src/db/migrate.ts'
 
@@ -64,7 +63,16 @@ export type Column = {
 type CatalogRow = { table: string; name: string; type: string; nullable: boolean; defaulted: boolean; checks: string[] }
 
 /** Every column of every table of the schema `public`, partitions left out. */
-export async function readColumns(client: Client): Promise<Column[]> {
+export async function readColumns(connectClient: Database['connectClient']): Promise<Column[]> {
+  const client = await connectClient()
+  try {
+    return await queryColumns(client)
+  } finally {
+    await client.end()
+  }
+}
+
+async function queryColumns(client: Awaited<ReturnType<Database['connectClient']>>): Promise<Column[]> {
   const { rows } = await client.query<CatalogRow>(
     `select c.relname as "table", a.attname as name, t.typname as type, not a.attnotnull as nullable,
        (a.atthasdef or a.attidentity <> '') as defaulted,
@@ -130,13 +138,10 @@ async function readMigratedColumns(): Promise<Column[]> {
   try {
     const connection = postgres.ownerConnection
     await migrate({ connection, log: quiet, serverVersion: '0.0.0-types' })
-    const client = new Client(toClientConfig(connection, { applicationName: 'row types', connectTimeoutMs: 5_000 }))
-    await client.connect()
-    try {
-      return await readColumns(client)
-    } finally {
-      await client.end()
-    }
+    const db = createDatabase({ connection, log: quiet })
+    const columns = await readColumns(db.connectClient)
+    await db.close()
+    return columns
   } finally {
     await postgres.close()
     await rm(dataDir, { recursive: true, force: true })
