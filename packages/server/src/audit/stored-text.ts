@@ -62,7 +62,7 @@ export type CapturedBody = { digest: BodyDigest; toSeal: Buffer | null }
 export function captureBody(body: Buffer, contentType: string | null): CapturedBody {
   const kept = body.length > STORED_BODY_MAX_BYTES ? body.subarray(0, STORED_BODY_MAX_BYTES) : body
   const salt = randomBytes(32)
-  const mediaType = contentType?.split(';', 1)[0]!.trim().toLowerCase() ?? null
+  const mediaType = contentType?.replace(/;.*$/s, '').trim().toLowerCase() ?? null
   const digest: BodyDigest = {
     digest: createHmac('sha256', salt).update(kept).digest('hex'),
     length: body.length,

@@ -1,6 +1,6 @@
 /**
- * RFC 8785 (JSON Canonicalization Scheme) for the values we write: strings, safe integers, booleans, null, arrays, plain objects.
- * Members that are undefined are left out. Strings are NFC and well-formed. A number that is not a safe integer throws.
+ * RFC 8785 (JSON Canonicalization Scheme): strings, finite numbers, booleans, null, arrays, plain objects.
+ * Members that are undefined are left out. Strings are written in NFC and well-formed. Other values throw a TypeError.
  */
 export function canonicalJson(value: unknown): string {
   if (value === null) return 'null'
@@ -8,8 +8,9 @@ export function canonicalJson(value: unknown): string {
     case 'string':
       return canonicalString(value)
     case 'number':
-      if (!Number.isSafeInteger(value)) throw new TypeError(`canonical JSON holds integers only, got ${value}`)
-      return String(value)
+      if (!Number.isFinite(value)) throw new TypeError(`canonical JSON cannot hold ${value}`)
+      // RFC 8785, 3.2.2.3: a number is written as ECMAScript writes it.
+      return JSON.stringify(value)
     case 'boolean':
       return value ? 'true' : 'false'
     case 'object': {

@@ -10,6 +10,8 @@ export type FactCache<V> = {
   readonly size: number
 }
 
+type Loading<V> = { promise: Promise<V | undefined>; keep: boolean }
+
 /**
  * Facts that decisions rest on, each read in one snapshot with its versions. A stale fact does no harm: the write that carries its
  * versions is refused and says which subject moved, and `forget` drops what rested on it. Least recently used go first.
@@ -17,7 +19,7 @@ export type FactCache<V> = {
 export function createFactCache<V>(maxEntries: number): FactCache<V> {
   const entries = new Map<string, Cached<V>>()
   const bySubject = new Map<string, Set<string>>()
-  const loading = new Map<string, { promise: Promise<V | undefined>; keep: boolean }>()
+  const loading = new Map<string, Loading<V>>()
 
   function drop(name: string): void {
     const entry = entries.get(name)
@@ -51,15 +53,16 @@ export function createFactCache<V>(maxEntries: number): FactCache<V> {
       }
       const pending = loading.get(name)
       if (pending?.keep) return pending.promise
-      const mine = { keep: true, promise: Promise.resolve<V | undefined>(undefined) }
-      mine.promise = load()
-        .then((loaded) => {
+      const mine: Loading<V> = { keep: true, promise: undefined as never }
+      mine.promise = (async (): Promise<V | undefined> => {
+        try {
+          const loaded = await load()
           if (loaded !== undefined && mine.keep) keep(name, loaded)
           return loaded?.value
-        })
-        .finally(() => {
+        } finally {
           if (loading.get(name) === mine) loading.delete(name)
-        })
+        }
+      })()
       loading.set(name, mine)
       return mine.promise
     },

@@ -8,7 +8,7 @@ import type { Fence, SdkCaller } from '../http/principals.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { isUuid } from '../kernel/ids.ts'
 import { VaultError } from '../kernel/vault-error.ts'
-import { type AgentFacts, agentScopesAt, type KeyFacts } from './caller-facts.ts'
+import type { AgentFacts, KeyFacts } from './caller-facts.ts'
 import { hasActorLine, type SignedParts, stringToSign } from './string-to-sign.ts'
 
 /** Who calls, or why not. `known` is what an audit row of the refusal can say; null: the key is unknown, so no row is written. */

@@ -1,9 +1,9 @@
-import type { GrantRestrictions } from '@alter-vault/contracts'
 import type { AllowedHosts } from '../egress/allowed-hosts.ts'
 import type { CredentialType } from '../egress/credential-value.ts'
 import type { InjectedNames } from '../egress/inject.ts'
 import type { Injection } from '../egress/injection.ts'
 import type { Fence } from '../http/principals.ts'
+import type { CheckRestrictions } from '../policies/index.ts'
 
 /** Everything a use of one grant rests on, read in one snapshot. The credential stays sealed. */
 export type GrantFacts = {
@@ -15,7 +15,8 @@ export type GrantFacts = {
   status: 'active' | 'revoked' | 'deleted'
   expiresAtMs: number | null
   createdAtMs: number
-  restrictions: GrantRestrictions | null
+  /** Null: not restricted. */
+  checkRestrictions: CheckRestrictions | null
   secret: {
     managedSecretId: string
     slug: string

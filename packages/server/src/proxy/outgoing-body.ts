@@ -37,7 +37,7 @@ export function withNumbersAsWritten(value: unknown, text: string): unknown {
 export function encodeBody(body: unknown, headers: HeaderList): { bytes: Buffer | undefined; headers: HeaderList } {
   if (body === undefined) return { bytes: undefined, headers }
   const given = headers.find(([name]) => name === 'content-type')?.[1]
-  const mediaType = given?.split(';', 1)[0]!.trim().toLowerCase()
+  const mediaType = given?.replace(/;.*$/s, '').trim().toLowerCase()
   if (mediaType === undefined) {
     return { bytes: Buffer.from(JSON.stringify(body)), headers: [...headers, ['content-type', 'application/json']] }
   }

@@ -5,7 +5,7 @@ import { type CanonicalUrl, canonicalUrl } from '../egress/canonical-url.ts'
 import { type HeaderList, parseCallerHeaders } from '../egress/header-rules.ts'
 import { dropInjectedNames, type InjectedNames } from '../egress/inject.ts'
 import { parseRequestMethod } from '../egress/request-method.ts'
-import { assertGrantRestrictions } from '../policies/index.ts'
+import { VaultError } from '../kernel/vault-error.ts'
 import type { GrantFacts } from './grant-facts.ts'
 import { encodeBody } from './outgoing-body.ts'
 
@@ -31,6 +31,12 @@ export function prepareCall(request: ProxyRequestBody, grant: GrantFacts): Prepa
   const encoded = encodeBody(request.body, parseCallerHeaders(request.headers))
   const { url, headers, dropped } = dropInjectedNames(secret.injectedNames, asked, encoded.headers)
   assertAllowedHost(secret.allowedHosts, url)
-  if (grant.restrictions !== null) assertGrantRestrictions(grant.restrictions, { method, url })
+  const outside = grant.checkRestrictions?.({ method, ...url }) ?? null
+  if (outside !== null) {
+    throw new VaultError('grant_restriction', {
+      message: `The grant is restricted: ${method} ${url.origin}${url.path} is outside its "${outside.list}". Nothing was sent.`,
+      fields: { grant_id: grant.grantId, restriction: outside.list },
+    })
+  }
   return { method, url, headers, body: encoded.bytes, dropped }
 }

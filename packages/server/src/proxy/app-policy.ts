@@ -1,0 +1,14 @@
+import type { Fence } from '../http/principals.ts'
+import type { ApprovalDefaults, CompiledRules } from '../policies/index.ts'
+
+/** What of an app a decision rests on, read in one snapshot with the app's epoch. */
+export type AppPolicy = {
+  appId: string
+  rules: CompiledRules
+  approvalDefaults: ApprovalDefaults
+  /** `host:port` entries that this app may reach although they are private. */
+  allowedPrivateHosts: ReadonlySet<string>
+  captureBodies: boolean
+  /** `epoch`; its version is the policy epoch. */
+  fence: Fence
+}

@@ -1,0 +1,373 @@
+import type { PendingApproval, ProxyRequestBody, ProxyResult } from '@alter-vault/contracts'
+import type Type from 'typebox'
+import type { RateMeter } from '../audit/index.ts'
+import { type AppendResult, type AuditLog, appScope, ConditionRefused, type Scope } from '../audit/index.ts'
+import { inlineResultHeaders } from '../egress/header-rules.ts'
+import type { Presented } from '../http/authenticators.ts'
+import type { Fence, SdkCaller } from '../http/principals.ts'
+import type { Clock } from '../kernel/clock.ts'
+import type { Faults } from '../kernel/faults.ts'
+import { newId } from '../kernel/ids.ts'
+import { VaultError } from '../kernel/vault-error.ts'
+import { type AgentFacts, agentScopesAt, type IdentifyCaller } from '../keys/index.ts'
+import { type CompiledRule, compileRequestRule, type GatePlan, parseRequestRule } from '../policies/index.ts'
+import type { AppPolicy } from './app-policy.ts'
+import { decideUse, refusalOf, takeLeases, type Use, type UseDecision, withSpentBudgets } from './decide-use.ts'
+import type { GrantFacts } from './grant-facts.ts'
+import { type PreparedCall, prepareCall } from './prepare-call.ts'
+import type { RecordOutcome } from './record-outcome.ts'
+import type { ResolveGrant } from './resolve-grant.ts'
+import type { ScrubbedAnswer, SendCall } from './send-call.ts'
+import { intentRow, refusedCallerRow, refusedUseRow, type UseKind, whoOf, withWhat } from './use-rows.ts'
+
+/** A use as it arrived: proven bytes, and the body in its declared shape when asked for. */
+export type Incoming<Body> = { presented: Presented; body: () => Body }
+
+/** What is answered: the provider's answer, or that a human has to agree first, or what would be decided. */
+export type Outgoing =
+  | { kind: 'answered'; result: ProxyResult; about: Identity }
+  | { kind: 'held'; pending: Type.Static<typeof PendingApproval>; about: Identity }
+  | { kind: 'simulated'; record: UseDecision['record']; about: Identity }
+
+/** What every answer's headers say of its caller. */
+export type Identity = {
+  actorId: string | null
+  deprecatedKey: boolean
+  rate: { limit: number; remaining: number; resetSeconds: number } | null
+}
+
+/** A held request as the approvals slice takes it. */
+export type HoldRequest = {
+  use: Use & { call: PreparedCall }
+  made: UseDecision
+  gates: readonly GatePlan[]
+  conditions: {
+    fences: readonly Fence[]
+    nonce: SdkCaller['nonce']
+    charges: Parameters<AuditLog['append']>[1]['charges']
+  }
+}
+
+export type UseDeps = {
+  clock: Clock
+  audit: Pick<AuditLog, 'append'>
+  identify: IdentifyCaller
+  resolveGrant: ResolveGrant
+  appPolicy: (appId: string) => Promise<AppPolicy>
+  lastUsedAtMs: (appId: string, grantId: string) => Promise<number | null>
+  noteUse: (caller: SdkCaller, grant: GrantFacts) => void
+  meter: RateMeter
+  /** Drops cached facts that rest on these versions. */
+  forget: (appId: string, subjects: readonly string[]) => void
+  faults: Faults
+}
+
+export type ProxyDeps = UseDeps & {
+  sendCall: SendCall
+  recordOutcome: RecordOutcome['recordOutcome']
+  /** Freezes the request and opens its gates, under the same conditions as an intent. */
+  hold: (request: HoldRequest) => Promise<Type.Static<typeof PendingApproval>>
+}
+
+/** A fact moved while the use was decided: nothing was written, and it is to be decided again. */
+type Stale = { kind: 'stale'; subjects: readonly string[] }
+
+const MAX_TRIES = 3
+const REASON_MAX_LENGTH = 2_000
+
+/**
+ * SDK call 2. The order is the security argument: identify, resolve, prepare, decide; then one durable intent, stored only if every
+ * fact the decision rests on still holds; and only then is the credential opened and the call sent. Refusals are recorded, then thrown.
+ */
+export function createProxyRequest(deps: ProxyDeps) {
+  async function proxyOnce(
+    { caller, agent, about, progress }: IdentifiedUse,
+    incoming: Incoming<ProxyRequestBody>,
+  ): Promise<Outgoing | Stale> {
+    const request = incoming.body()
+    progress.asked = { method: request.method.slice(0, 32), url: request.url, reason: reasonOf(request.reason).text }
+    progress.decided = true
+    const { grant, fences } = await deps.resolveGrant(caller, request, deps.clock.now())
+    progress.grant = grant
+    assertInAgentScope(agent, grant, deps.clock.now())
+    const call = prepareCall(request, grant)
+    const policy = await deps.appPolicy(caller.appId)
+    const rests = joinFences(caller.fences, fences, [policy.fence])
+    if (rests.kind === 'stale') return rests
+    const lastUsedAtMs = await deps.lastUsedAtMs(caller.appId, grant.grantId)
+    const use = { caller, agent, grant, reason: progress.asked.reason, call, declared: null, lastUsedAtMs }
+    let made = decideUse(use, policy, deps.clock, { phase: 'request', requestRule: requestRuleOf(caller) })
+
+    if (request.dry_run === true) return simulated(deps, use, made, rests.fences, about)
+    const leased = await takeLeases(deps.meter, caller, made.decision.charges, deps.clock.now())
+    if (leased.spent.length > 0) made = withSpentBudgets(made, leased.spent)
+    if (made.decision.effect === 'deny') return denied(deps, 'proxy', progress, made, rests.fences)
+    const conditions = { fences: rests.fences, nonce: caller.nonce, charges: leased.exact }
+    if (made.decision.effect === 'hold')
+      return { kind: 'held', pending: await deps.hold({ use, made, gates: made.decision.gates, conditions }), about }
+
+    const startedMs = deps.clock.monotonic()
+    await deps.faults.at('before_intent')
+    const intentId = newId(deps.clock.now())
+    const row = intentRow('proxy', caller, grant, {
+      eventId: intentId,
+      method: call.method,
+      url: call.url.href,
+      reason: use.reason,
+      decision: made.record,
+    })
+    const intent = await deps.audit.append(scopeOf(caller), { rows: [row], ...conditions })
+    if (intent.kind !== 'stored')
+      return refusedIntent(deps, 'proxy', intent, progress, made, leased.byCounter, rests.fences)
+    await deps.faults.at('after_intent')
+
+    progress.recorded = true
+    const end = await deps.sendCall(caller.appId, call, grant, policy.allowedPrivateHosts, intent.window)
+    await deps.faults.at('before_outcome')
+    await deps.recordOutcome(caller, grant, call, intentId, end, { captureBodies: policy.captureBodies, startedMs })
+    deps.noteUse(caller, grant)
+    if (end.kind === 'failed') throw withDecision(end.error, made)
+    return {
+      kind: 'answered',
+      result: resultOf(end.answer, grant, deps.clock.monotonic() - startedMs, request.reason),
+      about,
+    }
+  }
+
+  return (incoming: Incoming<ProxyRequestBody>): Promise<Outgoing> =>
+    untilFresh(deps, 'proxy', incoming.presented, (identified) => proxyOnce(identified, incoming))
+}
+
+export type ProxyRequest = ReturnType<typeof createProxyRequest>
+
+/** How far a use came, for the row of its refusal. */
+export type Progress = {
+  caller: SdkCaller
+  grant: GrantFacts | null
+  asked: { method: string | null; url: string | null; reason: string | null; declared?: boolean }
+  /** Past step 2 of control-plane.md 5.1: a no is now a no of the decision. */
+  decided: boolean
+  /** Its rows are written: a refusal from here on has its own. */
+  recorded: boolean
+}
+
+/** Identifies the caller of a use; a refusal is recorded when the key is known, and thrown. */
+async function identifyUse(deps: UseDeps, kind: UseKind, presented: Presented) {
+  const identified = await deps.identify(presented, {
+    scopes: [kind === 'proxy' ? 'proxy:execute' : 'tokens:retrieve'],
+  })
+  if (identified.kind === 'refused') {
+    const { known, error } = identified
+    if (known !== null) {
+      const scope = appScope(known.appId, known.organizationId)
+      await deps.audit.append(scope, { rows: [refusedCallerRow(kind, known, error)] })
+    }
+    throw error
+  }
+  const { caller, agent, rate, deprecatedKey } = identified
+  const progress: Progress = {
+    caller,
+    grant: null,
+    asked: { method: null, url: null, reason: null },
+    decided: false,
+    recorded: false,
+  }
+  const about: Identity = { actorId: caller.actorId, deprecatedKey, rate: rate.ok ? rate : null }
+  return { caller, agent, about, progress }
+}
+
+export type IdentifiedUse = Awaited<ReturnType<typeof identifyUse>>
+
+/** Runs one use; when a fact moved while it was decided, decides again, three times at most. Records refusals that have no row yet. */
+export async function untilFresh<T extends { kind: string }>(
+  deps: UseDeps,
+  kind: UseKind,
+  presented: Presented,
+  once: (identified: IdentifiedUse) => Promise<T | Stale>,
+): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    const identified = await identifyUse(deps, kind, presented)
+    const { progress } = identified
+    const ended = await once(identified).catch((error: unknown) => recordRefusal(deps, kind, progress, error))
+    if (!isStale(ended)) return ended
+    deps.forget(identified.caller.appId, ended.subjects)
+    if (tries >= MAX_TRIES) await recordRefusal(deps, kind, progress, new VaultError('policy_version_drift'))
+  }
+}
+
+function isStale<T extends { kind: string }>(ended: T | Stale): ended is Stale {
+  return ended.kind === 'stale'
+}
+
+/** The agent's scope map names the slugs that it may use (control-plane.md 4). */
+export function assertInAgentScope(agent: AgentFacts | null, grant: GrantFacts, nowMs: number): void {
+  if (agent === null) return
+  const slugs = agentScopesAt(agent, nowMs).managed_secret_slugs ?? []
+  if (slugs.includes(grant.secret.slug)) return
+  throw new VaultError('agent_scope_not_allowed', {
+    message: `The scopes of agent "${agent.name}" do not name "${grant.secret.slug}" under "managed_secret_slugs". Nothing was sent.`,
+    fields: { agent_id: agent.agentId, provider_id: grant.secret.slug },
+  })
+}
+
+/** All versions that a use rests on. Two versions of one subject: the older was read before a change. */
+export function joinFences(...lists: readonly (readonly Fence[])[]): { kind: 'joined'; fences: Fence[] } | Stale {
+  const versions = new Map<string, number>()
+  for (const list of lists) {
+    for (const { subject, version } of list) {
+      const other = versions.get(subject)
+      if (other !== undefined && other !== version) return { kind: 'stale', subjects: [subject] }
+      versions.set(subject, version)
+    }
+  }
+  return { kind: 'joined', fences: [...versions].map(([subject, version]) => ({ subject, version })) }
+}
+
+/** A denial is as fresh as a permission: it is recorded under the same versions. */
+export async function denied(
+  deps: UseDeps,
+  kind: UseKind,
+  progress: Progress,
+  made: UseDecision,
+  fences: readonly Fence[],
+): Promise<Stale> {
+  const error = refusalOf(made)
+  const row = refusedUseRow(kind, progress.caller, { ...progress, error, decision: made.record })
+  const result = await deps.audit.append(scopeOf(progress.caller), {
+    rows: [row],
+    fences,
+    nonce: progress.caller.nonce,
+  })
+  if (result.kind === 'stale') return result
+  progress.recorded = result.kind === 'stored'
+  throw result.kind === 'stored' ? error : replayed(result)
+}
+
+/** What to do when an intent was not stored: decide again, or refuse. */
+export async function refusedIntent(
+  deps: UseDeps,
+  kind: UseKind,
+  result: Exclude<AppendResult, { kind: 'stored' }>,
+  progress: Progress,
+  made: UseDecision,
+  charged: ReadonlyMap<string, UseDecision['decision']['charges'][number]>,
+  fences: readonly Fence[],
+): Promise<Stale> {
+  if (result.kind === 'stale') return result
+  if (result.kind === 'budget_spent') {
+    const spent = result.counterIds.flatMap((id) => charged.get(id) ?? []).map((charge) => ({ charge }))
+    return denied(deps, kind, progress, withSpentBudgets(made, spent), fences)
+  }
+  progress.decided = false
+  throw replayed(result)
+}
+
+const replayed = (result: AppendResult): VaultError =>
+  result.kind === 'nonce_replayed'
+    ? new VaultError('nonce_replayed')
+    : new VaultError('internal_error', { log: { append: result.kind } })
+
+/** Records a refusal that has no row yet, then throws it. */
+export async function recordRefusal(deps: UseDeps, kind: UseKind, progress: Progress, error: unknown): Promise<Stale> {
+  if (error instanceof ConditionRefused) {
+    if (error.result.kind === 'stale') return error.result
+    return recordRefusal(deps, kind, { ...progress, decided: false }, replayed(error.result))
+  }
+  if (!(error instanceof VaultError) || progress.recorded || error.code === 'audit_unavailable') throw error
+  const decided = progress.decided && !REFUSED_NOT_DENIED.has(error.code)
+  const row = refusedUseRow(kind, progress.caller, {
+    ...progress,
+    decided,
+    error,
+    decision: decided ? baseRecord(error) : null,
+  })
+  // A replayed nonce is not settled again; any other refusal uses its nonce up.
+  const nonce = error.code === 'nonce_replayed' ? undefined : progress.caller.nonce
+  const result = await deps.audit.append(scopeOf(progress.caller), {
+    rows: [row],
+    ...(nonce === undefined ? {} : { nonce }),
+  })
+  if (result.kind === 'nonce_replayed') throw new VaultError('nonce_replayed')
+  throw error
+}
+
+/** Refusals of steps 2 and 7, whatever had been decided by then. */
+const REFUSED_NOT_DENIED = new Set([
+  'validation_failed',
+  'nonce_replayed',
+  'service_unavailable',
+  'invalid_json',
+  'body_too_large',
+  'too_many_pending_approvals',
+])
+
+/** What is recorded of a no that no rule said. */
+const baseRecord = (error: VaultError): Record<string, unknown> => ({
+  effect: 'deny',
+  reasons: [{ code: error.code, effect: 'deny', rule_id: null, message: error.message }],
+})
+
+async function simulated(
+  deps: UseDeps,
+  use: Use,
+  made: UseDecision,
+  fences: readonly Fence[],
+  about: Identity,
+): Promise<Outgoing | Stale> {
+  const who = whoOf(use.caller)
+  const record = { ...made.record, phase: 'simulation' as const }
+  const result = await deps.audit.append(scopeOf(use.caller), {
+    rows: [
+      {
+        ...who,
+        ...withWhat(use.grant),
+        event: 'policy.simulated',
+        outcome: 'success',
+        decisionEffect: made.decision.effect,
+        reason: use.reason,
+        detail: { ...who.detail, method: use.call?.method ?? null, decision: record },
+      },
+    ],
+    nonce: use.caller.nonce,
+    fences,
+  })
+  if (result.kind === 'stale') return result
+  if (result.kind !== 'stored') throw replayed(result)
+  return { kind: 'simulated', record, about }
+}
+
+export const scopeOf = (caller: SdkCaller): Scope => appScope(caller.appId, caller.organizationId)
+
+/** The caller's reason as it is kept: at most 2,000 characters. */
+export function reasonOf(given: string | undefined): { text: string | null; truncated: boolean } {
+  if (given === undefined) return { text: null, truncated: false }
+  const truncated = given.length > REASON_MAX_LENGTH
+  return { text: truncated ? given.slice(0, REASON_MAX_LENGTH).toWellFormed() : given, truncated }
+}
+
+export function requestRuleOf(caller: SdkCaller): CompiledRule | null {
+  return caller.requestRule === null ? null : compileRequestRule(parseRequestRule(caller.requestRule))
+}
+
+function resultOf(
+  answer: ScrubbedAnswer,
+  grant: GrantFacts,
+  durationMs: number,
+  reason: string | undefined,
+): ProxyResult {
+  return {
+    status_code: answer.statusCode,
+    body_b64: answer.body.toString('base64'),
+    headers: inlineResultHeaders(answer.headers),
+    body_truncated: answer.truncated,
+    duration_ms: Math.round(durationMs),
+    credential_hint: grant.credential.hint,
+    ...(reasonOf(reason).truncated ? { reason_truncated: true as const } : {}),
+  }
+}
+
+/** A failure after the decision names it too. */
+function withDecision(error: VaultError, made: UseDecision): VaultError {
+  error.fields.decision_id ??= made.record.decision_id
+  return error
+}
