@@ -1,0 +1,47 @@
+import Type from 'typebox'
+import { defineEndpoint, noAudit } from './endpoint.ts'
+import { JsonObject } from './primitives.ts'
+
+const ANONYMOUS = 'shows nothing of any app, organisation or person'
+
+/** Liveness: the process serves requests. It looks at nothing else, so that a database that is away restarts nobody. */
+export const readHealth = defineEndpoint({
+  id: 'read_health',
+  method: 'GET',
+  path: '/healthz',
+  summary: 'Say that the process is alive',
+  tag: 'server',
+  access: { kind: 'public' },
+  success: Type.Object({ status: Type.Literal('ok') }),
+  errors: [],
+  audit: noAudit(ANONYMOUS),
+})
+
+/** Readiness: every check passed. Otherwise 503 `service_unavailable` with the failed ones in `checks`. */
+export const readReadiness = defineEndpoint({
+  id: 'read_readiness',
+  method: 'GET',
+  path: '/readyz',
+  summary: 'Say whether requests can be served now',
+  tag: 'server',
+  access: { kind: 'public' },
+  success: Type.Object({
+    status: Type.Literal('ready'),
+    checks: Type.Array(Type.Object({ name: Type.String(), ok: Type.Boolean() })),
+  }),
+  errors: ['service_unavailable'],
+  audit: noAudit(ANONYMOUS),
+})
+
+/** The OpenAPI 3.1 description of both APIs, made from the same declarations that the server checks requests with. */
+export const readApiDescription = defineEndpoint({
+  id: 'read_api_description',
+  method: 'GET',
+  path: '/api/v1/openapi.json',
+  summary: 'Read the description of both APIs',
+  tag: 'server',
+  access: { kind: 'public' },
+  success: JsonObject,
+  errors: [],
+  audit: noAudit(ANONYMOUS),
+})

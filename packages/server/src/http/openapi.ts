@@ -1,0 +1,262 @@
+import { ADVICE, type Endpoint, type ErrorCode, errorRegistry } from '@alter-vault/contracts'
+import { closedSchema, type JsonSchema, mapSchema } from './json-schema.ts'
+import { errorsOf, isIdempotent, speaksProblem } from './shared-errors.ts'
+
+type Json = Record<string, unknown>
+
+/**
+ * The OpenAPI 3.1 description of `endpoints`: what the server checks and answers, nothing by hand. Pure; the same endpoints give the
+ * same description.
+ */
+export function describeApi(endpoints: readonly Endpoint[], about: { version: string; serverUrl: string }): Json {
+  const paths: Record<string, Record<string, Json>> = {}
+  for (const endpoint of endpoints) {
+    const path = endpoint.path.replace(/:([A-Za-z_]+)/g, '{$1}')
+    paths[path] ??= {}
+    paths[path][endpoint.method.toLowerCase()] = operationOf(endpoint)
+  }
+  const tags = [...new Set(endpoints.map(({ tag }) => tag))].sort()
+  return {
+    openapi: '3.1.0',
+    info: {
+      title: 'Alter Vault',
+      version: about.version,
+      license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+      description:
+        'Two APIs on one origin. `/sdk/*` is what apps and agents call, signed with an API key; use an SDK for it. `/api/v1/*` is what operators call with a personal access token. Every answer carries `X-Request-ID`; every refusal carries `X-Alter-Refusal` and says in `advice` what the caller may do next.',
+    },
+    servers: [{ url: about.serverUrl }],
+    tags: tags.map((name) => ({ name })),
+    paths,
+    components: {
+      securitySchemes: SECURITY_SCHEMES,
+      headers: {
+        RequestId: { description: 'Names this request in the log and in the audit trail.', schema: { type: 'string' } },
+        ETag: { description: 'The version of the object, for `If-Match`.', schema: { type: 'string' } },
+        Refusal: {
+          description: 'The code of a refusal of this server; a relayed answer never has it.',
+          schema: { type: 'string' },
+        },
+        RetryAfter: {
+          description: 'Whole seconds after which the request may succeed.',
+          schema: { type: 'integer', minimum: 0 },
+        },
+        Allow: { description: 'The methods that this path takes.', schema: { type: 'string' } },
+        IdempotentReplayed: {
+          description: '`true` when this is the answer to an earlier request.',
+          schema: { type: 'string' },
+        },
+      },
+      schemas: { Refusal: REFUSAL, Problem: PROBLEM, FieldError: FIELD_ERROR },
+    },
+  }
+}
+
+const SECURITY_SCHEMES: Json = {
+  api_key: {
+    type: 'apiKey',
+    in: 'header',
+    name: 'x-api-key',
+    description:
+      'An API key (`alter_rk_…`, `alter_ak_…`, `alter_dk_…`). Each request is signed with a key derived from it: `X-Alter-Timestamp`, `X-Alter-Nonce`, `X-Alter-Content-SHA256` and `X-Alter-Signature` are required too. The SDKs do this.',
+  },
+  personal_access_token: {
+    type: 'http',
+    scheme: 'bearer',
+    bearerFormat: 'alter_pat_…',
+    description: 'A personal access token of a member, with the scopes that the operation names.',
+  },
+  approval_link: {
+    type: 'apiKey',
+    in: 'header',
+    name: 'X-Alter-Link-Token',
+    description: 'The token behind `#t=` of an approval link.',
+  },
+}
+
+const FIELD_ERROR: Json = {
+  type: 'object',
+  required: ['pointer', 'code', 'message'],
+  properties: {
+    pointer: { type: 'string', description: 'RFC 6901 pointer into the body, or `query:<name>`, `header:<name>`.' },
+    code: { type: 'string' },
+    message: { type: 'string' },
+  },
+}
+
+const SHARED_MEMBERS: Json = {
+  request_id: { type: 'string', format: 'uuid' },
+  hint: { type: 'string' },
+  advice: { enum: ADVICE },
+  errors: { type: 'array', items: { $ref: '#/components/schemas/FieldError' } },
+}
+
+const REFUSAL: Json = {
+  type: 'object',
+  description: 'A refusal on `/sdk/*` and `/wallet/*`. Further members depend on the code.',
+  required: ['error', 'message', 'request_id', 'advice'],
+  properties: {
+    error: { type: 'string' },
+    message: { type: 'string' },
+    ...SHARED_MEMBERS,
+    decision_id: { type: 'string' },
+    policy_error: { type: 'string' },
+    retry_after: { type: 'integer', minimum: 0 },
+  },
+}
+
+const PROBLEM: Json = {
+  type: 'object',
+  description: 'A refusal on `/api/v1/*`: RFC 9457 problem details. Further members depend on the code.',
+  required: ['type', 'title', 'status', 'detail', 'code', 'request_id', 'advice'],
+  properties: {
+    type: { type: 'string', format: 'uri' },
+    title: { type: 'string' },
+    status: { type: 'integer' },
+    detail: { type: 'string' },
+    code: { type: 'string' },
+    ...SHARED_MEMBERS,
+  },
+}
+
+const SECURITY: Record<Endpoint['access']['kind'], Json[]> = {
+  public: [],
+  api_key: [{ api_key: [] }],
+  operator: [{ personal_access_token: [] }],
+  approval_link: [{ approval_link: [] }, {}],
+}
+
+function operationOf(endpoint: Endpoint): Json {
+  const parameters = parametersOf(endpoint)
+  const body = requestBodyOf(endpoint)
+  const success = String(endpoint.status ?? 200)
+  const audit =
+    'none' in endpoint.audit
+      ? `Writes no audit row: ${endpoint.audit.none}.`
+      : `Audit: ${endpoint.audit.events.map((event) => `\`${event}\``).join(', ')}.`
+  return {
+    operationId: endpoint.id,
+    summary: endpoint.summary,
+    description: [accessSentence(endpoint), audit].filter(Boolean).join(' '),
+    tags: [endpoint.tag],
+    security: SECURITY[endpoint.access.kind],
+    ...(parameters.length === 0 ? {} : { parameters }),
+    ...(body === undefined ? {} : { requestBody: body }),
+    responses: { [success]: successOf(endpoint), ...refusalsOf(endpoint) },
+  }
+}
+
+function accessSentence({ access }: Endpoint): string {
+  if (access.kind === 'api_key') {
+    if (access.scopes.length === 0) return 'Any active API key.'
+    return `Scope: ${access.scopes.map((scope) => `\`${scope}\``).join(access.anyOf === true ? ' or ' : ' and ')}.`
+  }
+  if (access.kind === 'operator')
+    return access.scope === null ? 'Any personal access token.' : `Scope: \`${access.scope}\`.`
+  return ''
+}
+
+function parametersOf(endpoint: Endpoint): Json[] {
+  const listed = (schema: unknown, place: 'path' | 'query' | 'header'): Json[] => {
+    const { properties = {}, required = [] } = (schema ?? {}) as JsonSchema
+    return Object.entries(properties).map(([name, part]) => ({
+      name,
+      in: place,
+      required: place === 'path' || required.includes(name),
+      schema: part,
+      ...(part.description === undefined ? {} : { description: part.description }),
+    }))
+  }
+  const parameters = [...listed(endpoint.params, 'path'), ...listed(endpoint.query, 'query')]
+  // The link token is described by its security scheme.
+  parameters.push(
+    ...listed(endpoint.headers, 'header').filter(
+      ({ name }) => endpoint.access.kind !== 'approval_link' || name !== 'x-alter-link-token',
+    ),
+  )
+  if (endpoint.versioned === true && ['PATCH', 'PUT', 'DELETE'].includes(endpoint.method)) {
+    parameters.push({
+      name: 'If-Match',
+      in: 'header',
+      required: true,
+      description: 'The version that is changed, as `ETag` gave it.',
+      schema: { type: 'string', pattern: '^"(0|[1-9][0-9]{0,15})"$' },
+    })
+  }
+  if (isIdempotent(endpoint)) {
+    parameters.push({
+      name: 'Idempotency-Key',
+      in: 'header',
+      required: false,
+      description: 'Repeats with the same key and body within 24 hours get the first answer, without its secrets.',
+      schema: { type: 'string', pattern: '^[!-~]{1,255}$' },
+    })
+  }
+  return parameters
+}
+
+function requestBodyOf(endpoint: Endpoint): Json | undefined {
+  if (endpoint.body === undefined) return undefined
+  const declared = endpoint.body as unknown as JsonSchema
+  const closed = endpoint.lenient === true ? declared : closedSchema(declared)
+  const schema = endpoint.path.startsWith('/sdk/') ? mapSchema(closed, withNullableOptions) : closed
+  return { required: (declared.required ?? []).length > 0, content: { 'application/json': { schema } } }
+}
+
+/** On `/sdk/*` a member that is null counts as absent, so every optional member may be null. */
+function withNullableOptions(schema: JsonSchema): JsonSchema {
+  if (schema.properties === undefined) return schema
+  const properties = Object.fromEntries(
+    Object.entries(schema.properties).map(([name, part]) => [
+      name,
+      schema.required?.includes(name) === true ? part : { anyOf: [part, { type: 'null' }] },
+    ]),
+  )
+  return { ...schema, properties }
+}
+
+function successOf(endpoint: Endpoint): Json {
+  const status = endpoint.status ?? 200
+  const headers: Json = { 'X-Request-ID': { $ref: '#/components/headers/RequestId' } }
+  if (endpoint.versioned === true) headers.ETag = { $ref: '#/components/headers/ETag' }
+  if (isIdempotent(endpoint)) headers['Idempotent-Replayed'] = { $ref: '#/components/headers/IdempotentReplayed' }
+  return {
+    description: 'Success',
+    headers,
+    ...(status === 204 ? {} : { content: { 'application/json': { schema: endpoint.success } } }),
+  }
+}
+
+function refusalsOf(endpoint: Endpoint): Record<string, Json> {
+  const byStatus = new Map<number, ErrorCode[]>()
+  const add = (status: number, code: ErrorCode) => byStatus.set(status, [...(byStatus.get(status) ?? []), code])
+  for (const code of errorsOf(endpoint)) {
+    add(errorRegistry[code].status, code)
+    // Where a revoked key is the object of the call and not its caller.
+    if (code === 'key_revoked' && endpoint.errors.includes(code)) add(409, code)
+  }
+  if (!byStatus.has(404)) add(404, 'not_found')
+  add(405, 'method_not_allowed')
+  const problem = speaksProblem(endpoint.path)
+  return Object.fromEntries(
+    [...byStatus]
+      .sort(([a], [b]) => a - b)
+      .map(([status, codes]) => [String(status), refusalOf(status, codes, problem)]),
+  )
+}
+
+function refusalOf(status: number, codes: readonly ErrorCode[], problem: boolean): Json {
+  const headers: Json = {
+    'X-Request-ID': { $ref: '#/components/headers/RequestId' },
+    'X-Alter-Refusal': { $ref: '#/components/headers/Refusal' },
+  }
+  if (status === 429 || status === 503) headers['Retry-After'] = { $ref: '#/components/headers/RetryAfter' }
+  if (status === 405) headers.Allow = { $ref: '#/components/headers/Allow' }
+  const base = { $ref: `#/components/schemas/${problem ? 'Problem' : 'Refusal'}` }
+  const schema = { allOf: [base, { type: 'object', properties: { [problem ? 'code' : 'error']: { enum: codes } } }] }
+  return {
+    description: codes.map((code) => `\`${code}\`: ${errorRegistry[code].sentence}`).join('\n\n'),
+    headers,
+    content: { [problem ? 'application/problem+json' : 'application/json']: { schema } },
+  }
+}

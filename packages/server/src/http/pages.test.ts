@@ -1,0 +1,85 @@
+import { createHash } from 'node:crypto'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { systemClock } from '../kernel/clock.ts'
+import { silentLog } from '../kernel/log.ts'
+import { appPages } from './app-pages.ts'
+import { docsPages } from './docs-pages.ts'
+import { createListener, type Listener, type Pages } from './listener.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'pages-'))
+beforeAll(() => {
+  mkdirSync(join(folder, 'assets'))
+  writeFileSync(join(folder, 'index.html'), '<!doctype html><title>App</title>')
+  writeFileSync(join(folder, 'assets', 'app-1a2b.js'), 'run()')
+})
+afterAll(() => rmSync(folder, { recursive: true }))
+
+let listener: Listener
+const nobody = () => Promise.reject(new Error('no endpoint is called'))
+async function serve(pages: Pages): Promise<(path: string, init?: RequestInit) => Promise<Response>> {
+  listener = await createListener({
+    declared: [],
+    bound: [],
+    hotRoutes: new Map(),
+    authenticators: { apiKey: nobody, operator: nobody },
+    idempotency: { once: nobody, forget: nobody },
+    log: silentLog,
+    clock: systemClock,
+    publicUrl: 'http://localhost',
+    trustedProxies: [],
+    pages: [pages],
+  })
+  const { port } = await listener.listen({ host: '127.0.0.1', port: 0 })
+  return (path, init) => fetch(`http://127.0.0.1:${port}${path}`, init)
+}
+afterEach(() => listener.close(1_000))
+
+describe('the pages of an app', () => {
+  it('are its index under every path that is no file, with a policy that allows nothing inline', async () => {
+    const get = await serve(appPages({ prefix: '/wallet', folder }))
+    for (const path of ['/wallet', '/wallet/', '/wallet/approvals/x']) {
+      const page = await get(path)
+      expect(await page.text()).toContain('<title>App</title>')
+      const policy = page.headers.get('content-security-policy')!
+      expect(policy).toContain("default-src 'none'; script-src 'self'")
+      expect(policy).toContain("frame-ancestors 'none'")
+      expect(policy).not.toContain('unsafe')
+      expect(page.headers.get('x-request-id')).toMatch(/^[0-9a-f-]{36}$/)
+      expect(page.headers.get('cache-control')).toBe('no-cache')
+      const again = await get(path, { headers: { 'if-none-match': page.headers.get('etag')! } })
+      expect(again.status).toBe(304)
+    }
+  })
+
+  it('are files that may be kept when their names carry their content', async () => {
+    const get = await serve(appPages({ prefix: '/wallet', folder }))
+    const script = await get('/wallet/assets/app-1a2b.js')
+    expect([await script.text(), script.headers.get('cache-control')]).toEqual([
+      'run()',
+      'public, max-age=31536000, immutable',
+    ])
+    expect(await (await get('/wallet/..%2f..%2fetc/passwd')).text()).toContain('<title>App</title>')
+  })
+})
+
+describe('the API as a page', () => {
+  it('runs scripts of this server only, its inline one by hash', async () => {
+    const get = await serve(docsPages)
+    const page = await get('/docs/')
+    const html = await page.text()
+    const policy = page.headers.get('content-security-policy')!
+    const inline = [...html.matchAll(/<script(?![^>]*\ssrc=)[^>]*>([\s\S]*?)<\/script>/g)].map(([, script]) => script!)
+    expect(inline.length).toBeGreaterThan(0)
+    for (const script of inline) {
+      expect(policy).toContain(`'sha256-${createHash('sha256').update(script).digest('base64')}'`)
+    }
+    expect(policy.match(/script-src [^;]*/)![0]).not.toContain('unsafe')
+    expect(html).toContain('/api/v1/openapi.json')
+    expect(html.match(/\ssrc="[^"]*"/g)).toEqual([' src="js/scalar.js"'])
+    const script = await get('/docs/js/scalar.js')
+    expect([script.status, script.headers.get('x-content-type-options')]).toEqual([200, 'nosniff'])
+  })
+})
