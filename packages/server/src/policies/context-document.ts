@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { canonicalJson } from '../kernel/canonical-json.ts'
+import { canonicalJson, canonicalString } from '../kernel/canonical-json.ts'
 import { type Fact, UNKNOWN } from './fact.ts'
 import type { Moment } from './moment.ts'
 import type { PolicyRequest } from './policy-context.ts'
@@ -126,16 +126,22 @@ export const contextDocument: Readonly<Record<string, DocumentAttribute>> = Obje
   'approval.edited': maybe('bool', ({ context }) => context.approval?.edited ?? null),
 })
 
+/** The members of the document in the order of RFC 8785, each with its name as it is written. */
+const members = Object.entries(contextDocument)
+  .sort(([a], [b]) => (a < b ? -1 : 1))
+  .map(([name, attribute]) => ({ name, written: `${canonicalString(name)}:`, attribute }))
+
 /**
  * Hex SHA-256 of the RFC 8785 form of the context document: dotted name → value, times in RFC 3339, `{"unknown":true}` for what
  * cannot be known, and the body as the hex SHA-256 of its bytes.
  */
 export function digestContext(moment: Moment): string {
-  const document: Record<string, unknown> = {}
-  for (const [name, attribute] of Object.entries(contextDocument)) {
-    document[name] = name === 'request.body' ? bodyDigest(moment) : documentValue(attribute, attribute.read(moment))
+  let text = ''
+  for (const { name, written, attribute } of members) {
+    const value = name === 'request.body' ? bodyDigest(moment) : documentValue(attribute, attribute.read(moment))
+    text += `${text === '' ? '{' : ','}${written}${canonicalJson(value)}`
   }
-  return createHash('sha256').update(canonicalJson(document)).digest('hex')
+  return createHash('sha256').update(`${text}}`).digest('hex')
 }
 
 function bodyDigest({ context: { request } }: Moment): unknown {

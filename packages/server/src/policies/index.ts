@@ -25,6 +25,7 @@ export { decisionRecord, reasonsForCaller } from './decision-record.ts'
 export { type Fact, UNKNOWN } from './fact.ts'
 export type { BudgetUse } from './firing.ts'
 export {
+  assertGrantRestrictions,
   type CheckRestrictions,
   checkGrantRestrictions,
   compileGrantRestrictions,
