@@ -4,6 +4,8 @@ import type { ApprovalDefaults, CompiledRules } from '../policies/index.ts'
 /** What of an app a decision rests on, read in one snapshot with the app's epoch. */
 export type AppPolicy = {
   appId: string
+  appStatus: 'live' | 'archived' | 'deleted'
+  appEnvironment: string
   rules: CompiledRules
   approvalDefaults: ApprovalDefaults
   /** `host:port` entries that this app may reach although they are private. */

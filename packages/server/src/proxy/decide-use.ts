@@ -39,7 +39,7 @@ export type Use = {
 export type UseDecision = { decision: Decision; record: DecisionRecord }
 
 /** The context document of control-plane.md 5.6 for one use. */
-export function contextOf(use: Use, nowMs: number): PolicyContext {
+export function contextOf(use: Use, nowMs: number, approval: PolicyContext['approval'] = null): PolicyContext {
   const { caller, agent, grant, call } = use
   const { tool, framework, run_id, thread_id, parent_agent, ...extra } = caller.context
   return {
@@ -92,7 +92,7 @@ export function contextOf(use: Use, nowMs: number): PolicyContext {
       extra,
       reason: use.reason,
     },
-    approval: null,
+    approval,
   }
 }
 
@@ -101,10 +101,15 @@ export function decideUse(
   use: Use,
   policy: AppPolicy,
   clock: Clock,
-  options: { phase: DecisionPhase; requestRule: CompiledRule | null; satisfiedHolds?: ReadonlyMap<string, number> },
+  options: {
+    phase: DecisionPhase
+    requestRule: CompiledRule | null
+    satisfiedHolds?: ReadonlyMap<string, number>
+    approval?: PolicyContext['approval']
+  },
 ): UseDecision {
   const atMs = clock.now()
-  const context = contextOf(use, atMs)
+  const context = contextOf(use, atMs, options.approval ?? null)
   const decision = decide({
     rules: policy.rules,
     requestRule: options.requestRule,

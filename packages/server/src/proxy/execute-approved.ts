@@ -1,0 +1,225 @@
+import type { AttemptRef, ClaimedApproval, ExecutedResult, FrozenRequest } from '../approvals/index.ts'
+import { type AuditLog, appScope, type RowDetail, storedUrl } from '../audit/index.ts'
+import { assertAllowedHost } from '../egress/allowed-hosts.ts'
+import { canonicalUrl } from '../egress/canonical-url.ts'
+import type { HeaderList } from '../egress/header-rules.ts'
+import type { Fence, SdkCaller } from '../http/principals.ts'
+import type { Clock } from '../kernel/clock.ts'
+import type { Faults } from '../kernel/faults.ts'
+import type { Log } from '../kernel/log.ts'
+import { VaultError } from '../kernel/vault-error.ts'
+import type { AgentFacts } from '../keys/index.ts'
+import type { AppPolicy } from './app-policy.ts'
+import { decideUse, type Use } from './decide-use.ts'
+import type { GrantFacts } from './grant-facts.ts'
+import type { PreparedCall } from './prepare-call.ts'
+import { assertInAgentScope, joinFences } from './proxy-request.ts'
+import type { RecordOutcome } from './record-outcome.ts'
+import { assertLive } from './resolve-grant.ts'
+import type { SendCall } from './send-call.ts'
+import { whoOf, withWhat } from './use-rows.ts'
+
+/*
+ * An approved request is sent once (control-plane.md 6.6):
+ *
+ *   claim ─▶ check again ─▶ intent + sent_at, one transaction ─▶ send ─▶ record
+ *              │ no                │ refused                      │ no answer
+ *              ▼                   ▼                              ▼
+ *            failed              failed, or left to its owner   failed
+ *
+ * A process that dies leaves the attempt to the next claim, which never sends what may have been sent.
+ */
+
+export type ExecuteDeps = {
+  clock: Clock
+  log: Log
+  faults: Faults
+  audit: Pick<AuditLog, 'append'>
+  findGrant: (appId: string, grantId: string) => Promise<GrantFacts | undefined>
+  findAgent: (appId: string, agentId: string) => Promise<AgentFacts | undefined>
+  appPolicy: (appId: string) => Promise<AppPolicy>
+  forget: (appId: string, subjects: readonly string[]) => void
+  sendCall: SendCall
+  outcomeOf: RecordOutcome['outcomeOf']
+  renewLease: (attempt: AttemptRef) => Promise<boolean>
+  recordExecuted: (attempt: AttemptRef, result: ExecutedResult, detail?: RowDetail) => Promise<unknown>
+  recordFailed: (attempt: AttemptRef, executionError: string, detail?: RowDetail) => Promise<unknown>
+}
+
+type Checked = {
+  call: PreparedCall
+  grant: GrantFacts
+  policy: AppPolicy
+  use: Use
+  fences: Fence[]
+  decision: Record<string, unknown>
+}
+
+const MAX_TRIES = 3
+const RENEW_LEASE_EVERY_MS = 40_000
+
+/** Executes one claimed request and records how it ended. Throws only faults of ours; the claim is then recovered by its lease. */
+export function createExecuteApproved(deps: ExecuteDeps) {
+  /** Everything that a revocation, a rule or a clock may have changed since the approval. Throws why it may not be sent. */
+  async function checkAgain(
+    claimed: ClaimedApproval,
+  ): Promise<Checked | { kind: 'stale'; subjects: readonly string[] }> {
+    const { request, appId } = claimed
+    const policy = await deps.appPolicy(appId)
+    if (policy.appStatus !== 'live')
+      throw new VaultError('key_not_active', { fields: { execution_error: 'app_archived' } })
+    const agent = request.agent === null ? null : ((await deps.findAgent(appId, request.agent.id)) ?? null)
+    if (request.agent !== null && agent?.status !== 'active') {
+      throw new VaultError(agent?.status === 'inactive' ? 'agent_inactive' : 'agent_revoked')
+    }
+    const grant = await deps.findGrant(appId, request.grant.id)
+    if (grant === undefined) throw new VaultError('grant_revoked')
+    const nowMs = deps.clock.now()
+    assertLive(grant, { agentId: null }, nowMs)
+    assertInAgentScope(agent, grant, nowMs)
+    const call = thawedCall(request, grant)
+    const caller = callerOf(claimed, policy)
+    const use: Use = { caller, agent, grant, reason: request.reason, call, declared: null, lastUsedAtMs: null }
+    const satisfiedHolds = new Map(claimed.satisfied.map(({ ruleId, ruleVersion }) => [ruleId, ruleVersion]))
+    const { decision, record } = decideUse(use, policy, deps.clock, {
+      phase: 'execution',
+      requestRule: null,
+      satisfiedHolds,
+      approval: { id: claimed.approvalId, approverIds: claimed.approverIds, edited: false },
+    })
+    if (decision.effect === 'deny') throw new VaultError(decision.error ?? 'policy_denied')
+    if (decision.effect === 'hold')
+      throw new VaultError('policy_denied', { fields: { execution_error: 'policy_changed' } })
+    const rests = joinFences([policy.fence], grant.fences, agent === null ? [] : [agent.fence])
+    return rests.kind === 'stale' ? rests : { call, grant, policy, use, fences: rests.fences, decision: record }
+  }
+
+  async function sendClaimed(
+    claimed: ClaimedApproval,
+    checked: Checked,
+  ): Promise<'done' | { kind: 'stale'; subjects: readonly string[] }> {
+    const { call, grant, policy, use } = checked
+    const who = whoOf(use.caller)
+    const startedMs = deps.clock.monotonic()
+    const intent = await deps.audit.append(appScope(claimed.appId, claimed.organizationId), {
+      rows: [
+        {
+          ...who,
+          ...withWhat(grant),
+          event: 'approval.executing',
+          stream: 'approvals',
+          eventId: claimed.intentEventId,
+          outcome: 'allowed',
+          decisionEffect: 'allow',
+          approvalId: claimed.approvalId,
+          reason: use.reason,
+          detail: {
+            ...who.detail,
+            method: call.method,
+            url: storedUrl(call.url.href, grant.secret.injectedNames.queryParams),
+            grantLabel: grant.label,
+            decision: checked.decision,
+            attemptId: claimed.attemptId,
+          },
+        },
+      ],
+      fences: checked.fences,
+      claim: claimed,
+    })
+    if (intent.kind === 'stale') return intent
+    if (intent.kind !== 'stored') {
+      // The lease went to another process, which settles this request.
+      deps.log.warn({ approval_group_id: claimed.approvalGroupId, append: intent.kind }, 'an attempt is no longer ours')
+      return 'done'
+    }
+    await deps.faults.at('after_sent_at')
+    const end = await deps.sendCall(claimed.appId, call, grant, policy.allowedPrivateHosts, intent.window)
+    await deps.faults.at('after_result')
+    const { rows } = await deps.outcomeOf(use.caller, grant, call, claimed.intentEventId, end, {
+      captureBodies: false,
+      startedMs,
+    })
+    const detail = rows[0]?.detail ?? {}
+    if (end.kind === 'answered') {
+      const { answer } = end
+      const result = {
+        statusCode: answer.statusCode,
+        headers: answer.headers,
+        body: answer.body,
+        bodyTruncated: answer.truncated,
+        durationMs: deps.clock.monotonic() - startedMs,
+        credentialHint: grant.credential.hint,
+      }
+      await deps.recordExecuted(claimed, result, detail)
+    } else {
+      await deps.recordFailed(claimed, end.error.code, detail)
+    }
+    return 'done'
+  }
+
+  return async function executeApproved(claimed: ClaimedApproval): Promise<void> {
+    await deps.faults.at('after_claim')
+    const renewing = setInterval(() => void deps.renewLease(claimed).catch(() => undefined), RENEW_LEASE_EVERY_MS)
+    try {
+      for (let tries = 1; tries <= MAX_TRIES; tries++) {
+        const checked = await checkAgain(claimed)
+        const ended = 'kind' in checked ? checked : await sendClaimed(claimed, checked)
+        if (ended === 'done') return
+        deps.forget(claimed.appId, ended.subjects)
+      }
+      await deps.recordFailed(claimed, 'policy_version_drift')
+    } catch (error) {
+      // Before the intent a refusal ends the request; a store that is away leaves it to recovery, unsent.
+      if (!(error instanceof VaultError) || error.status >= 500) throw error
+      await deps.recordFailed(
+        claimed,
+        typeof error.fields.execution_error === 'string' ? error.fields.execution_error : error.code,
+      )
+    } finally {
+      clearInterval(renewing)
+    }
+  }
+}
+
+export type ExecuteApproved = ReturnType<typeof createExecuteApproved>
+
+/** The frozen bytes as a call, held against the grant as it is now. */
+function thawedCall(request: FrozenRequest, grant: GrantFacts): PreparedCall {
+  const url = canonicalUrl(request.url)
+  assertAllowedHost(grant.secret.allowedHosts, url)
+  if (grant.checkRestrictions?.({ method: request.method, ...url }) != null) throw new VaultError('grant_restriction')
+  return {
+    method: request.method,
+    url,
+    headers: request.headers.map(([name, value]) => [name, value]) as HeaderList,
+    body: request.body ?? undefined,
+    dropped: { headers: [], queryParams: [] },
+  }
+}
+
+/** Who asked, as frozen: rules on key, caller and address judge the requester, never the approver. */
+function callerOf({ request, appId, organizationId }: ClaimedApproval, policy: AppPolicy): SdkCaller {
+  return {
+    appId,
+    organizationId,
+    appEnvironment: policy.appEnvironment,
+    keyId: request.key.id,
+    keyPrefix: request.key.prefix,
+    keyName: request.key.name,
+    keyType: request.key.type,
+    agentId: request.agent?.id ?? null,
+    agentName: request.agent?.name ?? null,
+    impersonated: false,
+    caller: request.caller,
+    callerType: request.callerType,
+    actorId: request.actorId,
+    context: request.context,
+    clientIp: request.clientIp,
+    userAgent: request.userAgent,
+    traceId: request.traceId,
+    scopes: [],
+    requestRule: null,
+    nonce: { ts: 0, digest: Buffer.alloc(0) },
+    fences: [],
+  }
+}

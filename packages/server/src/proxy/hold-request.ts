@@ -1,0 +1,64 @@
+import type { RequestApproval } from '../approvals/index.ts'
+import { storedHeaders, storedUrl } from '../audit/index.ts'
+import type { HoldRequest } from './proxy-request.ts'
+import { whoOf } from './use-rows.ts'
+
+/** A held use as the approvals slice freezes it: everything it will be sent with, and no credential. */
+export function holdRequestOf({ use, made, gates, conditions }: HoldRequest): RequestApproval {
+  const { caller, grant, call, agent } = use
+  const who = whoOf(caller)
+  const { injectedNames } = grant.secret
+  return {
+    organizationId: caller.organizationId,
+    gates,
+    conditions: { ...conditions, charges: conditions.charges ?? [] },
+    request: {
+      appId: caller.appId,
+      method: call.method,
+      url: call.url.href,
+      headers: call.headers,
+      body: call.body ?? null,
+      addedByVault: [
+        ...injectedNames.headers.map((name) => ({ place: 'header' as const, name })),
+        ...injectedNames.queryParams.map((name) => ({ place: 'query' as const, name })),
+      ],
+      grant: {
+        id: grant.grantId,
+        kind: grant.kind,
+        label: grant.label,
+        principalType: grant.principalType,
+        principalId: grant.principalId,
+        scopes: [],
+      },
+      credentialId: grant.credential.credentialId,
+      provider: { id: grant.secret.slug, name: grant.secret.name, account: null },
+      key: { id: caller.keyId, prefix: caller.keyPrefix, name: caller.keyName, type: caller.keyType },
+      agent: agent === null ? null : { id: agent.agentId, name: agent.name, type: agent.type },
+      appUserId: null,
+      caller: caller.caller,
+      callerType: caller.callerType,
+      actorId: caller.actorId,
+      clientIp: caller.clientIp,
+      userAgent: caller.userAgent,
+      traceId: caller.traceId,
+      reason: use.reason,
+      context: caller.context,
+      decision: made.record,
+    },
+    row: {
+      callerKind: who.callerKind ?? null,
+      principalType: grant.principalType,
+      principalId: grant.principalId,
+      runId: who.runId ?? null,
+      threadId: who.threadId ?? null,
+      detail: {
+        ...who.detail,
+        method: call.method,
+        url: storedUrl(call.url.href, injectedNames.queryParams),
+        requestHeaders: storedHeaders(call.headers, injectedNames.headers),
+        grantLabel: grant.label,
+        decision: made.record,
+      },
+    },
+  }
+}

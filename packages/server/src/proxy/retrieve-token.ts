@@ -1,0 +1,118 @@
+import type { TokenRequestBody, TokenResult } from '@alter-vault/contracts'
+import { assertAllowedHost } from '../egress/allowed-hosts.ts'
+import { canonicalUrl } from '../egress/canonical-url.ts'
+import { retrieveFields } from '../egress/inject.ts'
+import { newId } from '../kernel/ids.ts'
+import { VaultError } from '../kernel/vault-error.ts'
+import { decideUse, takeLeases, type Use, withSpentBudgets } from './decide-use.ts'
+import type { GrantFacts } from './grant-facts.ts'
+import {
+  assertInAgentScope,
+  denied,
+  type IdentifiedUse,
+  type Identity,
+  type Incoming,
+  joinFences,
+  reasonOf,
+  refusedIntent,
+  requestRuleOf,
+  scopeOf,
+  type UseDeps,
+  untilFresh,
+} from './proxy-request.ts'
+import type { SendDeps } from './send-call.ts'
+import { intentRow, outcomeRow } from './use-rows.ts'
+
+export type RetrieveDeps = UseDeps & { openCredential: SendDeps['openCredential'] }
+export type Retrieved = { kind: 'retrieved'; token: TokenResult; about: Identity }
+
+/**
+ * SDK call 1: hands the credential to the SDK's memory. As a proxied call, but what will be done with the token cannot be known: rules
+ * that look at the request count as matched, and a token that was handed out cannot be called back.
+ */
+export function createRetrieveToken(deps: RetrieveDeps) {
+  async function retrieveOnce({ caller, agent, about, progress }: IdentifiedUse, incoming: Incoming<TokenRequestBody>) {
+    const request = incoming.body()
+    const { request: declared } = request
+    const reason = reasonOf(request.reason).text
+    progress.asked = { method: declared?.method ?? null, url: declared?.url ?? null, reason, declared: true }
+    progress.decided = true
+    const { grant, fences } = await deps.resolveGrant(caller, request, deps.clock.now())
+    progress.grant = grant
+    assertInAgentScope(agent, grant, deps.clock.now())
+    assertRetrievable(grant)
+    if (declared !== undefined) assertAllowedHost(grant.secret.allowedHosts, canonicalUrl(declared.url))
+    const policy = await deps.appPolicy(caller.appId)
+    const rests = joinFences(caller.fences, fences, [policy.fence])
+    if (rests.kind === 'stale') return rests
+    const lastUsedAtMs = await deps.lastUsedAtMs(caller.appId, grant.grantId)
+    const use: Use = { caller, agent, grant, reason, call: null, declared: declared ?? null, lastUsedAtMs }
+    let made = decideUse(use, policy, deps.clock, { phase: 'request', requestRule: requestRuleOf(caller) })
+    const leased = await takeLeases(deps.meter, caller, made.decision.charges, deps.clock.now())
+    if (leased.spent.length > 0) made = withSpentBudgets(made, leased.spent)
+    if (made.decision.effect !== 'allow') return denied(deps, 'token', progress, made, rests.fences)
+
+    const startedMs = deps.clock.monotonic()
+    await deps.faults.at('before_intent')
+    const intentId = newId(deps.clock.now())
+    const { method, url } = progress.asked
+    const row = intentRow('token', caller, grant, {
+      eventId: intentId,
+      method,
+      url,
+      reason,
+      decision: made.record,
+      declared: true,
+    })
+    const conditions = { fences: rests.fences, nonce: caller.nonce, charges: leased.exact }
+    const intent = await deps.audit.append(scopeOf(caller), { rows: [row], ...conditions })
+    if (intent.kind !== 'stored')
+      return refusedIntent(deps, 'token', intent, progress, made, leased.byCounter, rests.fences)
+    await deps.faults.at('after_intent')
+
+    progress.recorded = true
+    if (!intent.window.isOpen())
+      throw new VaultError('service_unavailable', {
+        retryAfterSeconds: 1,
+        message: 'The server was too slow to hand out the credential after the decision. Nothing was handed out.',
+      })
+    const token = tokenOf(grant, retrieveFields(await deps.openCredential(caller.appId, grant), grant.secret.injection))
+    await deps.faults.at('before_outcome')
+    const outcome = outcomeRow(caller, grant, intentId, {
+      event: 'token.retrieved',
+      outcome: 'success',
+      primaryReason: null,
+      detail: { latencyMs: deps.clock.monotonic() - startedMs },
+    })
+    await deps.audit.append(scopeOf(caller), { rows: [outcome] })
+    deps.noteUse(caller, grant)
+    return { kind: 'retrieved' as const, token, about }
+  }
+
+  return (incoming: Incoming<TokenRequestBody>): Promise<Retrieved> =>
+    untilFresh(deps, 'token', incoming.presented, (identified) => retrieveOnce(identified, incoming))
+}
+
+export type RetrieveToken = ReturnType<typeof createRetrieveToken>
+
+function assertRetrievable(grant: GrantFacts): void {
+  if (grant.checkRestrictions === null && !grant.secret.proxyOnly) return
+  throw new VaultError('restricted_grant_requires_proxy', {
+    message: `The ${grant.secret.proxyOnly ? `secret "${grant.secret.slug}"` : 'grant'} may be used through the proxy only: its credential is never handed out.`,
+    fields: { grant_id: grant.grantId },
+  })
+}
+
+function tokenOf(grant: GrantFacts, fields: ReturnType<typeof retrieveFields>): TokenResult {
+  return {
+    ...fields,
+    grant_id: grant.grantId,
+    token_type: grant.secret.type === 'basic' ? 'Basic' : 'Bearer',
+    expires_in: null,
+    expires_at: grant.expiresAtMs === null ? null : new Date(grant.expiresAtMs).toISOString(),
+    scopes: [],
+    provider_id: grant.secret.slug,
+    token_generation: null,
+    scope_mismatch: false,
+  }
+}
