@@ -179,7 +179,7 @@ async function fetchToken(session: Session, request: Prepared, options: RequestO
 /** Setting up a connection is not what the caller asked for: such a refusal is told as a refused credential. */
 function tokenRefusal(session: Session, refused: FailedAnswer, options: RequestOptions): AlterSDKError {
   const error = mainError(refused)
-  if (error.constructor !== ConnectConfigError) return session.kind === 'agent' ? asMissingDelegation(error) : error
+  if (!isExactly(error, ConnectConfigError)) return session.kind === 'agent' ? asMissingDelegation(error) : error
   return new BackendError(error.message, {
     grant_id: options.grantId ?? null,
     error: error.message,
@@ -189,9 +189,12 @@ function tokenRefusal(session: Session, refused: FailedAnswer, options: RequestO
 
 /** What `GrantNotFoundError` means to an agent. */
 export function asMissingDelegation(error: AlterSDKError): AlterSDKError {
-  return error.constructor === GrantNotFoundError
-    ? new AgentDelegationMissingError(error.message, error.details)
-    : error
+  return isExactly(error, GrantNotFoundError) ? new AgentDelegationMissingError(error.message, error.details) : error
+}
+
+/** Not a type guard: classes without members of their own look alike to the compiler, and narrowing would go wrong. */
+function isExactly(error: AlterSDKError, ErrorClass: unknown): boolean {
+  return error.constructor === ErrorClass
 }
 
 type Reported = {

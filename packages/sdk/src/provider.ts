@@ -12,6 +12,7 @@ export const Provider = {
   ATLASSIAN: 'atlassian',
   ATTIO: 'attio',
   AUTODESK: 'autodesk',
+  AWS: 'aws',
   BASECAMP: 'basecamp',
   BITBUCKET: 'bitbucket',
   BITLY: 'bitly',

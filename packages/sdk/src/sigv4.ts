@@ -38,8 +38,9 @@ export function signAwsRequest(
   if (credentials.sessionToken !== undefined) headers.set('x-amz-security-token', credentials.sessionToken)
 
   const encodedPath = encodeSegments(url.pathname, decodeSegment)
-  if (scope.service === 's3') url.pathname = encodedPath
-  const canonicalPath = scope.service === 's3' ? encodedPath : encodeSegments(url.pathname)
+  const isS3 = scope.service.startsWith('s3')
+  if (isS3) url.pathname = encodedPath
+  const canonicalPath = isS3 ? encodedPath : encodeSegments(url.pathname)
   const canonicalQuery = canonicaliseQuery(url.search.slice(1))
   url.search = canonicalQuery
 
