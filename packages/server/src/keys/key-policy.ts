@@ -1,4 +1,5 @@
 import { type KeyPolicy, scopesImply } from '@alter-vault/contracts'
+import { parseFutureInstant } from '../kernel/instant.ts'
 import { invalidField, VaultError } from '../kernel/vault-error.ts'
 
 const UNIT_MS = { d: 86_400_000, h: 3_600_000, m: 60_000 } as const
@@ -19,16 +20,7 @@ export function parseExpiry(
     return new Date(nowMs + lengthMs)
   }
   if (input.expires_at === undefined) return null
-  const at = parseFutureTime(input.expires_at, '/expires_at', nowMs)
-  return at
-}
-
-/** An instant that is still to come. Refusal: `validation_failed`. */
-export function parseFutureTime(text: string, pointer: string, nowMs: number): Date {
-  const ms = Date.parse(text)
-  if (Number.isNaN(ms)) throw invalidField(pointer, 'Expected a time that exists, with a zone.')
-  if (ms <= nowMs) throw invalidField(pointer, 'Expected a time in the future.', 'out_of_range')
-  return new Date(ms)
+  return parseFutureInstant(input.expires_at, '/expires_at', nowMs)
 }
 
 type Minted = {

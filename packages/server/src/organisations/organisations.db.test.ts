@@ -1,0 +1,390 @@
+import { describe, expect, test } from 'vitest'
+import { newId } from '../kernel/ids.ts'
+import { decodeCursor, parsePage } from '../kernel/page.ts'
+import { createManagementTest, type ManagementTest } from '../testing/management.ts'
+import { createOrganisations, createPatAuthenticator, systemAuthor } from './index.ts'
+
+function setUp(test: ManagementTest) {
+  const ended: unknown[] = []
+  const forgotten: string[] = []
+  const steps: string[] = []
+  const organisations = createOrganisations({
+    ...test,
+    endWaitingApprovals: async (_tx, appId, of, reason) => {
+      ended.push([appId, of, reason])
+    },
+    appDeletionSteps: [
+      async (_tx, { app }) => {
+        steps.push(app.appId)
+      },
+    ],
+    forgetDataKeys: (appId) => forgotten.push(appId),
+  })
+  const authenticate = createPatAuthenticator(test)
+  const memberOf = (role: 'owner' | 'admin' | 'developer' | 'auditor' | 'approver') =>
+    organisations.addMember({
+      author: systemAuthor,
+      organizationId: test.organizationId,
+      email: `${role}-${newId()}@acme.test`,
+      role,
+    })
+  return { organisations, authenticate, memberOf, ended, forgotten, steps }
+}
+
+const presented = (token: string, params: Record<string, string> = {}) => ({
+  method: 'GET',
+  target: '/api/v1/apps',
+  headers: { authorization: `Bearer ${token}`, 'user-agent': 'alter-cli/1' },
+  rawBody: Buffer.alloc(0),
+  params,
+  clientIp: '203.0.113.7',
+  requestId: newId(),
+})
+const operatorAccess = (scope: string | null) => ({ kind: 'operator', scope }) as const
+const page = (limit = 50, cursor?: string) => parsePage({ limit, cursor })
+const all = { includeArchived: false, includeStats: false, search: undefined, appIds: null }
+
+describe('an app', () => {
+  test('is made with every default, an audit row and a policy epoch', async () => {
+    await using t = await createManagementTest()
+    const { organisations } = setUp(t)
+    const app = await organisations.createApp({
+      author: t.owner,
+      organizationId: t.organizationId,
+      authorAppIds: null,
+      name: 'Café & Bar',
+    })
+    expect(app).toMatchObject({ slug: 'cafe-bar', environment: 'production', status: 'live', version: 1 })
+    expect(app.settings).toMatchObject({ max_active_keys: 50, approval_result_ttl_seconds: 86_400 })
+    expect(app.policy_epoch).toBeGreaterThan(0)
+    const rows = await t.auditRows(app.id)
+    expect(rows.map((row) => row.keep.event)).toEqual(['app.created'])
+    expect(rows[0]!.keep).toMatchObject({ caller_kind: 'pat', outcome: 'changed', stream: 'portal', app_id: app.id })
+    expect(rows[0]!.detail).toMatchObject({ resource_type: 'app', resource_id: app.id, initiator: 'cli' })
+  })
+
+  test('cannot take the name of another one, whatever the case, and gets a slug of its own', async () => {
+    await using t = await createManagementTest()
+    const { organisations } = setUp(t)
+    const create = (name: string) =>
+      organisations.createApp({ author: t.owner, organizationId: t.organizationId, authorAppIds: null, name })
+    await expect(create('SHOP')).rejects.toMatchObject({ code: 'app_name_exists' })
+    expect((await create('Shop!')).slug).toBe('shop-2')
+  })
+
+  test('of which two are made at once by one name exists once', async () => {
+    await using t = await createManagementTest()
+    const { organisations } = setUp(t)
+    const results = await Promise.allSettled(
+      ['Twin', 'Twin'].map((name) =>
+        organisations.createApp({ author: t.owner, organizationId: t.organizationId, authorAppIds: null, name }),
+      ),
+    )
+    expect(results.map((result) => result.status).sort()).toEqual(['fulfilled', 'rejected'])
+    expect(results.find((result) => result.status === 'rejected')?.reason).toMatchObject({ code: 'app_name_exists' })
+  })
+
+  test('changes only for who has seen its newest version, and bumps the epoch', async () => {
+    await using t = await createManagementTest()
+    const { organisations } = setUp(t)
+    const before = (await t.fences()).epoch!
+    const change = { settings: { require_reason: true }, website_url: 'https://shop.test/x' }
+    const changed = await organisations.updateApp({ app: t.app, author: t.owner, expectedVersion: 1, change })
+    expect(changed).toMatchObject({ version: 2, website_url: 'https://shop.test/x' })
+    expect(changed.settings).toMatchObject({ require_reason: true, retain_body_days: 30 })
+    expect((await t.fences()).epoch).toBe(before + 1)
+    const late = organisations.updateApp({ app: t.app, author: t.owner, expectedVersion: 1, change })
+    await expect(late).rejects.toMatchObject({ code: 'version_conflict', fields: { current_version: 2 } })
+    const again = await organisations.updateApp({ app: t.app, author: t.owner, expectedVersion: 2, change })
+    expect(again.version).toBe(2)
+    expect(await t.events()).toEqual(['app.updated'])
+  })
+
+  test.each([
+    [{ website_url: 'https://user:pw@shop.test' }, 'validation_failed'],
+    [{ website_url: 'ftp://shop.test' }, 'validation_failed'],
+    [{ settings: { connect_origins: ['https://shop.test/path'] } }, 'validation_failed'],
+    [{ settings: { allowed_private_hosts: ['127.0.0.1'] } }, 'validation_failed'],
+    [{ settings: { allowed_private_hosts: ['10.0.0.0/8:80'] } }, 'validation_failed'],
+    [{ name: 'Desk' }, 'app_name_exists'],
+  ])('refuses %j', async (change, code) => {
+    await using t = await createManagementTest()
+    const { organisations } = setUp(t)
+    await expect(
+      organisations.updateApp({ app: t.app, author: t.owner, expectedVersion: 1, change }),
+    ).rejects.toMatchObject({ code })
+    expect(await t.events()).toEqual([])
+  })
+
+  test('opens private hosts for owners only', async () => {
+    await using t = await createManagementTest()
+    const { organisations } = setUp(t)
+    const change = { settings: { allowed_private_hosts: ['LOCALHOST:9000', '127.0.0.1:9000'] } }
+    const admin = { ...t.owner, role: 'admin' } as typeof t.owner
+    await expect(
+      organisations.updateApp({ app: t.app, author: admin, expectedVersion: 1, change }),
+    ).rejects.toMatchObject({ code: 'role_insufficient' })
+    const opened = await organisations.updateApp({ app: t.app, author: t.owner, expectedVersion: 1, change })
+    expect(opened.settings.allowed_private_hosts).toEqual(['localhost:9000', '127.0.0.1:9000'])
+    // The same list again is no change, so an admin may send the settings back as they are.
+    const settings = { ...change.settings, require_reason: true }
+    const again = await organisations.updateApp({ app: t.app, author: admin, expectedVersion: 2, change: { settings } })
+    expect(again).toMatchObject({ version: 3, settings: { require_reason: true } })
+  })
+
+  test('that is archived ends what waits, once, and comes back', async () => {
+    await using t = await createManagementTest()
+    const { organisations, ended } = setUp(t)
+    const input = { app: t.app, author: t.owner }
+    await expect(organisations.unarchiveApp(input)).rejects.toMatchObject({ code: 'app_not_archived' })
+    const archived = await organisations.archiveApp(input)
+    expect(archived.status).toBe('archived')
+    expect((await organisations.archiveApp(input)).version).toBe(archived.version)
+    expect(ended).toEqual([[t.app.appId, { all: true }, 'app_archived']])
+    expect(await organisations.unarchiveApp(input)).toMatchObject({ status: 'live', archived_at: null })
+    expect(await t.events()).toEqual(['app.archived', 'app.unarchived'])
+  })
+
+  test('is deleted only by its name, with its data keys, and is then unknown', async () => {
+    await using t = await createManagementTest()
+    const { organisations, steps, forgotten } = setUp(t)
+    await t.asOwner('insert into data_keys values ($1, $2, $3, $4)', [t.app.appId, newId(), 'root', Buffer.from('x')])
+    const input = { app: t.app, author: t.owner, expectedVersion: 1 }
+    await expect(organisations.deleteApp({ ...input, confirm: 'shop' })).rejects.toMatchObject({
+      code: 'confirm_mismatch',
+    })
+    expect(await organisations.deleteApp({ ...input, confirm: 'Shop' })).toEqual({ id: t.app.appId, deleted: true })
+    expect(await t.asOwner('select 1 from data_keys')).toEqual([])
+    expect([steps, forgotten]).toEqual([[t.app.appId], [t.app.appId]])
+    await expect(organisations.showApp(t.app, { includeStats: false })).rejects.toMatchObject({ code: 'not_found' })
+    const rows = await t.auditRows()
+    expect(rows.at(-1)!.detail.changes).toEqual([{ field: 'name', from: '"Shop"', to: null }])
+  })
+
+  test('of another organisation is not listed', async () => {
+    await using t = await createManagementTest()
+    const { organisations } = setUp(t)
+    const foreign = await organisations.createOrganization({
+      author: systemAuthor,
+      name: 'Rival',
+      owner: { email: 'rob@rival.test' },
+    })
+    const rivalApp = await organisations.createApp({
+      author: systemAuthor,
+      organizationId: foreign.organization.id,
+      authorAppIds: null,
+      name: 'Secret',
+    })
+    const names = (await organisations.listApps(t.organizationId, all, page())).items.map((app) => app.name)
+    expect(names.sort()).toEqual(['Desk', 'Shop'])
+    expect(rivalApp.organization_id).toBe(foreign.organization.id)
+  })
+})
+
+describe('the list of apps', () => {
+  test('pages newest first without a gap or a repeat, whatever is made meanwhile', async () => {
+    await using t = await createManagementTest()
+    const { organisations } = setUp(t)
+    const make = (name: string) =>
+      organisations.createApp({ author: t.owner, organizationId: t.organizationId, authorAppIds: null, name })
+    for (const name of ['A', 'B', 'C']) {
+      t.clock.advance(5_000)
+      await make(name)
+    }
+    const first = await organisations.listApps(t.organizationId, all, page(2))
+    expect(first.items.map((app) => app.name)).toEqual(['C', 'B'])
+    expect(decodeCursor(first.next_cursor!).id).toBe(first.items[1]!.id)
+    t.clock.advance(5_000)
+    await make('D')
+    const rest = await organisations.listApps(t.organizationId, all, page(50, first.next_cursor!))
+    expect(rest.items.map((app) => app.name).sort()).toEqual(['A', 'Desk', 'Shop'])
+    expect(rest).toMatchObject({ has_more: false, next_cursor: null })
+  })
+
+  test('shows a limited member their apps, and archived ones on demand', async () => {
+    await using t = await createManagementTest()
+    const { organisations } = setUp(t)
+    const mine = { ...all, appIds: [t.app.appId] }
+    expect((await organisations.listApps(t.organizationId, mine, page())).items.map((app) => app.name)).toEqual([
+      'Shop',
+    ])
+    await organisations.archiveApp({ app: t.app, author: t.owner })
+    expect((await organisations.listApps(t.organizationId, mine, page())).items).toEqual([])
+    const archived = await organisations.listApps(
+      t.organizationId,
+      { ...mine, includeArchived: true, includeStats: true },
+      page(),
+    )
+    expect(archived.items[0]).toMatchObject({
+      status: 'archived',
+      stats: { active_keys: 0, active_agents: 0, managed_secrets: 0, live_grants: 0 },
+    })
+  })
+})
+
+describe('a personal access token', () => {
+  test('makes an operator cut by its member’s role', async () => {
+    await using t = await createManagementTest()
+    const { organisations, authenticate, memberOf } = setUp(t)
+    const { memberId } = await memberOf('auditor')
+    const minted = await organisations.mintPersonalAccessToken({
+      author: systemAuthor,
+      organizationId: t.organizationId,
+      memberId,
+      name: 'ci',
+      scopes: ['dashboard_keys:write', 'dashboard_audit:read'],
+    })
+    expect(`${minted.token}`).toBe('[secret]')
+    expect(minted.tokenPrefix).toHaveLength(16)
+    const operator = await authenticate(presented(minted.token.reveal()), operatorAccess('keys:read'))
+    expect(operator).toMatchObject({ kind: 'pat', memberId, role: 'auditor', organizationId: t.organizationId })
+    expect([...operator.scopes].sort()).toEqual(['audit:read', 'keys:read'])
+    const write = authenticate(presented(minted.token.reveal()), operatorAccess('keys:write'))
+    await expect(write).rejects.toMatchObject({ code: 'role_insufficient' })
+    const other = authenticate(presented(minted.token.reveal()), operatorAccess('agents:read'))
+    await expect(other).rejects.toMatchObject({
+      code: 'insufficient_scope',
+      fields: { required: ['dashboard_agents:read'], missing: ['dashboard_agents:read'] },
+    })
+    const stored = await t.asOwner('select digest, token_prefix from personal_access_tokens')
+    expect(JSON.stringify(stored)).not.toContain(minted.token.reveal().slice(16))
+  })
+
+  test('reaches the apps that both it and its member are limited to; others answer as if they did not exist', async () => {
+    await using t = await createManagementTest()
+    const { organisations, authenticate } = setUp(t)
+    const { memberId } = await organisations.addMember({
+      author: systemAuthor,
+      organizationId: t.organizationId,
+      email: 'dev@acme.test',
+      role: 'developer',
+      appIds: [t.app.appId],
+    })
+    const { token } = await organisations.mintPersonalAccessToken({
+      author: systemAuthor,
+      organizationId: t.organizationId,
+      memberId,
+      name: 'dev',
+      scopes: ['dashboard_keys:read'],
+      appIds: [t.app.appId, t.otherApp.appId],
+    })
+    const reach = (appId: string) =>
+      authenticate(presented(token.reveal(), { app_id: appId }), operatorAccess('keys:read')).then(
+        (operator) => operator.appIds,
+        (error) => ({ code: error.code, message: error.message }),
+      )
+    expect(await reach(t.app.appId)).toEqual([t.app.appId])
+    const unknown = await reach(newId())
+    expect(unknown).toMatchObject({ code: 'not_found' })
+    expect(await reach(t.otherApp.appId)).toEqual(unknown)
+    expect(await reach('no-id')).toEqual(unknown)
+    const foreign = authenticate(presented(token.reveal(), { organization_id: newId() }), operatorAccess(null))
+    await expect(foreign).rejects.toMatchObject({ code: 'not_found' })
+  })
+
+  test('stops when it expires, is revoked, or its member leaves', async () => {
+    await using t = await createManagementTest()
+    const { organisations, authenticate, memberOf } = setUp(t)
+    const { memberId } = await memberOf('developer')
+    const mint = (expiresInDays: number) =>
+      organisations.mintPersonalAccessToken({
+        author: systemAuthor,
+        organizationId: t.organizationId,
+        memberId,
+        name: 'ci',
+        scopes: ['dashboard_keys:read'],
+        expiresInDays,
+      })
+    const [short, long, revoked] = [await mint(1), await mint(30), await mint(30)]
+    await organisations.revokePersonalAccessToken({
+      author: systemAuthor,
+      organizationId: t.organizationId,
+      patId: revoked.id,
+    })
+    const tryToken = (token: { reveal(): string }) =>
+      authenticate(presented(token.reveal()), operatorAccess(null)).then(
+        () => 'ok',
+        (error) => error.code,
+      )
+    expect(await tryToken(revoked.token)).toBe('token_revoked')
+    t.clock.advance(86_400_000)
+    expect(await tryToken(short.token)).toBe('token_expired')
+    expect(await tryToken(long.token)).toBe('ok')
+    await t.asOwner('update members set removed_at = now() where member_id = $1', [memberId])
+    expect(await tryToken(long.token)).toBe('token_revoked')
+    const unknown = authenticate(presented('alter_pat_aaaaaaaaaaaaaaaaaaaaaa_aaaaaa'), operatorAccess(null))
+    await expect(unknown).rejects.toMatchObject({ code: 'authentication_required' })
+    expect(await t.events(t.organizationId)).toContain('pat.revoked')
+  })
+
+  test('notes its use at most once a minute', async () => {
+    await using t = await createManagementTest()
+    const { organisations, authenticate, memberOf } = setUp(t)
+    const { memberId } = await memberOf('developer')
+    const { token } = await organisations.mintPersonalAccessToken({
+      author: systemAuthor,
+      organizationId: t.organizationId,
+      memberId,
+      name: 'ci',
+      scopes: ['dashboard_keys:read'],
+    })
+    const lastUse = async () =>
+      (
+        await t.asOwner<{ last_used_at: Date }>('select last_used_at from personal_access_tokens')
+      )[0]!.last_used_at.getTime()
+    const startMs = t.clock.now()
+    await authenticate(presented(token.reveal()), operatorAccess(null))
+    t.clock.advance(59_000)
+    await authenticate(presented(token.reveal()), operatorAccess(null))
+    expect(await lastUse()).toBe(startMs)
+    t.clock.advance(1_000)
+    await authenticate(presented(token.reveal()), operatorAccess(null))
+    expect(await lastUse()).toBe(startMs + 60_000)
+  })
+
+  test('is refused over 25 live ones, over the organisation’s life, without scopes and for approvers', async () => {
+    await using t = await createManagementTest()
+    const { organisations, memberOf } = setUp(t)
+    const { memberId } = await memberOf('developer')
+    const mint = (over: object) =>
+      organisations.mintPersonalAccessToken({
+        author: systemAuthor,
+        organizationId: t.organizationId,
+        memberId,
+        name: 'ci',
+        scopes: ['dashboard_keys:read'],
+        ...over,
+      })
+    await expect(mint({ scopes: [] })).rejects.toMatchObject({ code: 'validation_failed' })
+    await expect(mint({ scopes: ['dashboard_keys:fly'] })).rejects.toMatchObject({ code: 'invalid_scope' })
+    await expect(mint({ expiresInDays: 366 })).rejects.toMatchObject({ code: 'key_policy_violation' })
+    await expect(mint({ memberId: newId() })).rejects.toMatchObject({ code: 'not_found' })
+    await expect(mint({ memberId: (await memberOf('approver')).memberId })).rejects.toMatchObject({
+      code: 'role_insufficient',
+    })
+    for (let n = 0; n < 24; n++) await mint({})
+    const results = await Promise.allSettled([mint({}), mint({})])
+    expect(results.map((result) => result.status).sort()).toEqual(['fulfilled', 'rejected'])
+    expect(results.find((result) => result.status === 'rejected')?.reason).toMatchObject({ code: 'conflict' })
+  })
+
+  test('makes so many calls in a minute and no more', async () => {
+    await using t = await createManagementTest()
+    const { organisations, memberOf } = setUp(t)
+    const authenticate = createPatAuthenticator({ ...t, callsPerMinute: 2 })
+    const { memberId } = await memberOf('developer')
+    const { token } = await organisations.mintPersonalAccessToken({
+      author: systemAuthor,
+      organizationId: t.organizationId,
+      memberId,
+      name: 'ci',
+      scopes: ['dashboard_keys:read'],
+    })
+    const call = () => authenticate(presented(token.reveal()), operatorAccess(null))
+    await call()
+    await call()
+    await expect(call()).rejects.toMatchObject({ code: 'rate_limit_exceeded', fields: { limit: 2 } })
+    t.clock.advance(120_000)
+    await call()
+  })
+})

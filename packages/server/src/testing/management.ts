@@ -1,0 +1,104 @@
+import { createHmac } from 'node:crypto'
+import { decodeRows } from '../audit/chain.ts'
+import { createAuditLog } from '../audit/index.ts'
+import type { Clock } from '../kernel/clock.ts'
+import { newId } from '../kernel/ids.ts'
+import { silentLog } from '../kernel/log.ts'
+import type { ChangeAuthor } from '../organisations/index.ts'
+import { createTestDatabase, type TestDatabase } from './test-database.ts'
+
+/** A clock that stands still until it is moved; it starts at the real time, which the database's clock shares. */
+export type HandClock = Clock & { advance(ms: number): void }
+
+export function createHandClock(startMs = Date.now()): HandClock {
+  let passedMs = 0
+  return {
+    now: () => startMs + passedMs,
+    monotonic: () => passedMs,
+    advance(ms) {
+      passedMs += ms
+    },
+  }
+}
+
+/** What the log says of one event, keep and detail together. */
+export type AuditedRow = { keep: Record<string, unknown>; detail: Record<string, unknown> }
+
+export type ManagementTest = AsyncDisposable &
+  Pick<TestDatabase, 'db' | 'asOwner'> & {
+    clock: HandClock
+    audit: ReturnType<typeof createAuditLog>
+    keyDigest: (plain: string) => Buffer
+    owner: ChangeAuthor
+    organizationId: string
+    app: { appId: string; organizationId: string }
+    /** Another app of the same organisation. */
+    otherApp: { appId: string; organizationId: string }
+    /** Every audit row of a scope, in the order of its lanes. */
+    auditRows(scopeId?: string): Promise<AuditedRow[]>
+    events(scopeId?: string): Promise<string[]>
+    /** The versions of an app's fences by subject. */
+    fences(appId?: string): Promise<Record<string, number>>
+  }
+
+/** `await using test = await createManagementTest()`: a database with an organisation, its owner, two apps and an audit log. */
+export async function createManagementTest(): Promise<ManagementTest> {
+  const database = await createTestDatabase()
+  const clock = createHandClock()
+  const audit = createAuditLog({ db: database.db, clock, log: silentLog, processId: newId() })
+  const [organizationId, memberId, appId, otherAppId] = [newId(), newId(), newId(), newId()]
+  await database.asOwner('insert into organizations (organization_id, name, slug) values ($1, $2, $3)', [
+    organizationId,
+    'Acme',
+    'acme',
+  ])
+  await database.asOwner('insert into members (organization_id, member_id, email, role) values ($1, $2, $3, $4)', [
+    organizationId,
+    memberId,
+    'ann@acme.test',
+    'owner',
+  ])
+  for (const [id, name] of [
+    [appId, 'Shop'],
+    [otherAppId, 'Desk'],
+  ]) {
+    await database.asOwner('insert into apps (app_id, organization_id, name, slug) values ($1, $2, $3, lower($3))', [
+      id,
+      organizationId,
+      name,
+    ])
+  }
+  const auditRows = async (scopeId = appId) => {
+    const blocks = await database.asOwner<{ rows: Buffer }>(
+      'select rows from audit_blocks where app_id = $1 order by committed_at, chain_id, first_seq',
+      [scopeId],
+    )
+    return blocks.flatMap((block) =>
+      decodeRows(block.rows).map((row) => ({ keep: JSON.parse(row.keep), detail: JSON.parse(row.detail ?? '{}') })),
+    )
+  }
+  return {
+    db: database.db,
+    asOwner: database.asOwner,
+    clock,
+    audit,
+    keyDigest: (plain) => createHmac('sha256', 'pepper of this test').update(plain).digest(),
+    owner: { kind: 'member', role: 'owner', memberId, clientIp: '203.0.113.7', userAgent: 'test' },
+    organizationId,
+    app: { appId, organizationId },
+    otherApp: { appId: otherAppId, organizationId },
+    auditRows,
+    events: async (scopeId) => (await auditRows(scopeId)).map((row) => String(row.keep.event)),
+    fences: async (id = appId) => {
+      const rows = await database.asOwner<{ subject: string; version: number }>(
+        'select subject, version::int from fences where app_id = $1',
+        [id],
+      )
+      return Object.fromEntries(rows.map((row) => [row.subject, row.version]))
+    },
+    async [Symbol.asyncDispose]() {
+      await audit.close()
+      await database[Symbol.asyncDispose]()
+    },
+  }
+}
