@@ -119,7 +119,7 @@ async function collide(retryable: boolean) {
 test('a transaction given up for another runs again when it may', async () => {
   const { results, runs } = await collide(true)
   expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled'])
-  expect(runs()).toBe(3)
+  expect(runs()).toBeGreaterThan(2)
 })
 
 test('and is refused as unavailable when it may not', async () => {

@@ -20,7 +20,7 @@ async function emptyDatabase(files: Record<string, string>) {
   const add = (name: string, sql: string) => writeFile(join(folder, name), `-- breaking: no\n${sql}\n`)
   for (const [name, sql] of Object.entries(files)) await add(name, sql)
   const run = (serverVersion = '1.0.0') => migrate({ connection: test.ownerConnection, log, serverVersion, folder })
-  return { test, run, add }
+  return { test, run, add, folder }
 }
 
 const recorded = (test: TestDatabase) =>
@@ -73,6 +73,30 @@ test('the record of migrations is out of reach of the server, whatever a migrati
   expect(
     await test.asOwner("select has_table_privilege('alter_vault_server', 'schema_migrations', 'select') as may"),
   ).toEqual([{ may: false }])
+})
+
+test('an owner who is no superuser migrates, and may then work as the server', async () => {
+  const { test, folder } = await emptyDatabase({
+    '20260101T0000_a.sql':
+      'create table a (id int); grant usage on schema public to alter_vault_server; grant select on a to alter_vault_server;',
+  })
+  const owner = `owner_${test.ownerConnection.database}`
+  await test.asOwner(`create role ${owner} createrole`)
+  await test.asOwner(`grant alter_vault_server to ${owner} with admin true, inherit false, set false`)
+  await test.asOwner(`alter schema public owner to ${owner}`)
+  onTestFinished(() =>
+    test
+      .asOwner(`drop owned by ${owner}`)
+      .then(() => test.asOwner(`drop role ${owner}`))
+      .then(() => undefined),
+  )
+  const connection = { ...test.ownerConnection, role: owner }
+  expect(await migrate({ connection, log, serverVersion: '1.0.0', folder })).toEqual(['20260101T0000_a.sql'])
+  expect(
+    await test.asOwner(
+      `select pg_has_role('${owner}', 'alter_vault_server', 'set') as may, tableowner as owner from pg_tables where tablename = 'a'`,
+    ),
+  ).toEqual([{ may: true, owner }])
 })
 
 test('the migrations of this version bring an empty database to the template of all tests', async () => {

@@ -139,6 +139,10 @@ export async function migrate({
   }
 }
 
+/**
+ * Roles belong to the cluster, not to the database: the server's may be there already, from another database or made by an
+ * administrator. The owner may take it on, so that one URL can serve for both.
+ */
 async function prepare(client: Client): Promise<void> {
   await client.query(`
     create table if not exists schema_migrations (
@@ -153,7 +157,16 @@ async function prepare(client: Client): Promise<void> {
         create role ${SERVER_ROLE} nologin;
       end if;
     exception when duplicate_object or unique_violation then
-      null; -- roles are shared by the databases of a cluster, and another one was migrated at this moment
+      null; -- another database of the cluster was migrated at this moment
+    end
+    $$;
+    do $$
+    begin
+      if not pg_has_role(current_user, '${SERVER_ROLE}', 'set') then
+        execute format('grant ${SERVER_ROLE} to %I', current_user);
+      end if;
+    exception when insufficient_privilege then
+      null; -- an owner for migrations only, who needs no such right
     end
     $$;
   `)
