@@ -1,0 +1,70 @@
+import type { RuleManagedBy } from '@alter-vault/contracts'
+import { sql } from 'kysely'
+import type { Tx } from '../db/database.ts'
+import { VaultError } from '../kernel/vault-error.ts'
+import { appSettings } from '../organisations/index.ts'
+import { compileRules, type StoredRule } from '../policies/index.ts'
+import type { AppPolicy } from './app-policy.ts'
+
+type RuleRow = {
+  rule_id: string
+  version: number
+  target_type: string
+  target_id: string
+  type: string
+  name: string
+  body: unknown
+  body_version: number
+  enabled: boolean
+  mode: string
+  expires_at: Date | null
+  managed_by: RuleManagedBy
+}
+
+/** An app's rules, those of its organisation, and its settings, with the epoch they belong to. Read in one snapshot. */
+export async function loadAppPolicy(tx: Tx, appId: string): Promise<AppPolicy> {
+  const app = await sql<{
+    organization_id: string
+    environment: string
+    status: 'live' | 'archived' | 'deleted'
+    settings: unknown
+    epoch: number
+  }>`
+    select a.organization_id, a.environment, a.status, a.settings,
+      (select f.version from fences f where f.app_id = a.app_id and f.subject = 'epoch') as epoch
+    from apps a where a.app_id = ${appId}`.execute(tx)
+  const row = app.rows[0]
+  if (row === undefined) throw new VaultError('app_not_found_for_key')
+  const own = await sql<RuleRow>`
+    select rule_id, version, target_type, target_id, type, name, body, body_version, enabled, mode, expires_at, managed_by
+    from rules where app_id = ${appId}`.execute(tx)
+  const ofOrganization = await sql<RuleRow>`
+    select rule_id, version, 'organization' as target_type, organization_id::text as target_id, type, name, body, body_version, enabled,
+      mode, null::timestamptz as expires_at, 'operator' as managed_by
+    from organization_rules where organization_id = ${row.organization_id}`.execute(tx)
+  const settings = appSettings(row.settings)
+  return {
+    appId,
+    appStatus: row.status,
+    appEnvironment: row.environment,
+    rules: compileRules([...ofOrganization.rows, ...own.rows].map(toStoredRule)),
+    approvalDefaults: { channels: settings.default_approval_channels ?? [], requireReason: settings.require_reason },
+    allowedPrivateHosts: new Set(settings.allowed_private_hosts),
+    captureBodies: settings.capture_bodies === 'on',
+    fence: { subject: 'epoch', version: row.epoch },
+  }
+}
+
+const toStoredRule = (row: RuleRow): StoredRule => ({
+  id: row.rule_id,
+  version: row.version,
+  target: { type: row.target_type, id: row.target_id },
+  type: row.type,
+  name: row.name,
+  body: row.body,
+  bodyVersion: row.body_version,
+  enabled: row.enabled,
+  mode: row.mode,
+  expiresAtMs: row.expires_at?.getTime() ?? null,
+  managedBy: row.managed_by,
+})

@@ -1,0 +1,93 @@
+import type { Database } from '../db/database.ts'
+import { createFactCache } from '../kernel/fact-cache.ts'
+import {
+  type AgentFacts,
+  findKeyRoute,
+  type KeyFacts,
+  loadAgentForCall,
+  loadKeyForAuthentication,
+} from '../keys/index.ts'
+import type { AppPolicy } from './app-policy.ts'
+import { loadAppPolicy } from './app-policy-store.ts'
+import type { Candidates, GrantFacts } from './grant-facts.ts'
+import { loadCandidates, loadGrantFacts } from './grant-facts-store.ts'
+
+export type UseFacts = ReturnType<typeof createUseFacts>
+
+const MAX_KEYS = 20_000
+const MAX_AGENTS = 20_000
+const MAX_GRANTS = 50_000
+const MAX_CANDIDATES = 20_000
+const MAX_APPS = 2_000
+
+/**
+ * The facts that uses rest on, in this process's memory. Each was read in one snapshot with its versions, which the intent carries: a
+ * fact that has moved since is refused there, forgotten here and read again. Nothing needs to be told of a change.
+ */
+export function createUseFacts(db: Pick<Database, 'unscoped' | 'readForApp'>) {
+  const routes = createFactCache<{ appId: string; keyId: string }>(MAX_KEYS)
+  const keys = createFactCache<KeyFacts>(MAX_KEYS)
+  const agents = createFactCache<AgentFacts>(MAX_AGENTS)
+  const grants = createFactCache<GrantFacts>(MAX_GRANTS)
+  const candidates = createFactCache<Candidates>(MAX_CANDIDATES)
+  const policies = createFactCache<AppPolicy>(MAX_APPS)
+
+  const subjectsOf = (appId: string, fences: readonly { subject: string }[]) =>
+    fences.map(({ subject }) => `${appId} ${subject}`)
+
+  return {
+    /** The key of a digest. A route never changes, so only the key itself rests on versions. */
+    async findKey(digest: Buffer): Promise<KeyFacts | undefined> {
+      const name = digest.toString('latin1')
+      const route = await routes.get(name, async () => {
+        const found = await db.unscoped((tx) => findKeyRoute(tx, digest))
+        return found && { value: found, subjects: [] }
+      })
+      if (route === undefined) return undefined
+      return keys.get(`${route.appId} ${route.keyId}`, async () => {
+        const key = await db.readForApp(route.appId, (tx) => loadKeyForAuthentication(tx, route.appId, route.keyId))
+        return key && { value: key, subjects: subjectsOf(route.appId, key.fences) }
+      })
+    },
+
+    findAgent: (appId: string, agentId: string): Promise<AgentFacts | undefined> =>
+      agents.get(`${appId} ${agentId}`, async () => {
+        const agent = await db.readForApp(appId, (tx) => loadAgentForCall(tx, appId, agentId))
+        return agent && { value: agent, subjects: subjectsOf(appId, [agent.fence]) }
+      }),
+
+    findGrant: (appId: string, grantId: string): Promise<GrantFacts | undefined> =>
+      grants.get(`${appId} ${grantId}`, async () => {
+        const grant = await db.readForApp(appId, (tx) => loadGrantFacts(tx, appId, grantId))
+        return grant && { value: grant, subjects: subjectsOf(appId, grant.fences) }
+      }),
+
+    async findCandidates(
+      appId: string,
+      principal: 'system' | { agentId: string },
+      providerId: string,
+    ): Promise<Candidates> {
+      const whose = principal === 'system' ? 'system' : principal.agentId
+      const found = await candidates.get(`${appId} ${whose} ${providerId}`, async () => {
+        const value = await db.readForApp(appId, (tx) => loadCandidates(tx, appId, principal, providerId))
+        const rests = [value.fence, ...value.grants.flatMap((grant) => grant.fences)]
+        return { value, subjects: subjectsOf(appId, rests) }
+      })
+      return found!
+    },
+
+    async appPolicy(appId: string): Promise<AppPolicy> {
+      const policy = await policies.get(appId, async () => {
+        const value = await db.readForApp(appId, (tx) => loadAppPolicy(tx, appId))
+        return { value, subjects: subjectsOf(appId, [value.fence]) }
+      })
+      return policy!
+    },
+
+    /** Drops what rests on these versions of an app. */
+    forget(appId: string, subjects: readonly string[]): void {
+      const named = subjects.map((subject) => `${appId} ${subject}`)
+      for (const cache of [keys, agents, grants, candidates, policies]) cache.forget(named)
+    },
+  }
+}
