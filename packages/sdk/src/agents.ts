@@ -1,13 +1,13 @@
 /** Managed agents, as the vault describes them. */
 import {
   anyText,
-  type Form,
   integer,
   jsonObject,
   oneOf,
   readFields,
   someText,
   textList,
+  textListMap,
   timestamp,
   uuid,
 } from './read-fields.ts'
@@ -15,14 +15,6 @@ import { type FromWire, type OnWire, toWire } from './wire-names.ts'
 
 /** Provider id, or `managed_secret_slugs`, to scopes. */
 export type AgentScopes = Readonly<Record<string, readonly string[]>>
-
-const agentScopes: Form<AgentScopes> = {
-  expects: 'an object of lists of strings',
-  read: (value) => {
-    const map = jsonObject.read(value)
-    return map && Object.values(map).every((scopes) => textList.read(scopes)) ? (map as AgentScopes) : undefined
-  },
-}
 
 /** A managed agent. */
 export class AgentInfo {
@@ -54,8 +46,8 @@ export class AgentInfo {
     this.displayName = read.optional('displayName', anyText)
     this.type = read.required('type', oneOf('agent', 'service'))
     this.status = read.required('status', oneOf('active', 'inactive', 'revoked'))
-    this.scopes = read.optional('scopes', agentScopes) ?? {}
-    this.scopesPending = read.optional('scopesPending', agentScopes)
+    this.scopes = read.optional('scopes', textListMap) ?? {}
+    this.scopesPending = read.optional('scopesPending', textListMap)
     this.scopesAppliesAt = read.optional('scopesAppliesAt', timestamp)
     this.policy = read.optional('policy', jsonObject) ?? {}
     this.metadata = read.optional('metadata', jsonObject) ?? {}
