@@ -8,7 +8,7 @@ export type AllowedHosts = {
   allows(url: Pick<CanonicalUrl, 'scheme' | 'host' | 'port'>): boolean
 }
 
-export const MAX_HOST_PATTERNS = 50
+const MAX_HOST_PATTERNS = 50
 
 const PATTERN = /^(\*\.)?([^*:/?#@[\]\s]+|\[[0-9A-Fa-f:.]+\])(?::([1-9][0-9]{0,4}))?$/
 

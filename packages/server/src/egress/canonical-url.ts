@@ -30,8 +30,8 @@ const IPV6_LITERAL = /^\[[0-9a-f:]+\]$/
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is refused
 const FORBIDDEN = /[\u0000-\u001f\u007f-\u009f\\]/
 const UNRESERVED = /[A-Za-z0-9._~-]/
-const IN_PATH = /[A-Za-z0-9._~!$&'()*+,;=:@[\]-]/
-const IN_QUERY = /[A-Za-z0-9._~!$&()*+,;=:@/?[\]{}|^`-]/
+const IN_PATH = charactersOf(/[A-Za-z0-9._~!$&'()*+,;=:@[\]-]/)
+const IN_QUERY = charactersOf(/[A-Za-z0-9._~!$&()*+,;=:@/?[\]{}|^`-]/)
 
 /**
  * The canonical form of `text` (control-plane.md 5.5), or a refusal: `blocked_destination` with `detail`
@@ -107,6 +107,13 @@ function canonicalPath(raw: string): string {
   return `/${out.join('/')}`
 }
 
+/** A character class, for one character and for text that holds nothing else. */
+type Characters = { one: RegExp; whole: RegExp }
+
+function charactersOf(one: RegExp): Characters {
+  return { one, whole: new RegExp(`^(?:${one.source})*$`) }
+}
+
 function canonicalQuery(raw: string): string {
   return canonicalEscapes(raw, IN_QUERY)
 }
@@ -115,7 +122,8 @@ function canonicalQuery(raw: string): string {
  * Escapes what `allowed` does not hold, writes escapes in upper case and decodes those of unreserved characters. A `%`
  * that begins no escape becomes `%25`: read in one way only, by everyone.
  */
-function canonicalEscapes(text: string, allowed: RegExp): string {
+function canonicalEscapes(text: string, allowed: Characters): string {
+  if (allowed.whole.test(text)) return text
   let out = ''
   for (let at = 0; at < text.length; ) {
     const codePoint = text.codePointAt(at)!
@@ -129,7 +137,7 @@ function canonicalEscapes(text: string, allowed: RegExp): string {
         continue
       }
       out += '%25'
-    } else if (allowed.test(character)) {
+    } else if (allowed.one.test(character)) {
       out += character
     } else {
       out += percentEncode(character)

@@ -21,7 +21,7 @@ export type CredentialValue =
   | { type: 'custom'; token: Secret; fields: ReadonlyMap<string, Secret> }
 
 /** The longest value a header can be trusted to carry. */
-export const MAX_CREDENTIAL_LENGTH = 8_192
+const MAX_CREDENTIAL_LENGTH = 8_192
 const MAX_FIELDS = 10
 const FIELD_NAME = /^[a-z][a-z0-9_]{0,49}$/
 const VISIBLE_ASCII = /^[\u0021-\u007e](?:[\u0020-\u007e]*[\u0021-\u007e])?$/

@@ -4,8 +4,8 @@ import { type FieldError, VaultError } from '../kernel/vault-error.ts'
 export type HeaderList = [name: string, value: string][]
 
 /** Headers together, as name and value bytes. */
-export const MAX_CALLER_HEADERS = 64
-export const MAX_CALLER_HEADER_BYTES = 16_384
+const MAX_CALLER_HEADERS = 64
+const MAX_CALLER_HEADER_BYTES = 16_384
 
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 // RFC 9110, 5.5: visible characters, space, tab and the bytes 80-FF (here as characters of Latin-1).

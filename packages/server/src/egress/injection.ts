@@ -57,7 +57,7 @@ type RawInjection = {
 }
 
 /** True for a header that no credential may be put in (any case). */
-export function isNeverInjected(name: string): boolean {
+function isNeverInjected(name: string): boolean {
   const lower = name.toLowerCase()
   return NEVER_INJECTED.has(lower) || NEVER_INJECTED_PREFIXES.some((prefix) => lower.startsWith(prefix))
 }

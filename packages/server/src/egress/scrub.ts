@@ -10,6 +10,8 @@ export const CREDENTIAL_MARK = '[credential]'
 const MIN_SECRET_LENGTH = 4
 /** Shorter base64 pieces occur by chance in any large base64 body. */
 const MIN_BASE64_LENGTH = 8
+/** Most tokens hold only these characters, which no notation escapes. */
+const NEVER_ESCAPED = /^[A-Za-z0-9._~-]+$/
 /** At the end of a body that was cut, the first part of a credential counts from this length on. */
 const MIN_CUT_LENGTH = 4
 
@@ -84,6 +86,7 @@ function needlesOf(secrets: readonly string[]): string[] {
 }
 
 function writtenForms(secret: string): string[] {
+  if (NEVER_ESCAPED.test(secret)) return [secret]
   const json = JSON.stringify(secret).slice(1, -1)
   const ascii = json.replace(/[^ -~]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
   const percent = encodeURIComponent(secret)
