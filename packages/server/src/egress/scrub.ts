@@ -35,21 +35,20 @@ export function createScrubber(secrets: readonly string[]): Scrubber {
   let buffers: Buffer[] | undefined
   let found = false
 
-  return {
-    text(value) {
-      let out = value
-      for (const needle of needles) {
-        if (out.includes(needle)) {
-          found = true
-          out = out.replaceAll(needle, CREDENTIAL_MARK)
-        }
+  function text(value: string): string {
+    let out = value
+    for (const needle of needles) {
+      if (out.includes(needle)) {
+        found = true
+        out = out.replaceAll(needle, CREDENTIAL_MARK)
       }
-      return out
-    },
+    }
+    return out
+  }
 
-    headers(list) {
-      return list.map(([name, value]) => [name, this.text(value)])
-    },
+  return {
+    text,
+    headers: (list) => list.map(([name, value]) => [name, text(value)]),
 
     body(bytes, { truncated = false } = {}) {
       if (bytes.length === 0) return bytes
