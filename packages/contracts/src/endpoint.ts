@@ -4,7 +4,8 @@ import type { ErrorCode } from './errors.ts'
 /** Who may call an endpoint. `api_key` is any SDK key; narrower kinds are checked by the handler and listed as errors. */
 export type Access =
   | { kind: 'public' }
-  | { kind: 'api_key'; scopes: readonly string[]; anyOf?: boolean }
+  /** `inactiveAgent`: open to an agent that is paused. */
+  | { kind: 'api_key'; scopes: readonly string[]; anyOf?: boolean; inactiveAgent?: boolean }
   | { kind: 'operator'; scope: string | null }
   | { kind: 'approval_link' }
 

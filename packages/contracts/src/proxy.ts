@@ -203,7 +203,7 @@ export const reportApiCall = defineEndpoint({
   path: '/sdk/oauth/audit/api-call',
   summary: 'Report a direct call made with a retrieved credential',
   tag: 'calls',
-  access: { kind: 'api_key', scopes: ['audit:emit'] },
+  access: { kind: 'api_key', scopes: ['audit:emit'], inactiveAgent: true },
   body: ApiCallReport,
   success: Type.Object({ success: Type.Literal(true), event_id: Uuid }),
   errors: ['grant_not_found', 'audit_unavailable'],

@@ -93,6 +93,9 @@ export function createDispatch(bound: BoundEndpoint, deps: DispatchDeps): (arriv
       requestId,
     }
     const principal = await authenticate(endpoint, presented, deps.authenticators)
+    if (principal !== null && 'answerHeaders' in principal) {
+      for (const [name, value] of Object.entries(principal.answerHeaders)) response.setHeader(name, value)
+    }
 
     const checked = checkParams(rawParams)
     if ('wrong' in checked) throw notFound(endpoint, checked.wrong)

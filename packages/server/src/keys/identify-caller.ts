@@ -13,13 +13,7 @@ import { hasActorLine, type SignedParts, stringToSign } from './string-to-sign.t
 
 /** Who calls, or why not. `known` is what an audit row of the refusal can say; null: the key is unknown, so no row is written. */
 export type Identified =
-  | {
-      kind: 'caller'
-      caller: SdkCaller
-      agent: AgentFacts | null
-      deprecatedKey: boolean
-      rate: MeterAnswer & { limit: number }
-    }
+  | { kind: 'caller'; caller: SdkCaller; agent: AgentFacts | null }
   | { kind: 'refused'; error: VaultError; known: KnownCaller | null }
 
 /** What is known of a caller that was refused. */
@@ -141,8 +135,6 @@ export function createIdentifyCaller(deps: IdentifyDeps) {
       return {
         kind: 'caller',
         agent,
-        deprecatedKey: key.deprecated || key.graceUntilMs !== null,
-        rate,
         caller: {
           appId: key.appId,
           organizationId: key.organizationId,
@@ -162,6 +154,7 @@ export function createIdentifyCaller(deps: IdentifyDeps) {
           userAgent: known.userAgent,
           traceId: known.traceId,
           scopes,
+          answerHeaders: answerHeadersOf(actorId, key, rate),
           requestRule: parts.requestRule ?? null,
           nonce: { ts: Number(parts.timestamp), digest: nonceDigest(key.keyId, parts.nonce) },
           fences,
@@ -173,7 +166,7 @@ export function createIdentifyCaller(deps: IdentifyDeps) {
     }
   }
 
-  async function assertRate(key: KeyFacts): Promise<MeterAnswer & { limit: number }> {
+  async function assertRate(key: KeyFacts): Promise<MeterAnswer> {
     const scope = appScope(key.appId, key.organizationId)
     const ofKey = await deps.takeRate(scope, {
       counterId: `rpm:key:${key.keyId}`,
@@ -187,7 +180,7 @@ export function createIdentifyCaller(deps: IdentifyDeps) {
       windowMs: RATE_WINDOW_MS,
     })
     if (!ofOrganization.ok) throw rateLimited('organization', key.organizationRpm, ofOrganization.retryAfterSeconds)
-    return { ...ofKey, limit: key.rateLimitRpm }
+    return ofKey
   }
 
   async function assertAgentRate(key: KeyFacts, agent: AgentFacts): Promise<void> {
@@ -395,6 +388,20 @@ const rateLimited = (
     retryAfterSeconds,
     fields: { scope, limit, window_seconds: 60 },
   })
+
+function answerHeadersOf(actorId: string | null, key: KeyFacts, rate: MeterAnswer): Record<string, string> {
+  return {
+    ...(actorId === null ? {} : { 'X-Alter-Actor-ID': actorId }),
+    ...(key.deprecated || key.graceUntilMs !== null ? { 'X-Alter-Key-Deprecated': 'true' } : {}),
+    ...(rate.ok
+      ? {
+          'X-RateLimit-Limit': String(key.rateLimitRpm),
+          'X-RateLimit-Remaining': String(rate.remaining),
+          'X-RateLimit-Reset': String(rate.resetSeconds),
+        }
+      : {}),
+  }
+}
 
 /** For rows: which kind of caller this is. */
 export function callerKindOf(caller: { keyType: 'rk' | 'ak' | 'dk' }): 'app_key' | 'agent_key' | 'derived_key' {

@@ -218,6 +218,7 @@ function callerOf({ request, appId, organizationId }: ClaimedApproval, policy: A
     userAgent: request.userAgent,
     traceId: request.traceId,
     scopes: [],
+    answerHeaders: {},
     requestRule: null,
     nonce: { ts: 0, digest: Buffer.alloc(0) },
     fences: [],

@@ -20,21 +20,20 @@ import type { ResolveGrant } from './resolve-grant.ts'
 import type { ScrubbedAnswer, SendCall } from './send-call.ts'
 import { intentRow, refusedCallerRow, refusedUseRow, type UseKind, whoOf, withWhat } from './use-rows.ts'
 
-/** A use as it arrived: proven bytes, and the body in its declared shape when asked for. */
-export type Incoming<Body> = { presented: Presented; body: () => Body }
+/** A use as it arrived. */
+export type Incoming<Body> = {
+  presented: Presented
+  /** The body in its declared shape; throws `validation_failed` and its kin. */
+  body: () => Body
+  /** Called as soon as the caller is known, so that refusals carry its headers too. */
+  onCaller: (caller: SdkCaller) => void
+}
 
 /** What is answered: the provider's answer, or that a human has to agree first, or what would be decided. */
 export type Outgoing =
-  | { kind: 'answered'; result: ProxyResult; about: Identity }
-  | { kind: 'held'; pending: Type.Static<typeof PendingApproval>; about: Identity }
-  | { kind: 'simulated'; record: UseDecision['record']; about: Identity }
-
-/** What every answer's headers say of its caller. */
-export type Identity = {
-  actorId: string | null
-  deprecatedKey: boolean
-  rate: { limit: number; remaining: number; resetSeconds: number } | null
-}
+  | { kind: 'answered'; result: ProxyResult }
+  | { kind: 'held'; pending: Type.Static<typeof PendingApproval> }
+  | { kind: 'simulated'; record: UseDecision['record'] }
 
 /** A held request as the approvals slice takes it. */
 export type HoldRequest = {
@@ -81,7 +80,7 @@ const REASON_MAX_LENGTH = 2_000
  */
 export function createProxyRequest(deps: ProxyDeps) {
   async function proxyOnce(
-    { caller, agent, about, progress }: IdentifiedUse,
+    { caller, agent, progress }: IdentifiedUse,
     incoming: Incoming<ProxyRequestBody>,
   ): Promise<Outgoing | Stale> {
     const request = incoming.body()
@@ -98,13 +97,13 @@ export function createProxyRequest(deps: ProxyDeps) {
     const use = { caller, agent, grant, reason: progress.asked.reason, call, declared: null, lastUsedAtMs }
     let made = decideUse(use, policy, deps.clock, { phase: 'request', requestRule: requestRuleOf(caller) })
 
-    if (request.dry_run === true) return simulated(deps, use, made, rests.fences, about)
+    if (request.dry_run === true) return simulated(deps, use, made, rests.fences)
     const leased = await takeLeases(deps.meter, caller, made.decision.charges, deps.clock.now())
     if (leased.spent.length > 0) made = withSpentBudgets(made, leased.spent)
     if (made.decision.effect === 'deny') return denied(deps, 'proxy', progress, made, rests.fences)
     const conditions = { fences: rests.fences, nonce: caller.nonce, charges: leased.exact }
     if (made.decision.effect === 'hold')
-      return { kind: 'held', pending: await deps.hold({ use, made, gates: made.decision.gates, conditions }), about }
+      return { kind: 'held', pending: await deps.hold({ use, made, gates: made.decision.gates, conditions }) }
 
     const startedMs = deps.clock.monotonic()
     await deps.faults.at('before_intent')
@@ -130,12 +129,11 @@ export function createProxyRequest(deps: ProxyDeps) {
     return {
       kind: 'answered',
       result: resultOf(end.answer, grant, deps.clock.monotonic() - startedMs, request.reason),
-      about,
     }
   }
 
   return (incoming: Incoming<ProxyRequestBody>): Promise<Outgoing> =>
-    untilFresh(deps, 'proxy', incoming.presented, (identified) => proxyOnce(identified, incoming))
+    untilFresh(deps, 'proxy', incoming, (identified) => proxyOnce(identified, incoming))
 }
 
 export type ProxyRequest = ReturnType<typeof createProxyRequest>
@@ -164,7 +162,7 @@ async function identifyUse(deps: UseDeps, kind: UseKind, presented: Presented) {
     }
     throw error
   }
-  const { caller, agent, rate, deprecatedKey } = identified
+  const { caller, agent } = identified
   const progress: Progress = {
     caller,
     grant: null,
@@ -172,8 +170,7 @@ async function identifyUse(deps: UseDeps, kind: UseKind, presented: Presented) {
     decided: false,
     recorded: false,
   }
-  const about: Identity = { actorId: caller.actorId, deprecatedKey, rate: rate.ok ? rate : null }
-  return { caller, agent, about, progress }
+  return { caller, agent, progress }
 }
 
 export type IdentifiedUse = Awaited<ReturnType<typeof identifyUse>>
@@ -182,11 +179,12 @@ export type IdentifiedUse = Awaited<ReturnType<typeof identifyUse>>
 export async function untilFresh<T extends { kind: string }>(
   deps: UseDeps,
   kind: UseKind,
-  presented: Presented,
+  incoming: Pick<Incoming<unknown>, 'presented' | 'onCaller'>,
   once: (identified: IdentifiedUse) => Promise<T | Stale>,
 ): Promise<T> {
   for (let tries = 1; ; tries++) {
-    const identified = await identifyUse(deps, kind, presented)
+    const identified = await identifyUse(deps, kind, incoming.presented)
+    incoming.onCaller(identified.caller)
     const { progress } = identified
     const ended = await once(identified).catch((error: unknown) => recordRefusal(deps, kind, progress, error))
     if (!isStale(ended)) return ended
@@ -312,7 +310,6 @@ async function simulated(
   use: Use,
   made: UseDecision,
   fences: readonly Fence[],
-  about: Identity,
 ): Promise<Outgoing | Stale> {
   const who = whoOf(use.caller)
   const record = { ...made.record, phase: 'simulation' as const }
@@ -333,7 +330,7 @@ async function simulated(
   })
   if (result.kind === 'stale') return result
   if (result.kind !== 'stored') throw replayed(result)
-  return { kind: 'simulated', record, about }
+  return { kind: 'simulated', record }
 }
 
 export const scopeOf = (caller: SdkCaller): Scope => appScope(caller.appId, caller.organizationId)

@@ -10,7 +10,6 @@ import {
   assertInAgentScope,
   denied,
   type IdentifiedUse,
-  type Identity,
   type Incoming,
   joinFences,
   reasonOf,
@@ -24,14 +23,14 @@ import type { SendDeps } from './send-call.ts'
 import { intentRow, outcomeRow } from './use-rows.ts'
 
 export type RetrieveDeps = UseDeps & { openCredential: SendDeps['openCredential'] }
-export type Retrieved = { kind: 'retrieved'; token: TokenResult; about: Identity }
+export type Retrieved = { kind: 'retrieved'; token: TokenResult }
 
 /**
  * SDK call 1: hands the credential to the SDK's memory. As a proxied call, but what will be done with the token cannot be known: rules
  * that look at the request count as matched, and a token that was handed out cannot be called back.
  */
 export function createRetrieveToken(deps: RetrieveDeps) {
-  async function retrieveOnce({ caller, agent, about, progress }: IdentifiedUse, incoming: Incoming<TokenRequestBody>) {
+  async function retrieveOnce({ caller, agent, progress }: IdentifiedUse, incoming: Incoming<TokenRequestBody>) {
     const request = incoming.body()
     const { request: declared } = request
     const reason = reasonOf(request.reason).text
@@ -86,11 +85,11 @@ export function createRetrieveToken(deps: RetrieveDeps) {
     })
     await deps.audit.append(scopeOf(caller), { rows: [outcome] })
     deps.noteUse(caller, grant)
-    return { kind: 'retrieved' as const, token, about }
+    return { kind: 'retrieved' as const, token }
   }
 
   return (incoming: Incoming<TokenRequestBody>): Promise<Retrieved> =>
-    untilFresh(deps, 'token', incoming.presented, (identified) => retrieveOnce(identified, incoming))
+    untilFresh(deps, 'token', incoming, (identified) => retrieveOnce(identified, incoming))
 }
 
 export type RetrieveToken = ReturnType<typeof createRetrieveToken>
