@@ -181,7 +181,6 @@ create constraint trigger fences_lock_at_commit after insert or update on fences
 create table data_keys (
   app_id uuid not null,
   data_key_id uuid not null,
-  root_key_id text not null,
   wrapped bytea not null,
   created_at timestamptz not null default now(),
   primary key (app_id, data_key_id)
@@ -393,6 +392,7 @@ create table approval_groups (
 create index approval_groups_by_time on approval_groups (app_id, requested_at desc);
 create index approval_groups_waiting on approval_groups (app_id, status) where status in ('pending', 'approved', 'executing');
 create index approval_groups_by_grant on approval_groups (app_id, grant_id) where status in ('pending', 'approved', 'executing');
+create index approval_groups_by_action on approval_groups (app_id, md5(action_line), requested_at desc);
 
 create table approval_gates (
   app_id uuid not null,

@@ -5,12 +5,12 @@ import type { Keyring } from '../crypto/keyring.ts'
 import type { Database } from '../db/database.ts'
 import type { SdkCaller } from '../http/principals.ts'
 import type { Clock } from '../kernel/clock.ts'
-import { isUuid } from '../kernel/ids.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import { type Group, hasResult, isFinal, isVisibleTo, pendingUntil, windowEnded } from './approval.ts'
 import { groupRow } from './approval-row.ts'
 import { findGroup, findGroupId, type Held, readSealedResult } from './approval-store.ts'
 import type { ApprovalWatch } from './approval-watch.ts'
+import { resultPlace } from './held-request.ts'
 import { decodeStoredResult } from './stored-result.ts'
 
 type Deps = {
@@ -71,8 +71,8 @@ export function createApprovalStatus({ db, audit, keyring, watch, clock, expireI
     })
     // Erased between the two reads.
     if (sealed === null) throw new VaultError('approval_result_expired')
-    const place = { table: 'approval_groups', column: 'sealed_result', rowId: group.approvalGroupId }
-    const result = decodeStoredResult(await keyring.openFor(caller.appId, place, sealed))
+    const plaintext = await keyring.openFor(caller.appId, resultPlace(group.approvalGroupId), sealed)
+    const result = decodeStoredResult(plaintext)
     return { approval_id: group.executorApprovalId, ...result }
   }
 
@@ -84,12 +84,10 @@ export function createApprovalStatus({ db, audit, keyring, watch, clock, expireI
   }
 
   async function read(caller: Pick<SdkCaller, 'appId' | 'agentId'>, id: string): Promise<Held> {
-    const held = !isUuid(id)
-      ? undefined
-      : await db.readForApp(caller.appId, async (tx) => {
-          const groupId = await findGroupId(tx, caller.appId, id)
-          return groupId === undefined ? undefined : findGroup(tx, caller.appId, groupId)
-        })
+    const held = await db.readForApp(caller.appId, async (tx) => {
+      const groupId = await findGroupId(tx, caller.appId, id)
+      return groupId === undefined ? undefined : findGroup(tx, caller.appId, groupId)
+    })
     if (held === undefined || !isVisibleTo(held.group, caller)) throw new VaultError('approval_not_found')
     return held
   }

@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
 import type { Tx } from '../db/database.ts'
+import { isUuid } from '../kernel/ids.ts'
 import type { Page } from '../kernel/page.ts'
 import type { GateConfiguration, GateRule } from '../policies/index.ts'
 import {
@@ -65,8 +66,9 @@ export async function findAppOfApproval(tx: Tx, approvalId: string): Promise<str
   return row?.app_id
 }
 
-/** The group of a gate id or of a group id. */
+/** The group of a gate id or of a group id; what is no id is nobody's. */
 export async function findGroupId(tx: Tx, appId: string, id: string): Promise<string | undefined> {
+  if (!isUuid(id)) return undefined
   const gate = await tx
     .selectFrom('approval_gates')
     .select('approval_group_id')

@@ -2,7 +2,7 @@ import type { AuditLog } from '../audit/index.ts'
 import type { Keyring } from '../crypto/keyring.ts'
 import type { Database, Tx } from '../db/database.ts'
 import { newId } from '../kernel/ids.ts'
-import { type Attempt, type Group, LEASE_SECONDS, planExecution } from './approval.ts'
+import { type Attempt, LEASE_SECONDS, planExecution } from './approval.ts'
 import { serverRow } from './approval-row.ts'
 import {
   dropWork,
@@ -19,7 +19,7 @@ import {
   takeDueWork,
 } from './approval-store.ts'
 import type { ApprovalRef } from './decide-approval.ts'
-import { decodeFrozenRequest, type FrozenRequest } from './frozen-request.ts'
+import { type HeldRequest, heldRequest, openFrozenRequest } from './held-request.ts'
 import type { ReadAppScope } from './read-app-scope.ts'
 
 /*
@@ -43,20 +43,7 @@ export type AttemptRef = ApprovalRef & {
   intentEventId: string
 }
 
-export type ClaimedApproval = AttemptRef & {
-  organizationId: string
-  /** The gate that stands for the group. */
-  approvalId: string
-  leaseUntil: Date
-  actionHash: Buffer
-  request: FrozenRequest
-  /** Rules whose hold this approval satisfies, in exactly these versions. */
-  satisfied: readonly { ruleId: string; ruleVersion: number }[]
-  /** Who approved: `link`, or the person's key. */
-  approverIds: readonly string[]
-  requestedAt: Date
-  approvedAt: Date
-}
+export type ClaimedApproval = AttemptRef & HeldRequest & { leaseUntil: Date }
 
 type Deps = {
   db: Pick<Database, 'unscoped' | 'forApp'>
@@ -79,28 +66,16 @@ export function createClaimApproved({ db, audit, keyring, readAppScope, announce
     }
     if (found === undefined) return undefined
     const { group, attempt, sealed } = found
-    const place = { table: 'approval_groups', column: 'sealed_request', rowId: approvalGroupId }
-    const plaintext = await keyring.openFor(appId, place, sealed)
-    const request = decodeFrozenRequest(plaintext, group.actionHash)
-    plaintext.fill(0)
-    const { organizationId } = await readAppScope(appId)
     announce(approvalGroupId)
+    const request = await openFrozenRequest(keyring, group, sealed)
+    const { organizationId } = await readAppScope(appId)
     return {
-      appId,
-      organizationId: organizationId!,
-      approvalGroupId,
-      approvalId: group.executorApprovalId,
+      ...heldRequest(group, organizationId!, request),
       attemptId: attempt.attemptId,
       owner: attempt.owner,
       leaseNumber: attempt.leaseNumber,
       leaseUntil: attempt.leaseUntil,
       intentEventId: group.intentEventId!,
-      actionHash: group.actionHash,
-      request,
-      satisfied: satisfiedRules(group),
-      approverIds: group.gates.flatMap((gate) => gate.decisions.map((given) => given.approverKey)),
-      requestedAt: group.requestedAt,
-      approvedAt: group.decidedAt!,
     }
   }
 
@@ -183,11 +158,4 @@ export function createClaimApproved({ db, audit, keyring, readAppScope, announce
       return until !== undefined
     },
   }
-}
-
-function satisfiedRules(group: Group): { ruleId: string; ruleVersion: number }[] {
-  const rules = group.gates.flatMap((gate) => gate.rules)
-  return rules.flatMap(({ rule_id, rule_version }) =>
-    rule_id === null || rule_version === null ? [] : [{ ruleId: rule_id, ruleVersion: rule_version }],
-  )
 }

@@ -1,6 +1,7 @@
 import type { DecisionState } from '@alter-vault/contracts'
 import type { AuditLog, RecordEvent } from '../audit/index.ts'
-import type { Tx } from '../db/database.ts'
+import type { Keyring } from '../crypto/keyring.ts'
+import type { Database, Tx } from '../db/database.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import {
   approvalsOf,
@@ -13,16 +14,26 @@ import {
   type Verdict,
 } from './approval.ts'
 import { groupRow } from './approval-row.ts'
-import { dropWork, findGroup, insertDecision, moveGate, moveGroup, scheduleWork } from './approval-store.ts'
+import {
+  dropWork,
+  findGroup,
+  insertDecision,
+  moveGate,
+  moveGroup,
+  readSealedRequest,
+  scheduleWork,
+} from './approval-store.ts'
 import { endPendingGroup, expireGroup } from './end-group.ts'
+import { heldRequest, openFrozenRequest, type WouldBeDenied } from './held-request.ts'
 import type { OpenApprovalByLink } from './open-approval.ts'
 import type { ReadAppScope } from './read-app-scope.ts'
-import type { WouldBeDenied } from './would-be-denied.ts'
 
 /** Which held request, across apps. */
 export type ApprovalRef = { appId: string; approvalGroupId: string }
 
 type Deps = {
+  db: Pick<Database, 'readForApp'>
+  keyring: Pick<Keyring, 'openFor'>
   audit: Pick<AuditLog, 'change'>
   readAppScope: ReadAppScope
   openApproval: OpenApprovalByLink
@@ -49,7 +60,7 @@ export type DecideApproval = {
 
 /** Decides gates (control-plane.md 6.5). The database's clock says whether a window has ended. */
 export function createDecideApproval(deps: Deps) {
-  const { audit, readAppScope, openApproval, wouldBeDenied, announce, onApproved } = deps
+  const { db, keyring, audit, readAppScope, openApproval, wouldBeDenied, announce, onApproved } = deps
 
   /**
    * The decision of whoever holds the link. Refusals: `approval_not_found` for a link that is not genuine,
@@ -65,9 +76,16 @@ export function createDecideApproval(deps: Deps) {
     if (refusal !== null) throw new VaultError(refusal)
     const person = { key: 'link', kind: 'link' as const, clientIp: link.clientIp, userAgent: link.userAgent }
     // Before the decision, so that a policy that cannot be evaluated leaves everything as it is.
-    const reasons = input.decision === 'approve' && group.status === 'pending' ? await wouldBeDenied(group) : []
+    const reasons = input.decision === 'approve' && group.status === 'pending' ? await reasonsAgainst(group) : []
     const decided = await decide(group, gate.approvalId, person, input)
     return { ...stateOf(decided.group, decided.gate), warning: reasons.length > 0 ? 'would_be_denied' : null, reasons }
+  }
+
+  async function reasonsAgainst(group: Group): Promise<DecisionState['reasons']> {
+    const { appId, approvalGroupId } = group
+    const sealed = await db.readForApp(appId, (tx) => readSealedRequest(tx, appId, approvalGroupId))
+    const { organizationId } = await readAppScope(appId)
+    return wouldBeDenied(heldRequest(group, organizationId!, await openFrozenRequest(keyring, group, sealed)))
   }
 
   /** Decides for a person who may decide this gate. */

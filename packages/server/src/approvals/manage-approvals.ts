@@ -1,12 +1,12 @@
 import type { ManagedApproval, ManagedApprovalDetail } from '@alter-vault/contracts'
 import type { Keyring } from '../crypto/keyring.ts'
 import type { Database } from '../db/database.ts'
-import { isUuid } from '../kernel/ids.ts'
 import { type ListPage, parsePage, toPage } from '../kernel/page.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import { approvalsOf, approverInWords, type Group, hasResult } from './approval.ts'
 import { findGroup, findGroupId, type GroupFilter, type Held, listGroups, readSealedRequest } from './approval-store.ts'
-import { bodyOf, decodeFrozenRequest, type FrozenRequest } from './frozen-request.ts'
+import { bodyOf, type FrozenRequest } from './frozen-request.ts'
+import { openFrozenRequest } from './held-request.ts'
 
 type Deps = { db: Pick<Database, 'readForApp'>; keyring: Pick<Keyring, 'openFor'> }
 
@@ -30,14 +30,12 @@ export function createManageApprovals({ db, keyring }: Deps) {
   /** By the id of a gate or of the group. Refusal: `approval_not_found`. */
   async function getApproval(appId: string, id: string): Promise<ManagedApprovalDetail> {
     const { held, sealed } = await db.readForApp(appId, async (tx) => {
-      const groupId = isUuid(id) ? await findGroupId(tx, appId, id) : undefined
+      const groupId = await findGroupId(tx, appId, id)
       const held = groupId === undefined ? undefined : await findGroup(tx, appId, groupId)
       if (held === undefined) throw new VaultError('approval_not_found')
       return { held, sealed: await readSealedRequest(tx, appId, held.group.approvalGroupId) }
     })
-    const { approvalGroupId, actionHash } = held.group
-    const place = { table: 'approval_groups', column: 'sealed_request', rowId: approvalGroupId }
-    const request = decodeFrozenRequest(await keyring.openFor(appId, place, sealed), actionHash)
+    const request = await openFrozenRequest(keyring, held.group, sealed)
     return { ...managedApproval(held), request: redactedRequest(request) }
   }
 

@@ -7,6 +7,7 @@ import type { Attempt, Group } from './approval.ts'
 import { serverRow } from './approval-row.ts'
 import { dropWork, endAttempt, findGroup, findOpenAttempt, moveGroup, readApp, scheduleWork } from './approval-store.ts'
 import type { AttemptRef } from './claim-approved.ts'
+import { resultPlace } from './held-request.ts'
 import type { ReadAppScope } from './read-app-scope.ts'
 import { encodeStoredResult } from './stored-result.ts'
 
@@ -43,10 +44,9 @@ export function createRecordExecution({ audit, keyring, readAppScope, announce }
     detail: RowDetail = {},
   ): Promise<Recorded> {
     const { appId, approvalGroupId } = attempt
-    // The latest record of the same group replaces a frame that no row names; the place is the group's either way.
     const sealedResult = await keyring.sealFor(
       appId,
-      { table: 'approval_groups', column: 'sealed_result', rowId: approvalGroupId },
+      resultPlace(approvalGroupId),
       encodeStoredResult({
         status_code: result.statusCode,
         headers: storedResultHeaders(result.headers),

@@ -1,6 +1,13 @@
 import { randomBytes } from 'node:crypto'
 import type { PendingApproval } from '@alter-vault/contracts'
-import { type AuditLog, appScope, type ChangeConditions, type RowDetail, type RowDraft } from '../audit/index.ts'
+import {
+  type AuditLog,
+  appScope,
+  type ChangeConditions,
+  ConditionRefused,
+  type RowDetail,
+  type RowDraft,
+} from '../audit/index.ts'
 import type { Keyring } from '../crypto/keyring.ts'
 import type { Tx } from '../db/database.ts'
 import { newId } from '../kernel/ids.ts'
@@ -26,6 +33,7 @@ import {
   type FrozenRequest,
   hasIdempotencyHeader,
 } from './frozen-request.ts'
+import { requestPlace } from './held-request.ts'
 
 export type RequestApproval = {
   organizationId: string
@@ -52,6 +60,9 @@ const TRIES = 4
 /** Found to be a repeat when it was to be charged, or the other way round. Nothing was written. */
 class OtherCharge extends Error {}
 
+const isOverBudget = (error: unknown): error is ConditionRefused =>
+  error instanceof ConditionRefused && error.result.kind === 'budget_spent'
+
 /**
  * Freezes a request and holds it. A repeat with the same bytes, the same caller and an idempotency header answers the pending
  * request instead, and is charged to no budget. Refusals: `body_too_large`, `validation_failed`, `reason_required`,
@@ -67,15 +78,12 @@ export function createRequestApproval({ audit, keyring, links }: Deps) {
       approvalGroupId,
       hash: actionHash(request),
       // Before the transaction: making an app's first data key is a transaction of its own.
-      sealed: await keyring.sealFor(
-        request.appId,
-        { table: 'approval_groups', column: 'sealed_request', rowId: approvalGroupId },
-        encodeFrozenRequest(request),
-      ),
+      sealed: await keyring.sealFor(request.appId, requestPlace(approvalGroupId), encodeFrozenRequest(request)),
     }
     const scope = appScope(request.appId, input.organizationId)
     const mayRepeat = hasIdempotencyHeader(request)
     let asRepeat = mayRepeat
+    let overBudget: ConditionRefused | undefined
     for (let attempt = 1; ; attempt++) {
       const freezing = !asRepeat
       try {
@@ -90,7 +98,14 @@ export function createRequestApproval({ audit, keyring, links }: Deps) {
           freezing ? conditions : { ...conditions, charges: [] },
         )
       } catch (error) {
-        if (!(error instanceof OtherCharge)) throw error
+        if (error instanceof OtherCharge) {
+          if (overBudget !== undefined) throw overBudget
+        } else if (mayRepeat && freezing && isOverBudget(error)) {
+          // The first of two repeats that came together spent the budget: this one may be free.
+          overBudget = error
+        } else {
+          throw error
+        }
         if (attempt === TRIES) throw new VaultError('service_unavailable', { retryAfterSeconds: 1, cause: error })
         asRepeat = !asRepeat
       }

@@ -1,0 +1,321 @@
+import { createSecretKey, randomBytes } from 'node:crypto'
+import { decodeRows } from '../audit/chain.ts'
+import { appScope, createAuditLog, type RowDraft } from '../audit/index.ts'
+import { open, seal } from '../crypto/envelope.ts'
+import type { Keyring } from '../crypto/keyring.ts'
+import type { SdkCaller } from '../http/principals.ts'
+import { type Clock, systemClock } from '../kernel/clock.ts'
+import { newId } from '../kernel/ids.ts'
+import type { GateConfiguration, GatePlan } from '../policies/index.ts'
+import type { TestDatabase } from '../testing/test-database.ts'
+import { createApprovalLinks } from './approval-link.ts'
+import { findGroup } from './approval-store.ts'
+import { type Approvals, type ApprovalsDeps, createApprovals } from './create-approvals.ts'
+import { createDecideApproval, type DecidingPerson } from './decide-approval.ts'
+import type { FrozenRequest } from './frozen-request.ts'
+import { createReadAppScope } from './read-app-scope.ts'
+import type { RequestApproval } from './request-approval.ts'
+
+const PUBLIC_URL = 'https://vault.test'
+
+/** One app with an agent, a grant and everything that approvals need; several processes may work on it. */
+export async function createApprovalFixture(test: TestDatabase) {
+  const [organizationId, appId, agentId, keyId] = [newId(), newId(), newId(), newId()]
+  const [secretId, credentialId, grantId] = [newId(), newId(), newId()]
+  const by = '{"type":"system"}'
+  await test.asOwner("insert into organizations (organization_id, name, slug) values ($1, 'Acme', 'acme')", [
+    organizationId,
+  ])
+  await test.asOwner("insert into apps (app_id, organization_id, name, slug) values ($1, $2, 'Shop', 'shop')", [
+    appId,
+    organizationId,
+  ])
+  await test.asOwner(
+    "insert into agents (app_id, agent_id, name, type, created_by) values ($1, $2, 'refunder', 'agent', $3)",
+    [appId, agentId, by],
+  )
+  await test.asOwner(
+    "insert into managed_secrets (app_id, managed_secret_id, slug, name, credential_type, allowed_hosts, created_by) values ($1, $2, 'stripe', 'Stripe', 'bearer', '{api.stripe.com}', $3)",
+    [appId, secretId, by],
+  )
+  await test.asOwner(
+    "insert into credentials (app_id, credential_id, managed_secret_id, label) values ($1, $2, $3, 'live')",
+    [appId, credentialId, secretId],
+  )
+  await test.asOwner(
+    "insert into grants (app_id, grant_id, principal_type, principal_id, managed_secret_id, credential_id, created_by) values ($1, $2, 'agent', $3, $4, $5, $6)",
+    [appId, grantId, agentId, secretId, credentialId, by],
+  )
+  await test.asOwner('select maintain_nonce_partitions(extract(epoch from now())::bigint)')
+
+  const scope = appScope(appId, organizationId)
+  const dataKey = { id: newId(), key: createSecretKey(randomBytes(32)) }
+  const keyring: Pick<Keyring, 'sealFor' | 'openFor'> = {
+    sealFor: async (app, place, plaintext) => seal(dataKey, { appId: app, ...place }, plaintext),
+    openFor: async (app, place, frame) => open(dataKey, { appId: app, ...place }, frame),
+  }
+  const linkKey = createSecretKey(randomBytes(32))
+  const links = createApprovalLinks({ linkKey, publicUrl: PUBLIC_URL })
+  const quiet = { debug() {}, info() {}, warn() {}, error() {}, child: () => quiet }
+
+  /** One server process. */
+  function startProcess(deps: Partial<ApprovalsDeps> & { clock?: Clock } = {}) {
+    const processId = newId()
+    const clock = deps.clock ?? systemClock
+    const audit = createAuditLog({ db: test.db, clock: systemClock, log: quiet as never, processId })
+    const woken: string[] = []
+    const faults: unknown[] = []
+    const all: ApprovalsDeps = {
+      db: test.db,
+      audit,
+      keyring,
+      linkKey,
+      publicUrl: PUBLIC_URL,
+      processId,
+      clock,
+      log: { error: ({ err }) => faults.push(err) },
+      wouldBeDenied: async () => [],
+      onApproved: ({ approvalGroupId }) => woken.push(approvalGroupId),
+      ...deps,
+    }
+    const approvals = createApprovals(all)
+    const { decide } = createDecideApproval({
+      ...all,
+      readAppScope: createReadAppScope(test.db),
+      openApproval: () => Promise.reject(new Error('not by link')),
+      announce: () => undefined,
+    })
+    return { approvals, audit, processId, woken, faults, decide }
+  }
+  type Process = ReturnType<typeof startProcess>
+
+  const frozen = (changes: Partial<FrozenRequest> = {}): FrozenRequest => ({
+    appId,
+    method: 'POST',
+    url: 'https://api.stripe.com/v1/refunds',
+    headers: [['content-type', 'application/json']],
+    body: Buffer.from('{"charge":"ch_1","amount":600}'),
+    addedByVault: [{ place: 'header', name: 'authorization' }],
+    grant: {
+      id: grantId,
+      kind: 'managed_secret',
+      label: null,
+      principalType: 'agent',
+      principalId: agentId,
+      scopes: [],
+    },
+    credentialId,
+    provider: { id: 'stripe', name: 'Stripe', account: null },
+    key: { id: keyId, prefix: 'alter_ak_0000000', name: 'main', type: 'ak' },
+    agent: { id: agentId, name: 'refunder', type: 'agent' },
+    appUserId: null,
+    caller: null,
+    callerType: null,
+    actorId: null,
+    clientIp: '203.0.113.7',
+    userAgent: null,
+    traceId: 'a'.repeat(32),
+    reason: 'Refund for ticket #1234',
+    context: { run_id: 'run-1' },
+    decision: {
+      decision_id: newId(),
+      effect: 'hold',
+      phase: 'request',
+      policy_epoch: 1,
+      evaluated_at: '2026-01-01T00:00:00.000Z',
+      duration_us: 80,
+      reasons: [],
+      shadow_effect: 'hold',
+      obligations: [],
+      context_digest: '0'.repeat(64),
+      rules_evaluated: 1,
+      retryable: false,
+      retry_after_seconds: null,
+    },
+    ...changes,
+  })
+
+  const gate = (configuration: Partial<GateConfiguration> = {}, plan: Partial<GatePlan> = {}): GatePlan => ({
+    quorum: 1,
+    rules: [{ rule_id: newId(), rule_version: 3, rule_name: 'Refunds', target_type: 'grant', managed_by: 'operator' }],
+    configuration: {
+      approvers: [],
+      window_seconds: 3_600,
+      channels: [],
+      link_mode: 'bearer',
+      require_reason: false,
+      decision_reason: 'optional',
+      edit_allowed: false,
+      approve_for_window: null,
+      step_up: null,
+      four_eyes: false,
+      show_body: true,
+      show_result: false,
+      ...configuration,
+    },
+    ...plan,
+  })
+
+  const request = (changes: Partial<RequestApproval> & { frozen?: Partial<FrozenRequest> } = {}): RequestApproval => ({
+    organizationId,
+    request: frozen(changes.frozen),
+    gates: changes.gates ?? [gate()],
+    conditions: changes.conditions ?? {},
+    row: changes.row ?? { callerKind: 'agent_key', detail: {} },
+  })
+
+  const read = async (groupId: string) => {
+    const held = await test.db.readForApp(appId, (tx) => findGroup(tx, appId, groupId))
+    if (held === undefined) throw new Error(`no group ${groupId}`)
+    return held.group
+  }
+
+  /** Rows of the audit log in the order of their blocks. */
+  const rows = async (): Promise<AuditRow[]> => {
+    const blocks = await test.asOwner<{ rows: Buffer }>(
+      'select rows from audit_blocks where app_id = $1 order by committed_at, chain_id, first_seq',
+      [appId],
+    )
+    return blocks
+      .flatMap((block) => decodeRows(block.rows))
+      .map((row) => ({ ...JSON.parse(row.keep), detail: JSON.parse(row.detail ?? '{}') }))
+  }
+
+  return {
+    ids: { organizationId, appId, agentId, keyId, grantId, secretId, credentialId },
+    scope,
+    links,
+    keyring,
+    startProcess,
+    frozen,
+    gate,
+    request,
+    read,
+
+    caller: (changes: Partial<SdkCaller> = {}): SdkCaller => ({
+      appId,
+      organizationId,
+      appEnvironment: 'production',
+      keyId,
+      keyPrefix: 'alter_ak_0000000',
+      keyName: 'main',
+      keyType: 'ak',
+      agentId,
+      agentName: 'refunder',
+      impersonated: false,
+      caller: null,
+      callerType: null,
+      actorId: null,
+      context: {},
+      clientIp: '203.0.113.7',
+      userAgent: null,
+      traceId: 'a'.repeat(32),
+      scopes: ['proxy:execute'],
+      requestRule: null,
+      nonce: { ts: Math.floor(Date.now() / 1_000), digest: randomBytes(16) },
+      fences: [],
+      answerHeaders: {},
+      ...changes,
+    }),
+
+    /** Id and token out of a link. */
+    linkOf: (url: string) => {
+      const { pathname, hash } = new URL(url)
+      return {
+        approvalId: pathname.split('/').at(-1)!,
+        token: hash.slice(3),
+        clientIp: '198.51.100.4',
+        userAgent: 'Browser',
+      }
+    },
+
+    person: (key: string): DecidingPerson => ({ key, kind: 'member', clientIp: '198.51.100.4', userAgent: null }),
+
+    /** The decision body as the page sends it. */
+    decisionOf: async (groupId: string, decision: 'approve' | 'deny', reason: string | null = null) => ({
+      decision,
+      reason,
+      actionHash: (await read(groupId)).actionHash,
+    }),
+
+    /** Ends the window of a gate, as time would. The link's token covers the end of the window, so it is made anew. */
+    async endWindow(approvalId: string) {
+      await test.asOwner("update approval_gates set expires_at = now() - interval '1 second' where approval_id = $1", [
+        approvalId,
+      ])
+      await test.asOwner(
+        `update approval_groups g set expires_at = (select min(expires_at) from approval_gates t where t.approval_group_id = g.approval_group_id)
+         where approval_group_id = (select approval_group_id from approval_gates where approval_id = $1)`,
+        [approvalId],
+      )
+      await test.asOwner(
+        `update due_work set due_at = now() - interval '1 second' where kind = 'approval_expiry' and subject_id =
+          (select approval_group_id from approval_gates where approval_id = $1)`,
+        [approvalId],
+      )
+    },
+
+    /** The link of a gate as it is now. */
+    async linkNow(groupId: string, approvalId: string) {
+      const found = (await read(groupId)).gates.find((one) => one.approvalId === approvalId)!
+      const { pathname, hash } = new URL(links.urlOf(found))
+      return {
+        approvalId: pathname.split('/').at(-1)!,
+        token: hash.slice(3),
+        clientIp: '198.51.100.4',
+        userAgent: 'Browser',
+      }
+    },
+
+    /** Lets the lease of the open attempt run out, as time would. */
+    endLease: (groupId: string) =>
+      test.asOwner(
+        "with l as (update approval_attempts set lease_until = now() - interval '1 second' where approval_group_id = $1 and ended_at is null) update due_work set due_at = now() - interval '1 second' where kind = 'approval_execution' and subject_id = $1",
+        [groupId],
+      ),
+
+    /** Moves the approval into the past. */
+    approvedLongAgo: (groupId: string) =>
+      test.asOwner(
+        "update approval_groups set decided_at = now() - interval '16 minutes' where approval_group_id = $1",
+        [groupId],
+      ),
+
+    attempts: (groupId: string) =>
+      test.asOwner<{ outcome: string | null; lease_number: number; sent_at: Date | null; ended_at: Date | null }>(
+        'select outcome, lease_number, sent_at, ended_at from approval_attempts where approval_group_id = $1 order by lease_number',
+        [groupId],
+      ),
+
+    dueWork: () =>
+      test.asOwner<{ kind: string; subject_id: string }>(
+        'select kind, subject_id from due_work order by kind, subject_id',
+      ),
+
+    /** Stores the intent row of an attempt, as the executor does just before it sends. */
+    intend: (
+      from: Process,
+      attempt: { attemptId: string; owner: string; leaseNumber: number; intentEventId: string },
+    ) => {
+      const row: RowDraft = {
+        event: 'approval.executing',
+        stream: 'approvals',
+        outcome: 'allowed',
+        eventId: attempt.intentEventId,
+        detail: { attemptId: attempt.attemptId },
+      }
+      const { attemptId, owner, leaseNumber } = attempt
+      return from.audit.append(scope, { rows: [row], claim: { attemptId, owner, leaseNumber } })
+    },
+
+    rows,
+    events: async () => (await rows()).map((row) => row.event),
+  }
+}
+
+/** A row as it was written: its keep members, and its detail. */
+type AuditRow = { event: string; detail: Record<string, unknown>; [member: string]: unknown }
+
+export type ApprovalFixture = Awaited<ReturnType<typeof createApprovalFixture>>
+export type ApprovalProcess = ReturnType<ApprovalFixture['startProcess']>
+export type { Approvals }

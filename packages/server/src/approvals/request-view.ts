@@ -1,0 +1,44 @@
+import { domainToUnicode } from 'node:url'
+import type { RequestView } from '@alter-vault/contracts'
+import { isForbiddenCallerHeader } from '../egress/header-rules.ts'
+import { bodyView } from './body-view.ts'
+import { bodyOf, type FrozenRequest } from './frozen-request.ts'
+
+/** What a person decides on: the frozen bytes, and the names of what the vault adds. */
+export function requestView(
+  request: FrozenRequest,
+  { hideBody, wholeBody }: { hideBody: boolean; wholeBody: boolean },
+): RequestView {
+  const url = new URL(request.url)
+  // A name that carries credentials is never frozen; should one ever be, its value is not for the page.
+  const [open, secret] = [request.headers.filter(([name]) => !isForbiddenCallerHeader(name)), new Set<string>()]
+  for (const [name] of request.headers) if (isForbiddenCallerHeader(name)) secret.add(name)
+  return {
+    method: request.method,
+    url: request.url,
+    url_parts: {
+      scheme: url.protocol === 'http:' ? 'http' : 'https',
+      host: url.hostname,
+      host_unicode: unicodeHost(url.hostname),
+      port: url.port === '' ? null : Number(url.port),
+      path: url.pathname,
+    },
+    query: [...url.searchParams].map(([name, value]) => ({ name, value })),
+    headers: open.map(([name, value]) => ({ name, value })),
+    added_by_vault: [
+      ...request.addedByVault.map(({ place, name }) => ({ place, name })),
+      ...[...secret].map((name) => ({ place: 'header' as const, name })),
+    ],
+    body: bodyView(bodyOf(request).bytes, request.headers.find(([name]) => name === 'content-type')?.[1] ?? null, {
+      hidden: hideBody,
+      whole: wholeBody,
+    }),
+  }
+}
+
+/** How the host reads when its labels are decoded; null when it reads as it is written. */
+function unicodeHost(host: string): string | null {
+  if (!host.includes('xn--')) return null
+  const unicode = domainToUnicode(host)
+  return unicode === '' || unicode === host ? null : unicode
+}
