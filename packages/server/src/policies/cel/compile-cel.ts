@@ -40,29 +40,41 @@ type Sheet = { slotCount: number; readsContext: boolean }
 
 /** Compiles an expression, or says why it cannot be saved. */
 export function compileCel(expression: string): CompiledCel | CelFault {
+  const tree = checkedTree(expression)
+  if ('message' in tree) return tree
+  const sheet: Sheet = { slotCount: 0, readsContext: false }
+  let root: Evaluate
+  try {
+    root = compileNode(tree, { slots: new Map(), sheet })
+  } catch (error) {
+    if (error instanceof CompileStop) return { message: error.message, ...placeOf(expression, error.position) }
+    throw error
+  }
+  const evaluate = (moment: Moment): CelMatch => {
+    try {
+      const result = root({ moment, cost: 0, locals: new Array(sheet.slotCount) })
+      return typeof result === 'boolean' ? result : 'failed'
+    } catch (stop) {
+      if (stop instanceof UnknownRead) return stop.undecided
+      if (stop instanceof EvaluationStop) return 'failed'
+      throw stop
+    }
+  }
+  // Without context there is nothing to read a moment for.
+  const constant = sheet.readsContext ? undefined : evaluate(undefined as unknown as Moment)
+  return Object.freeze({ evaluate, constant })
+}
+
+/** The tree of an expression whose types are right and whose result can be a bool. */
+function checkedTree(expression: string): ASTNode | CelFault {
   try {
     const parsed = environment.parse(expression)
-    const checked = parsed.check()
-    if (!checked.valid) return faultOf(checked.error, expression)
-    if (checked.type !== 'bool' && checked.type !== 'dyn') {
-      return { message: `The result is ${checked.type}; it must be bool.`, line: 1, column: 1 }
-    }
-    const sheet: Sheet = { slotCount: 0, readsContext: false }
+    const { valid, type, error } = parsed.check()
+    if (!valid) return faultOf(error, expression)
+    if (type !== 'bool' && type !== 'dyn')
+      return { message: `The result is ${type}; it must be bool.`, line: 1, column: 1 }
     // The checker rewrites the tree it checked, so the tree that is compiled is a fresh one.
-    const root = compileNode(environment.parse(expression).ast, { slots: new Map(), sheet })
-    const evaluate = (moment: Moment): CelMatch => {
-      try {
-        const result = root({ moment, cost: 0, locals: new Array(sheet.slotCount) })
-        return typeof result === 'boolean' ? result : 'failed'
-      } catch (stop) {
-        if (stop instanceof UnknownRead) return stop.undecided
-        if (stop instanceof EvaluationStop) return 'failed'
-        throw stop
-      }
-    }
-    // Without context there is nothing to read a moment for.
-    const constant = sheet.readsContext ? undefined : evaluate(undefined as unknown as Moment)
-    return Object.freeze({ evaluate, constant })
+    return environment.parse(expression).ast
   } catch (error) {
     return faultOf(error, expression)
   }
@@ -74,11 +86,11 @@ export function isCelFault(compiled: CompiledCel | CelFault): compiled is CelFau
 }
 
 function faultOf(error: unknown, expression: string): CelFault {
-  if (error instanceof CompileStop) return { message: error.message, ...placeOf(expression, error.position) }
   if (error instanceof ParseError || error instanceof CelTypeError) {
     return { message: `${error.summary}.`, ...placeOf(expression, error.range?.start ?? 0) }
   }
-  throw error
+  // The checker throws a plain error where it cannot choose between two meanings, as for a comparison with no known type.
+  return { message: 'The types in this expression cannot be worked out.', line: 1, column: 1 }
 }
 
 function placeOf(expression: string, position: number): { line: number; column: number } {
