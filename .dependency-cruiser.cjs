@@ -42,7 +42,7 @@ const any = (names) => `(${names.join('|')})`
 const literally = (path) => path.replaceAll('.', '\\.')
 
 /** A test may use the whole test kit, and what it compares against. */
-const TEST = '\\.test\\.tsx?$|/testing/'
+const TEST = '\\.test\\.tsx?$|-fixture\\.ts$|/testing/'
 
 const layerRules = LAYERS.flatMap((layer, index) => {
   const lower = LAYERS.slice(0, index).flat()
@@ -101,7 +101,7 @@ module.exports = {
       name: `${name}-imports-contracts-only`,
       comment: 'server, sdk and web-kit meet on the wire, never in an import.',
       severity: 'error',
-      from: { path: `^packages/${name}/` },
+      from: { path: `^packages/${name}/`, pathNot: TEST },
       to: { path: '^(packages|apps|e2e|bench)/', pathNot: `^packages/(contracts|${name})/` },
     })),
     {
@@ -120,7 +120,7 @@ module.exports = {
       name: 'product-does-not-know-its-tests',
       severity: 'error',
       from: { path: '^(packages|apps)/', pathNot: TEST },
-      to: { path: ['\\.test\\.tsx?$', `${SERVER}/testing/`] },
+      to: { path: ['\\.test\\.tsx?$', '-fixture\\.ts$', `${SERVER}/testing/`] },
     },
     ...layerRules,
     ...sliceRules,

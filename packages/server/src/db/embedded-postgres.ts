@@ -11,49 +11,23 @@
  *              └────────────────────── 0.1 … 30 s later ─────────────────────────────┘
  *   close ─> SIGINT (fast, clean) ─> 30 s ─> SIGQUIT (recovers at the next start)
  */
-import { type ChildProcess, execFile, spawn } from 'node:child_process'
-import { randomBytes } from 'node:crypto'
-import {
-  chmod,
-  chown,
-  lstat,
-  mkdir,
-  mkdtemp,
-  open,
-  readdir,
-  readFile,
-  readlink,
-  rename,
-  rm,
-  rmdir,
-  stat,
-  symlink,
-  writeFile,
-} from 'node:fs/promises'
-import { tmpdir, userInfo } from 'node:os'
-import { dirname, join, resolve } from 'node:path'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { rmdir } from 'node:fs/promises'
+import { userInfo } from 'node:os'
+import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
-import { promisify } from 'node:util'
 import { Client } from 'pg'
 import type { Log } from '../kernel/log.ts'
 import { type DatabaseConnection, SERVER_ROLE, toClientConfig } from './connection.ts'
-import { DatabaseStartError } from './database-start-error.ts'
+import { DatabaseStartError, explainLastWords } from './database-start-error.ts'
 import { createDiskBallast } from './disk-ballast.ts'
-import { canReach, copyNativeFolder, findNativeFolder, type Identity } from './postgres-binaries.ts'
-import { clearDataFolder, hasPid, inUse, OWNER_SETTING } from './postmaster-process.ts'
+import { childEnvironment, commandFor } from './postgres-command.ts'
+import { assertUsable, initialise, OWNER, removeUnfinished, writeAccessRules } from './postgres-data-folder.ts'
+import { exists, findPlace, makeSocketFolder, type Place, PORT } from './postgres-place.ts'
+import { clearDataFolder, OWNER_SETTING } from './postmaster-process.ts'
 
-/** The major version of the binaries, as PostgreSQL writes it into `PG_VERSION`. */
-const MAJOR_VERSION = '18'
-
-const PORT = 5432
-const OWNER = 'postgres'
 const DATABASE = 'alter_vault'
-const NOBODY: Identity = { uid: 65534, gid: 65534 }
-
-/** `sun_path` holds 107 bytes and a zero (unix(7)); PostgreSQL appends `/.s.PGSQL.5432`. */
-const SOCKET_FOLDER_MAX_BYTES = 107 - `/.s.PGSQL.${PORT}`.length
-
 const BALLAST_BYTES = 64 * 1024 * 1024
 const STOP_MS = 30_000
 const RESTART_DELAYS_MS = [100, 1_000, 5_000, 15_000, 30_000]
@@ -121,16 +95,6 @@ export type EmbeddedPostgres = {
   close(): Promise<void>
 }
 
-type Place = {
-  native: string
-  home: string
-  dataFolder: string
-  socketFolder: string
-  /** The socket folder stands under the temp folder and is removed at the end. */
-  socketFolderIsTemporary: boolean
-  identity: Identity | undefined
-}
-
 type Postmaster = { child: ChildProcess; exited: Promise<void> }
 
 /**
@@ -144,7 +108,10 @@ export async function createEmbeddedPostgres(options: EmbeddedPostgresOptions): 
 
   const place = await findPlace(resolve(options.dataDir), relocationRoot, log)
   const ballast = createDiskBallast({ path: join(place.home, 'pg-ballast'), bytes: ballastBytes })
-  let postmaster = await startWithRoom()
+  let postmaster = await startWithRoom().catch(async (error: unknown) => {
+    await removeTemporaryFolder()
+    throw error
+  })
   let closing: Promise<void> | undefined
   let restarting: Promise<void> | undefined
   const stopWaiting = new AbortController()
@@ -224,6 +191,10 @@ export async function createEmbeddedPostgres(options: EmbeddedPostgresOptions): 
     stopWaiting.abort()
     await restarting
     await stop(postmaster)
+    await removeTemporaryFolder()
+  }
+
+  async function removeTemporaryFolder(): Promise<void> {
     if (place.socketFolderIsTemporary) await rmdir(place.socketFolder).catch(() => undefined)
   }
 }
@@ -238,269 +209,6 @@ function currentUserName(): string {
       `The user with id ${process.getuid?.()} that runs this program has no entry in "/etc/passwd", and PostgreSQL refuses to start for such a user. Add an entry, run as another user, or set DATABASE_URL.`,
       cause,
     )
-  }
-}
-
-async function exists(path: string): Promise<boolean> {
-  return (await lstat(path).catch(() => undefined)) !== undefined
-}
-
-/** Decides who runs PostgreSQL, from where, and where its folders are; makes those that are missing. */
-async function findPlace(dataDir: string, relocationRoot: string, log: EmbeddedPostgresLog): Promise<Place> {
-  const bundled = await findNativeFolder()
-  const asRoot = process.getuid?.() === 0
-  try {
-    await mkdir(dataDir, { recursive: true, mode: 0o700 })
-  } catch (cause) {
-    throw forbidden(dataDir, cause)
-  }
-  if (!asRoot) {
-    const home = (await linkedHome(dataDir)) ?? dataDir
-    return { native: bundled, home, identity: undefined, ...(await placesIn(home)) }
-  }
-
-  // PostgreSQL refuses to run as root. Its user must be able to pass through dataDir, not to list it.
-  const own = await stat(dataDir)
-  if (own.uid === 0 && (own.mode & 0o001) === 0) await chmod(dataDir, (own.mode & 0o7777) | 0o001)
-  const home = (await linkedHome(dataDir)) ?? dataDir
-  const owner = await stat(join(home, 'pg')).catch(() => undefined)
-  const identity = owner !== undefined && owner.uid !== 0 ? { uid: owner.uid, gid: owner.gid } : NOBODY
-  const native = (await canReach(join(bundled, 'bin'), identity))
-    ? bundled
-    : await copyNativeFolder(bundled, await readableRoot(relocationRoot, identity))
-  if (await canReach(home, identity)) return { native, home, identity, ...(await placesIn(home)) }
-  if (owner !== undefined) {
-    throw new DatabaseStartError(
-      'data_folder_forbidden',
-      join(home, 'pg'),
-      `PostgreSQL's user (id ${identity.uid}) owns "${join(home, 'pg')}" but cannot pass through the folders above it. Allow that (chmod o+x on them) or move the data folder.`,
-    )
-  }
-  const relocated = join(await readableRoot(relocationRoot, identity), randomBytes(6).toString('hex'))
-  await mkdir(relocated, { mode: 0o711 })
-  await chmod(relocated, 0o711)
-  await symlink(join(relocated, 'pg'), join(dataDir, 'pg'))
-  log.warn(
-    { path: relocated, data_dir: dataDir },
-    `PostgreSQL does not run as root and its user cannot enter "${dataDir}", so the database is kept in "${relocated}"`,
-  )
-  return { native, home: relocated, identity, ...(await placesIn(relocated)) }
-}
-
-/** The folder that holds the data when `<dataDir>/pg` is a link, which may still lead nowhere. */
-async function linkedHome(dataDir: string): Promise<string | undefined> {
-  const link = join(dataDir, 'pg')
-  const found = await lstat(link).catch(() => undefined)
-  if (found === undefined || !found.isSymbolicLink()) return undefined
-  const home = dirname(resolve(dataDir, await readlink(link)))
-  if (await exists(home)) return home
-  throw new DatabaseStartError(
-    'data_folder_unusable',
-    link,
-    `"${link}" says that the database is in "${home}", but that folder does not exist. Put it back (or mount it), or remove the link to begin with an empty database.`,
-  )
-}
-
-async function readableRoot(root: string, identity: Identity): Promise<string> {
-  try {
-    await mkdir(root, { recursive: true, mode: 0o755 })
-    if (await canReach(root, identity)) return root
-  } catch (cause) {
-    throw new DatabaseStartError(
-      'data_folder_forbidden',
-      root,
-      `PostgreSQL does not run as root, and no folder that its user can read could be made at "${root}". Run this program as an ordinary user, or set DATABASE_URL.`,
-      cause,
-    )
-  }
-  throw new DatabaseStartError(
-    'data_folder_forbidden',
-    root,
-    `PostgreSQL does not run as root, and its user (id ${identity.uid}) cannot enter "${root}". Allow that (chmod o+x), run this program as an ordinary user, or set DATABASE_URL.`,
-  )
-}
-
-async function placesIn(home: string) {
-  const beside = join(home, 'pg-socket')
-  const fits = Buffer.byteLength(beside) <= SOCKET_FOLDER_MAX_BYTES
-  const temporary = Buffer.byteLength(tmpdir()) <= SOCKET_FOLDER_MAX_BYTES / 2 ? tmpdir() : '/tmp'
-  return {
-    dataFolder: join(home, 'pg'),
-    socketFolder: fits ? beside : await mkdtemp(join(temporary, 'alter-vault-')),
-    socketFolderIsTemporary: !fits,
-  }
-}
-
-async function makeSocketFolder({ socketFolder, identity }: Place): Promise<void> {
-  await mkdir(socketFolder, { recursive: true, mode: 0o700 })
-  await chmod(socketFolder, 0o700)
-  if (identity !== undefined) await chown(socketFolder, identity.uid, identity.gid)
-}
-
-function forbidden(path: string, cause: unknown): DatabaseStartError {
-  const code = (cause as NodeJS.ErrnoException).code
-  if (code === 'ENOSPC' || code === 'EDQUOT') return diskFull(path, cause)
-  return new DatabaseStartError(
-    'data_folder_forbidden',
-    path,
-    `The data folder "${path}" cannot be made or written (${code}). Give this program's user the right to do so, or choose another data folder.`,
-    cause,
-  )
-}
-
-function diskFull(path: string, cause?: unknown): DatabaseStartError {
-  return new DatabaseStartError(
-    'disk_full',
-    path,
-    `The disk that holds "${path}" is full and PostgreSQL cannot start. Make room there and start again; nothing is lost.`,
-    cause,
-  )
-}
-
-/**
- * Removes initdb folders whose process is gone. A live one belongs to another start of the same moment; one that cannot be
- * removed now only takes room, and the next start tries again.
- */
-async function removeUnfinished(home: string): Promise<void> {
-  for (const name of await readdir(home)) {
-    const pid = /^pg\.initdb-(\d+)-/.exec(name)?.[1]
-    if (pid === undefined || (Number(pid) !== process.pid && hasPid(Number(pid)))) continue
-    await rm(join(home, name), { recursive: true, force: true }).catch(() => undefined)
-  }
-}
-
-/** Refuses a data folder that these binaries must not touch. A folder that is missing is fine, an empty one is removed. */
-async function assertUsable({ dataFolder, identity }: Place): Promise<void> {
-  const found = await stat(dataFolder).catch(() => undefined)
-  if (found === undefined) return
-  let names: string[]
-  try {
-    names = await readdir(dataFolder)
-  } catch (cause) {
-    throw forbidden(dataFolder, cause)
-  }
-  if (names.length === 0) {
-    await rmdir(dataFolder)
-    return
-  }
-  if (!names.includes('PG_VERSION') || !names.includes('global')) {
-    throw new DatabaseStartError(
-      'data_folder_unusable',
-      dataFolder,
-      `"${dataFolder}" is not empty and not a PostgreSQL data folder (no PG_VERSION or no "global" in it). Move what is in it elsewhere and start again.`,
-    )
-  }
-  const version = (await readFile(join(dataFolder, 'PG_VERSION'), 'utf8')).trim()
-  if (version !== MAJOR_VERSION) {
-    throw new DatabaseStartError(
-      'other_major_version',
-      dataFolder,
-      `"${dataFolder}" was made by PostgreSQL ${version}; this program brings PostgreSQL ${MAJOR_VERSION} and does not convert it. ` +
-        `Start the version of this program that wrote it, copy the data into a PostgreSQL ${MAJOR_VERSION} with pg_dump ${MAJOR_VERSION} and set DATABASE_URL to that. The folder was not changed.`,
-    )
-  }
-  const uid = identity?.uid ?? process.getuid?.()
-  if (found.uid !== uid) {
-    throw new DatabaseStartError(
-      'data_folder_forbidden',
-      dataFolder,
-      `"${dataFolder}" belongs to the user with id ${found.uid}, but PostgreSQL would run as ${uid}. Run this program as that user, or change the owner (chown -R ${uid} "${dataFolder}").`,
-    )
-  }
-}
-
-/** Runs initdb in a folder beside the real one and renames it, so that `pg` is either absent or whole. */
-async function initialise(place: Place, settings: Readonly<Record<string, string>>): Promise<void> {
-  const { home, dataFolder, identity, native } = place
-  let unfinished: string
-  try {
-    unfinished = await mkdtemp(join(home, `pg.initdb-${process.pid}-`))
-    if (identity !== undefined) await chown(unfinished, identity.uid, identity.gid)
-  } catch (cause) {
-    throw forbidden(home, cause)
-  }
-  try {
-    const command = await commandFor(
-      join(native, 'bin', 'initdb'),
-      [
-        ...['--pgdata', unfinished, '--username', OWNER, '--encoding', 'UTF8'],
-        ...['--locale-provider', 'builtin', '--builtin-locale', 'C.UTF-8', '--no-locale'],
-        ...['--auth-local', 'peer', '--auth-host', 'reject', '--no-instructions'],
-        ...(settings.fsync === 'off' ? ['--no-sync'] : []),
-      ],
-      'KILL',
-      identity,
-    )
-    await promisify(execFile)(command.file, command.args, {
-      ...command.options,
-      cwd: unfinished,
-      env: childEnvironment(),
-    })
-    await rename(unfinished, dataFolder)
-    await syncFolder(home)
-  } catch (cause) {
-    await rm(unfinished, { recursive: true, force: true })
-    if (['ENOTEMPTY', 'EEXIST'].includes((cause as NodeJS.ErrnoException).code ?? '')) return
-    const output = String((cause as { stderr?: string }).stderr ?? cause)
-    throw explain(output.split('\n'), home, cause)
-  }
-}
-
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
-}
-
-/** Nothing of the server's environment, which may hold keys, reaches PostgreSQL. */
-function childEnvironment(): NodeJS.ProcessEnv {
-  return { PATH: process.env.PATH, LC_ALL: 'C', TZ: 'UTC' }
-}
-
-/** Only the operating-system user of this process may connect, as the owner or as the server's role (pg_hba.conf, "peer"). */
-async function writeAccessRules({ dataFolder, identity }: Place, osUser: string): Promise<void> {
-  const quoted = `"${osUser.replaceAll('"', '""')}"`
-  const files = {
-    'pg_hba.conf': 'local all all peer map=alter_vault\n',
-    'pg_ident.conf': `alter_vault ${quoted} ${OWNER}\nalter_vault ${quoted} ${SERVER_ROLE}\n`,
-  }
-  for (const [name, text] of Object.entries(files)) {
-    const path = join(dataFolder, name)
-    try {
-      if ((await readFile(path, 'utf8').catch(() => '')) === text) continue
-      await writeFile(path, text, { mode: 0o600 })
-      if (identity !== undefined) await chown(path, identity.uid, identity.gid)
-    } catch (cause) {
-      throw forbidden(path, cause)
-    }
-  }
-}
-
-/**
- * How to start a program of PostgreSQL's. `setpriv` (util-linux) has the kernel send `signal` to it when this process dies,
- * however it dies. Where it is missing PostgreSQL outlives a killed server and is ended by the next start.
- */
-async function commandFor(
-  program: string,
-  args: readonly string[],
-  signal: 'INT' | 'KILL',
-  identity: Identity | undefined,
-) {
-  if (!(await hasSetpriv())) return { file: program, args, options: { ...identity } }
-  const drop = identity === undefined ? [] : [`--reuid=${identity.uid}`, `--regid=${identity.gid}`, '--clear-groups']
-  return { file: 'setpriv', args: [...drop, `--pdeathsig=${signal}`, program, ...args], options: {} }
-}
-
-async function hasSetpriv(): Promise<boolean> {
-  if (process.platform !== 'linux') return false
-  try {
-    await promisify(execFile)('setpriv', ['--pdeathsig=INT', 'true'])
-    return true
-  } catch {
-    return false
   }
 }
 
@@ -555,34 +263,7 @@ async function launch(
   const isReady = await ready
   clearInterval(stillStarting)
   if (isReady) return { child, exited }
-  throw explain(lastLines, dataFolder)
-}
-
-/** From PostgreSQL's last words to what the operator should do. */
-function explain(lines: readonly string[], path: string, cause?: unknown): DatabaseStartError {
-  const text = lines.filter((line) => line.trim() !== '').join('\n')
-  if (/No space left on device|Disk quota exceeded/.test(text)) return diskFull(path, cause)
-  if (
-    /lock file "[^"]*" (already exists|is empty)|bogus data in lock file|could not remove old lock file|pre-existing shared memory block/.test(
-      text,
-    )
-  ) {
-    return inUse(path, 'another start of this program')
-  }
-  if (/could not look up effective user ID/.test(text)) {
-    return new DatabaseStartError(
-      'user_unknown',
-      '/etc/passwd',
-      `The user that should run PostgreSQL has no entry in "/etc/passwd". Add one, run this program as another user, or set DATABASE_URL.\n${text}`,
-      cause,
-    )
-  }
-  return new DatabaseStartError(
-    'start_failed',
-    path,
-    `PostgreSQL did not start on "${path}". Its last words:\n${text === '' ? '(none)' : text}`,
-    cause,
-  )
+  throw explainLastWords(lastLines, dataFolder)
 }
 
 /** Makes the database and the server's role of a new cluster. */
@@ -593,6 +274,8 @@ async function makeDatabase({ socketFolder }: Place): Promise<void> {
       { applicationName: 'alter-vault start', connectTimeoutMs: 10_000 },
     ),
   )
+  // A session that is lost between two queries would otherwise end the process; the next query reports it.
+  client.on('error', () => undefined)
   await client.connect()
   try {
     const { rows } = await client.query<{ role: boolean; database: boolean }>(

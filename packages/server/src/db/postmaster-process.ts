@@ -4,7 +4,7 @@ import { connect } from 'node:net'
 import { basename, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { DatabaseStartError } from './database-start-error.ts'
+import { DatabaseStartError, inUse } from './database-start-error.ts'
 
 /**
  * Who started a postmaster is written on its command line; PostgreSQL accepts any setting whose name has a dot. A postmaster
@@ -121,15 +121,6 @@ export async function clearDataFolder(dataFolder: string): Promise<'idle' | 'orp
 async function removeLockFile(dataFolder: string): Promise<'stale_lock_removed'> {
   await unlink(join(dataFolder, 'postmaster.pid')).catch(() => undefined)
   return 'stale_lock_removed'
-}
-
-/** The refusal to share a data folder with a running server. */
-export function inUse(dataFolder: string, by: string): DatabaseStartError {
-  return new DatabaseStartError(
-    'data_folder_in_use',
-    dataFolder,
-    `The database in "${dataFolder}" is in use by ${by}. Stop that server first, or start this one with another data folder.`,
-  )
 }
 
 async function endOrphan(pid: number, dataFolder: string): Promise<void> {
