@@ -96,22 +96,48 @@ export function readConfig(
   }
   if (mistakes.length > 0) throw new ConfigError(mistakes)
 
-  const inDev = mode === 'dev'
-  const path = (given: string | undefined): string | undefined =>
-    given === undefined ? undefined : resolve(workingDir, given)
-  const dataDir = path(database.dataDir ?? (inDev ? DEVELOPMENT_DATA_DIR : undefined))
-  const keyFile = (given: string | undefined, name: string): string => path(given) ?? join(dataDir ?? workingDir, name)
+  const dataDir = dataDirOf(database.dataDir, mode, workingDir)
   return deepFreeze({
     mode,
     http: { ...http, adminPort, publicUrl: http.publicUrl ?? `http://localhost:${http.port}` },
     database: { url: database.url, migrationUrl: database.migrationUrl, poolSize: database.poolSize, dataDir },
-    keys: {
-      rootKeyFile: keyFile(keys.rootKeyFile, 'root-keys.json'),
-      pepperFile: keyFile(keys.pepperFile, 'api-key-pepper.json'),
-      auditSigningKeyFile: keyFile(keys.auditSigningKeyFile, 'audit-signing-keys.json'),
-    },
+    keys: keyFilesOf(keys, dataDir ?? workingDir, workingDir),
     log,
   })
+}
+
+/**
+ * Where the key files are, for commands that work on them without a server. As `readConfig`, but only the key and store variables
+ * count, and nothing is required.
+ */
+export function readKeyFiles(
+  env: Readonly<Record<string, string | undefined>>,
+  { workingDir }: { workingDir: string },
+): Config['keys'] {
+  const mistakes: string[] = []
+  const database = readSection(databaseConfig, env, mistakes)
+  const keys = readSection(cryptoConfig, env, mistakes)
+  if (mistakes.length > 0) throw new ConfigError(mistakes)
+  return keyFilesOf(keys, dataDirOf(database.dataDir, 'dev', workingDir) ?? workingDir, workingDir)
+}
+
+function dataDirOf(given: string | undefined, mode: Mode, workingDir: string): string | undefined {
+  const folder = given ?? (mode === 'dev' ? DEVELOPMENT_DATA_DIR : undefined)
+  return folder === undefined ? undefined : resolve(workingDir, folder)
+}
+
+function keyFilesOf(
+  keys: { rootKeyFile: string | undefined; pepperFile: string | undefined; auditSigningKeyFile: string | undefined },
+  folder: string,
+  workingDir: string,
+): Config['keys'] {
+  const place = (given: string | undefined, name: string) =>
+    given === undefined ? join(folder, name) : resolve(workingDir, given)
+  return {
+    rootKeyFile: place(keys.rootKeyFile, 'root-keys.json'),
+    pepperFile: place(keys.pepperFile, 'api-key-pepper.json'),
+    auditSigningKeyFile: place(keys.auditSigningKeyFile, 'audit-signing-keys.json'),
+  }
 }
 
 function missingForServe(isSet: (variable: string) => boolean): string[] {

@@ -1,0 +1,36 @@
+import { ConfigError } from './config.ts'
+import { KeyFileError } from './crypto/key-file.ts'
+import { DatabaseStartError } from './db/database-start-error.ts'
+import { MigrationError } from './db/migrate.ts'
+import { VaultError } from './kernel/vault-error.ts'
+
+/**
+ * The sentence for a mistake that an operator can correct, or undefined for a fault of ours, which deserves its stack.
+ */
+export function describeKnownMistake(error: unknown): string | undefined {
+  if (
+    error instanceof ConfigError ||
+    error instanceof KeyFileError ||
+    error instanceof DatabaseStartError ||
+    error instanceof MigrationError ||
+    error instanceof VaultError
+  ) {
+    return error.message
+  }
+  if (!(error instanceof Error)) return undefined
+  const { code, address, port, path } = error as NodeJS.ErrnoException & { address?: string; port?: number }
+  const where = `${address ?? 'the address'}:${port ?? ''}`
+  switch (code) {
+    case 'EADDRINUSE':
+      return `${where} is taken by another program. Stop that one, or set ALTER_PORT and ALTER_ADMIN_PORT.`
+    case 'EADDRNOTAVAIL':
+      return `${where} is not an address of this machine. Check ALTER_HOST and ALTER_ADMIN_HOST.`
+    case 'EACCES':
+      if (port !== undefined) return `This user may not listen on ${where}. Choose a port above 1023 by ALTER_PORT.`
+      return path === undefined ? undefined : `This user may not read or write "${path}".`
+    case 'ENOENT':
+      return path === undefined ? undefined : `"${path}" does not exist.`
+    default:
+      return undefined
+  }
+}

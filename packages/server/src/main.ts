@@ -1,0 +1,81 @@
+import { readFileSync } from 'node:fs'
+import { pino } from 'pino'
+import { type Commands, EXIT, runCommandLine } from './command-line.ts'
+import { type Config, readConfig, readKeyFiles } from './config.ts'
+import { createServer } from './create-server.ts'
+import { rotateRootKey } from './crypto/rotate-root-key.ts'
+import { systemClock } from './kernel/clock.ts'
+import { createLog, type Log, withoutSecrets } from './kernel/log.ts'
+import { describeKnownMistake } from './known-mistake.ts'
+import { runServer, type StopSignal } from './run-server.ts'
+
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
+
+const say = (text: string) => process.stdout.write(text)
+const complain = (text: string) => process.stderr.write(text)
+const clock = systemClock
+
+function logFor(config: Config): Log {
+  const log = createLog({
+    level: config.log.level,
+    mode: config.mode,
+    version,
+    destination: pino.destination({ fd: process.stderr.fd, sync: true }),
+  })
+  for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
+    process.on(event, (error: unknown) => {
+      log.error({ err: error }, 'a fault that nobody caught; ending')
+      process.exit(EXIT.failed)
+    })
+  }
+  return log
+}
+
+function onStopSignal(stop: (signal: StopSignal) => void): () => void {
+  const signals: readonly StopSignal[] = ['SIGINT', 'SIGTERM']
+  for (const signal of signals) process.on(signal, stop)
+  return () => {
+    for (const signal of signals) process.off(signal, stop)
+  }
+}
+
+const commands: Commands = {
+  async run(mode) {
+    const config = readConfig(process.env, { mode, workingDir: process.cwd() })
+    const log = logFor(config)
+    return runServer(config, {
+      start: (started) => createServer(started, { log, clock }),
+      onStopSignal,
+      exit: (code) => process.exit(code),
+      log,
+      announce: (line) => say(`${line}\n`),
+    })
+  },
+
+  async rotateRootKey() {
+    const { rootKeyFile } = readKeyFiles(process.env, { workingDir: process.cwd() })
+    const { keyId } = await rotateRootKey({ path: rootKeyFile, clock })
+    say(`Root key ${keyId} was added to "${rootKeyFile}".\n`)
+    say(
+      'Copy the file to every server of this installation, then restart them. Each wraps the data keys anew when it starts.\n',
+    )
+    return EXIT.ok
+  },
+
+  async verifyFile({ file, jwksFile, checkpointsFile }) {
+    const { verifyAuditFile } = await import('./audit/index.ts')
+    return verifyAuditFile({ file, jwksFile, checkpointsFile, say })
+  },
+}
+
+try {
+  process.exitCode = await runCommandLine(process.argv.slice(2), {
+    commands,
+    streams: { out: say, err: complain },
+    version,
+  })
+} catch (error) {
+  const mistake = describeKnownMistake(error)
+  complain(`${withoutSecrets(mistake ?? (error instanceof Error ? (error.stack ?? error.message) : String(error)))}\n`)
+  process.exitCode = EXIT.failed
+}
