@@ -11,7 +11,6 @@ begin
   if not exists (select from pg_roles where rolname = 'alter_vault_server') then
     create role alter_vault_server nologin;
   end if;
-  execute format('grant alter_vault_server to %I', current_user);
 end
 $$;
 
@@ -27,6 +26,13 @@ create table installation (
   singleton boolean primary key default true check (singleton),
   installation_id uuid not null,
   created_at timestamptz not null default now()
+);
+
+-- Which key files the data belongs to. A server with other files refuses to start.
+create table key_file_fingerprints (
+  name text not null,
+  fingerprint text not null,
+  primary key (name, fingerprint)
 );
 
 -- One row per server process. A process without a heartbeat for 60 s is fenced: its lanes are closed.
@@ -683,6 +689,10 @@ declare
   v_app uuid;
   v_before text := current_setting('vault.app', true);
 begin
+  -- Outside its organisation's scope a change would not see the apps whose decisions it changes.
+  if vault_organization() is distinct from coalesce(new.organization_id, old.organization_id) then
+    raise exception 'a change of organisation % needs its scope', coalesce(new.organization_id, old.organization_id);
+  end if;
   for v_app in
     select app_id from apps where organization_id = coalesce(new.organization_id, old.organization_id) order by app_id
   loop

@@ -9,6 +9,7 @@ import { createTestDatabase, type TestDatabase } from '../testing/test-database.
  */
 const NOT_BY_APP: Readonly<Record<string, string>> = {
   installation: 'one row: the id of this installation',
+  key_file_fingerprints: 'fingerprints of the key files that the data of all apps belongs to',
   processes: 'heartbeats of server processes, which serve every app',
   token_routes: 'finds the organisation of a presented operator token; holds a keyed digest and ids',
   audit_signing_keys: 'public keys of the installation, which sign the checkpoints of all apps',

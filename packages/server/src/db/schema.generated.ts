@@ -199,7 +199,6 @@ export type CredentialsTable = {
 export type DataKeysTable = {
   app_id: string
   data_key_id: string
-  root_key_id: string
   wrapped: Buffer
   created_at: Defaulted<Timestamp>
 }
@@ -253,6 +252,11 @@ export type InstallationTable = {
   singleton: Defaulted<boolean>
   installation_id: string
   created_at: Defaulted<Timestamp>
+}
+
+export type KeyFileFingerprintsTable = {
+  name: string
+  fingerprint: string
 }
 
 export type KeyRoutesTable = {
@@ -431,6 +435,7 @@ export type Schema = {
   grants: GrantsTable
   idempotency_records: IdempotencyRecordsTable
   installation: InstallationTable
+  key_file_fingerprints: KeyFileFingerprintsTable
   key_routes: KeyRoutesTable
   keys: KeysTable
   last_uses: LastUsesTable

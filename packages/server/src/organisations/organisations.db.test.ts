@@ -148,7 +148,7 @@ describe('an app', () => {
   test('is deleted only by its name, with its data keys, and is then unknown', async () => {
     await using t = await createManagementTest()
     const { organisations, steps, forgotten } = setUp(t)
-    await t.asOwner('insert into data_keys values ($1, $2, $3, $4)', [t.app.appId, newId(), 'root', Buffer.from('x')])
+    await t.asOwner('insert into data_keys values ($1, $2, $3)', [t.app.appId, newId(), Buffer.from('x')])
     const input = { app: t.app, author: t.owner, expectedVersion: 1 }
     await expect(organisations.deleteApp({ ...input, confirm: 'shop' })).rejects.toMatchObject({
       code: 'confirm_mismatch',

@@ -1,0 +1,40 @@
+import { newId } from '../kernel/ids.ts'
+import type { Tx } from './database.ts'
+
+/** The id of this installation, made by whichever server comes first. */
+export async function ensureInstallation(tx: Tx): Promise<string> {
+  await tx
+    .insertInto('installation')
+    .values({ installation_id: newId() })
+    .onConflict((conflict) => conflict.column('singleton').doNothing())
+    .execute()
+  const row = await tx.selectFrom('installation').select('installation_id').executeTakeFirstOrThrow()
+  return row.installation_id
+}
+
+/**
+ * Remembers which files of keys this database belongs to, and says which one has been replaced since: a lost file that is silently
+ * made anew would make every credential or key unreadable without a word.
+ */
+export async function rememberKeyFile(
+  tx: Tx,
+  name: 'root_key' | 'pepper',
+  fingerprints: readonly string[],
+): Promise<'same' | 'replaced'> {
+  const known = await tx.selectFrom('key_file_fingerprints').select('fingerprint').where('name', '=', name).execute()
+  const isKnown = known.length === 0 || known.some((row) => fingerprints.includes(row.fingerprint))
+  if (!isKnown) return 'replaced'
+  await tx
+    .insertInto('key_file_fingerprints')
+    .values(fingerprints.map((fingerprint) => ({ name, fingerprint })))
+    .onConflict((conflict) => conflict.doNothing())
+    .execute()
+  return 'same'
+}
+
+/** Makes the partitions that nonces of the next hours go to, and drops those whose signatures have all lapsed. */
+export async function maintainNoncePartitions(tx: Tx, nowSeconds: number): Promise<void> {
+  await tx
+    .selectNoFrom((build) => build.fn('maintain_nonce_partitions', [build.val(nowSeconds)]).as('partitions'))
+    .execute()
+}
