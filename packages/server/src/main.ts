@@ -2,7 +2,6 @@ import { readFileSync } from 'node:fs'
 import { pino } from 'pino'
 import { type Commands, EXIT, runCommandLine } from './command-line.ts'
 import { type Config, readConfig, readKeyFiles } from './config.ts'
-import { createServer } from './create-server.ts'
 import { rotateRootKey } from './crypto/rotate-root-key.ts'
 import { systemClock } from './kernel/clock.ts'
 import { createLog, type Log, withoutSecrets } from './kernel/log.ts'
@@ -43,6 +42,8 @@ const commands: Commands = {
   async run(mode) {
     const config = readConfig(process.env, { mode, workingDir: process.cwd() })
     const log = logFor(config)
+    // Here and not at the top: the commands that need no server start without its weight.
+    const { createServer } = await import('./create-server.ts')
     return runServer(config, {
       start: (started) => createServer(started, { log, clock }),
       onStopSignal,

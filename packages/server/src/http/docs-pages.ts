@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { type ErrorCode, errorRegistry } from '@alter-vault/contracts'
 import apiReference from '@scalar/fastify-api-reference'
 import type { Pages } from './listener.ts'
 
@@ -6,6 +7,8 @@ const INLINE_SCRIPT = /<script(?![^>]*\ssrc=)[^>]*>([\s\S]*?)<\/script>/g
 
 /**
  * The description of the API as a page, at `/docs/`, with scripts of this server only: no CDN, no fonts, no telemetry, no proxy.
+ * `/errors/<code>`, where the `type` of a problem leads, says in plain text what the code means.
+ *
  * The one inline script of the page is allowed by its hash. Styles are put in by that script, hence `unsafe-inline` for them alone.
  */
 export const docsPages: Pages = (app) => {
@@ -42,5 +45,12 @@ export const docsPages: Pages = (app) => {
       hideClientButton: true,
       documentDownloadType: 'json',
     },
+  })
+  app.get<{ Params: { code: string } }>('/errors/:code', (request, reply) => {
+    const { code } = request.params
+    if (!Object.hasOwn(errorRegistry, code))
+      return reply.code(404).type('text/plain; charset=utf-8').send('No such code.\n')
+    const { status, advice, sentence } = errorRegistry[code as ErrorCode]
+    return reply.type('text/plain; charset=utf-8').send(`${code} (HTTP ${status}, advice: ${advice})\n\n${sentence}\n`)
   })
 }

@@ -82,4 +82,12 @@ describe('the API as a page', () => {
     const script = await get('/docs/js/scalar.js')
     expect([script.status, script.headers.get('x-content-type-options')]).toEqual([200, 'nosniff'])
   })
+
+  it('explains each code where the type of a problem leads', async () => {
+    const get = await serve(docsPages)
+    const page = await get('/errors/grant_revoked')
+    expect([page.status, page.headers.get('content-type')]).toEqual([200, 'text/plain; charset=utf-8'])
+    expect(await page.text()).toContain('The grant was revoked. Nothing was sent.')
+    expect((await get('/errors/constructor')).status).toBe(404)
+  })
 })
