@@ -34,12 +34,12 @@ export function createApprovalStatus({ db, audit, keyring, watch, clock, expireI
     signal: AbortSignal,
   ): Promise<ApprovalState> {
     const until = clock.monotonic() + waitSeconds * 1_000
-    for (;;) {
+    for (let mayWait = true; ; ) {
       const { group, now } = await getCurrent(caller, id)
       const leftMs = until - clock.monotonic()
-      if (isFinal(group.status) || leftMs <= 0 || signal.aborted) return stateOf(group, now)
+      if (isFinal(group.status) || leftMs <= 0 || !mayWait) return stateOf(group, now)
       const windowMs = (pendingUntil(group.gates)?.getTime() ?? Number.POSITIVE_INFINITY) - now.getTime()
-      await watch.waitForChange(group, Math.min(leftMs, windowMs + 1), signal)
+      mayWait = await watch.waitForChange(group, Math.min(leftMs, windowMs + 1), signal)
     }
   }
 

@@ -11,12 +11,15 @@ import { readVersions } from './approval-store.ts'
 export type ApprovalWatch = {
   /** A group was, or may have been, moved. */
   announce(approvalGroupId: string): void
-  /** Resolves when the group is no longer at `version`, when the time is over, or when the signal fires. Never rejects. */
+  /**
+   * Resolves when the group is no longer at `version`, when the time is over, or when the signal fires. Never rejects.
+   * False: there is nobody to wait for any more, because the caller went away or this process stops.
+   */
   waitForChange(
     group: { appId: string; approvalGroupId: string; version: number },
     timeoutMs: number,
     signal: AbortSignal,
-  ): Promise<void>
+  ): Promise<boolean>
   /** Asks the database once. The timer does it; tests call it. */
   poll(): Promise<void>
   close(): void
@@ -41,6 +44,7 @@ export function createApprovalWatch({ db, repeat = systemRepeat, after = systemA
   const waiting = new Map<string, Set<Waiter>>()
   let stop: (() => void) | undefined
   let polling: Promise<void> | undefined
+  let closed = false
 
   function announce(approvalGroupId: string): void {
     for (const waiter of waiting.get(approvalGroupId) ?? []) waiter.wake()
@@ -76,7 +80,7 @@ export function createApprovalWatch({ db, repeat = systemRepeat, after = systemA
     poll,
 
     waitForChange({ appId, approvalGroupId, version }, timeoutMs, signal) {
-      if (signal.aborted || timeoutMs <= 0) return Promise.resolve()
+      if (signal.aborted || closed) return Promise.resolve(false)
       return new Promise((resolve) => {
         const waiters = waiting.get(approvalGroupId) ?? new Set()
         waiting.set(approvalGroupId, waiters)
@@ -89,7 +93,7 @@ export function createApprovalWatch({ db, repeat = systemRepeat, after = systemA
             stop?.()
             stop = undefined
           }
-          resolve()
+          resolve(!signal.aborted && !closed)
         }
         const waiter = { appId, version, wake }
         const cancelTimer = after(timeoutMs, wake)
@@ -100,6 +104,7 @@ export function createApprovalWatch({ db, repeat = systemRepeat, after = systemA
     },
 
     close() {
+      closed = true
       for (const waiters of [...waiting.values()]) for (const waiter of [...waiters]) waiter.wake()
     },
   }
