@@ -101,7 +101,7 @@ export async function startApprovalPageServer(dist: string) {
   }
 
   async function serveApi(request: IncomingMessage, url: URL, response: ServerResponse) {
-    if (!script) throw new Error('no script')
+    if (!script) throw new Error('no story is being played')
     const path = `/wallet/api/approvals/${ids.approval}`
     if (request.method === 'GET' && url.pathname === path) {
       if (script.unreachable) return request.socket.destroy()
@@ -153,6 +153,11 @@ export async function startApprovalPageServer(dist: string) {
       requests.length = 0
       decisions.length = 0
       mistakes.length = 0
+    },
+    /** Changes what the vault answers in the middle of a story. */
+    replace(change: Partial<Script>) {
+      if (!script) throw new Error('no story is being played')
+      script = { ...script, ...change }
     },
     close: () =>
       new Promise<void>((resolve) => {

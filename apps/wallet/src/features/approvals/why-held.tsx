@@ -45,7 +45,17 @@ function Gate({ gate, now }: { gate: GateView; now: number }) {
       <div>
         <p>{gate.is_this ? 'This decision' : 'Another approval that is needed'}</p>
         <p className={styles.quiet}>{quorumWords(gate)}</p>
-        {gate.approvers.length > 0 && <Names names={gate.approvers} />}
+        {gate.approvers.length > 0 && (
+          <p>
+            May decide:{' '}
+            {gate.approvers.map((name, index) => (
+              <span key={name}>
+                {index > 0 && ', '}
+                <UntrustedText text={name} />
+              </span>
+            ))}
+          </p>
+        )}
         {gate.decisions.map((made) => (
           <p key={made.decided_at + made.by.name}>
             {made.by.is_you && made.by.kind !== 'link' ? (
