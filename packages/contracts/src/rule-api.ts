@@ -61,13 +61,13 @@ export const createRule = defineEndpoint({
   tag,
   access: write,
   params: inApp,
-  body: CreateRule,
+  /** `target` is checked apart, so that two targets or none are `invalid_target`. */
+  body: Type.Object({ ...CreateRule.properties, target: Type.Optional(Type.Unknown()) }),
   success: WrittenRule,
   status: 201,
   errors: [
     'cidr_too_wide',
     'conflict',
-    'interactive_session_required',
     'invalid_cel',
     'invalid_characters',
     'invalid_cidr',

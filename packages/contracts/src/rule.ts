@@ -317,7 +317,7 @@ export const RequestRule = Type.Union([
   Exactly({ rule_type: Type.Literal('content_match'), rule_body: ContentMatchBody }),
 ])
 
-const RuleName = Type.String({ minLength: 1, maxLength: 120 })
+const RuleName = Type.String({ format: 'plain-name', minLength: 1, maxLength: 120 })
 const RuleDescription = Type.String({ maxLength: 1_000 })
 
 /** A new rule. `body` is checked against {@link ruleBodies} by type, so that a fault is named inside the body. */

@@ -41,5 +41,15 @@ export {
   type PolicyRequestParts,
 } from './policy-context.ts'
 export { parseRequestRule } from './request-rule.ts'
+export { createRuleRoutes } from './routes.ts'
+export { findRulesOf } from './rule-store.ts'
 export { isTimeZoneName } from './time-zone.ts'
 export { type RuleDraft, type RuleVerdict, ruleRefusalCode, validateRule } from './validate-rule.ts'
+export {
+  createWriteRules,
+  type ManagedRule,
+  type NewRule,
+  type TargetExists,
+  type WriteRules,
+  type WrittenRule,
+} from './write-rule.ts'

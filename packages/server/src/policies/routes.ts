@@ -3,11 +3,18 @@ import * as contract from '@alter-vault/contracts'
 import type { Database, Tx } from '../db/database.ts'
 import type { BoundEndpoint } from '../http/bind-endpoint.ts'
 import type { Clock } from '../kernel/clock.ts'
-import { isUuid } from '../kernel/ids.ts'
 import { type Page, parsePage, toPage } from '../kernel/page.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import { bindForOperators, readEpoch, refuseTokens } from '../organisations/index.ts'
-import { findRule, findRulesOf, listRules, listVersions, type RuleFilter, type RuleHome } from './rule-store.ts'
+import {
+  findRule,
+  findRulesOf,
+  listRules,
+  listVersions,
+  placeOfVersion,
+  type RuleFilter,
+  type RuleHome,
+} from './rule-store.ts'
 import { validateRule } from './validate-rule.ts'
 import { ruleNotFound, type WriteRules } from './write-rule.ts'
 
@@ -86,7 +93,7 @@ export function createRuleRoutes({ db, clock, writeRules, findGrantTargets }: De
       return within(home, async (tx) => {
         const rows = await listVersions(tx, home, params.rule_id, page)
         if (rows.length === 0 && (await findRule(tx, home, params.rule_id)) === undefined) throw ruleNotFound()
-        return toPage(rows, page, () => params.rule_id, withoutPlace)
+        return toPage(rows, page, (row) => placeOfVersion(row.version), withoutPlace)
       })
     }),
     bindForOperators(contract.restoreRule, async ({ params, body, principal }, author) =>

@@ -190,7 +190,7 @@ export async function listVersions(
     .select(sql<string>`replaced_at::text`.as('place_at'))
     .where('app_id', '=', scopeIdOf(home))
     .where('rule_id', '=', ruleId)
-  if (page.after !== undefined) query = query.where(sql<boolean>`replaced_at < ${page.after.at}::timestamptz`)
+  if (page.after !== undefined) query = query.where('version', '<', versionOfPlace(page.after.id))
   const rows = await query
     .orderBy('version', 'desc')
     .limit(page.limit + 1)
@@ -203,6 +203,12 @@ export async function listVersions(
     place_at: row.place_at,
   }))
 }
+
+/** The place of a version in its list: versions are ordered by number, and a cursor holds ids. */
+export const placeOfVersion = (version: number): string =>
+  `00000000-0000-0000-0000-${version.toString(16).padStart(12, '0')}`
+
+const versionOfPlace = (id: string): number => Math.min(Number.parseInt(id.slice(24), 16), 2 ** 31 - 1)
 
 export async function countRules(tx: Tx, home: RuleHome, target?: RuleTarget): Promise<number> {
   if (home.kind === 'organization') {

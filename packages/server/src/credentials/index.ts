@@ -1,0 +1,45 @@
+import type { AuditLog } from '../audit/index.ts'
+import type { Keyring } from '../crypto/keyring.ts'
+import type { Database } from '../db/database.ts'
+import type { Clock } from '../kernel/clock.ts'
+import { createManagedSecret, type SecretNeighbours } from './create-managed-secret.ts'
+import { deleteManagedSecret, type SecretCascade } from './delete-managed-secret.ts'
+import { listManagedSecretsOf, showManagedSecret } from './read-managed-secrets.ts'
+import { rotateManagedSecret } from './rotate-managed-secret.ts'
+import { updateManagedSecret } from './update-managed-secret.ts'
+
+export { chooseCredential } from './choose-credential.ts'
+export type { NewManagedSecret, SecretNeighbours } from './create-managed-secret.ts'
+export { destroyCredentialsOfApp, type SecretCascade } from './delete-managed-secret.ts'
+export {
+  type CredentialRow,
+  findSecret,
+  findSecretIdBySlug,
+  getSecret,
+  type HeldSecret,
+  type SecretRow,
+} from './managed-secret-store.ts'
+export { createManagedSecretRoutes } from './routes.ts'
+export { createOpenCredential, type OpenCredential, type SealedCredential } from './seal-credential.ts'
+
+export type ManagedSecretsDeps = {
+  db: Database
+  audit: Pick<AuditLog, 'change'>
+  clock: Clock
+  keyring: Pick<Keyring, 'sealFor'>
+} & SecretNeighbours &
+  SecretCascade
+
+export type ManagedSecrets = ReturnType<typeof createManagedSecrets>
+
+/** Credentials that operators store, and where they may be sent. */
+export function createManagedSecrets(deps: ManagedSecretsDeps) {
+  return {
+    createManagedSecret: createManagedSecret(deps),
+    showManagedSecret: showManagedSecret(deps),
+    listManagedSecrets: listManagedSecretsOf(deps),
+    updateManagedSecret: updateManagedSecret(deps),
+    rotateManagedSecret: rotateManagedSecret(deps),
+    deleteManagedSecret: deleteManagedSecret(deps),
+  }
+}
