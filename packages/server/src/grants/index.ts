@@ -1,0 +1,1 @@
+export { findGrantTargets } from './grant-store.ts'
