@@ -25,6 +25,8 @@ $$ select nullif(current_setting('vault.organization', true), '')::uuid $$;
 create table installation (
   singleton boolean primary key default true check (singleton),
   installation_id uuid not null,
+  -- The key that approval links are made with, wrapped by a root key.
+  wrapped_link_key bytea,
   created_at timestamptz not null default now()
 );
 

@@ -38,3 +38,10 @@ export async function maintainNoncePartitions(tx: Tx, nowSeconds: number): Promi
     .selectNoFrom((build) => build.fn('maintain_nonce_partitions', [build.val(nowSeconds)]).as('partitions'))
     .execute()
 }
+
+/** The wrapped key of approval links: the stored one, else `made` becomes it. */
+export async function ensureWrappedLinkKey(tx: Tx, made: Buffer): Promise<Buffer> {
+  await tx.updateTable('installation').set({ wrapped_link_key: made }).where('wrapped_link_key', 'is', null).execute()
+  const row = await tx.selectFrom('installation').select('wrapped_link_key').executeTakeFirstOrThrow()
+  return row.wrapped_link_key!
+}

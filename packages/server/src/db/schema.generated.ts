@@ -194,6 +194,7 @@ export type CredentialsTable = {
   status: Defaulted<'active' | 'revoked'>
   created_at: Defaulted<Timestamp>
   rotated_at: TimestampOrNull
+  field_names: Defaulted<string[]>
 }
 
 export type DataKeysTable = {
@@ -251,6 +252,7 @@ export type IdempotencyRecordsTable = {
 export type InstallationTable = {
   singleton: Defaulted<boolean>
   installation_id: string
+  wrapped_link_key: Buffer | null
   created_at: Defaulted<Timestamp>
 }
 

@@ -408,12 +408,12 @@ export function callerKindOf(caller: { keyType: 'rk' | 'ak' | 'dk' }): 'app_key'
   return caller.keyType === 'ak' ? 'agent_key' : caller.keyType === 'dk' ? 'derived_key' : 'app_key'
 }
 
-/** What settles a call that makes no other write: its nonce and the versions it rests on. */
+/** What settles a call that makes no other write: its nonce, under the versions it rests on. Throws `nonce_replayed`. */
 export function createSettleNonce(audit: Pick<AuditLog, 'append'>) {
-  return async (caller: SdkCaller): Promise<'settled' | 'stale'> => {
+  return async (caller: SdkCaller): Promise<{ kind: 'settled' } | { kind: 'stale'; subjects: readonly string[] }> => {
     const scope = appScope(caller.appId, caller.organizationId)
     const result = await audit.append(scope, { rows: [], nonce: caller.nonce, fences: caller.fences })
     if (result.kind === 'nonce_replayed') throw new VaultError('nonce_replayed')
-    return result.kind === 'stored' ? 'settled' : 'stale'
+    return result.kind === 'stale' ? result : { kind: 'settled' }
   }
 }

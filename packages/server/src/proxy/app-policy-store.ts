@@ -35,24 +35,31 @@ export async function loadAppPolicy(tx: Tx, appId: string): Promise<AppPolicy> {
     from apps a where a.app_id = ${appId}`.execute(tx)
   const row = app.rows[0]
   if (row === undefined) throw new VaultError('app_not_found_for_key')
-  const own = await sql<RuleRow>`
-    select rule_id, version, target_type, target_id, type, name, body, body_version, enabled, mode, expires_at, managed_by
-    from rules where app_id = ${appId}`.execute(tx)
-  const ofOrganization = await sql<RuleRow>`
-    select rule_id, version, 'organization' as target_type, organization_id::text as target_id, type, name, body, body_version, enabled,
-      mode, null::timestamptz as expires_at, 'operator' as managed_by
-    from organization_rules where organization_id = ${row.organization_id}`.execute(tx)
+  const stored = await loadStoredRules(tx, appId)
   const settings = appSettings(row.settings)
   return {
     appId,
     appStatus: row.status,
     appEnvironment: row.environment,
-    rules: compileRules([...ofOrganization.rows, ...own.rows].map(toStoredRule)),
+    rules: compileRules(stored),
     approvalDefaults: { channels: settings.default_approval_channels ?? [], requireReason: settings.require_reason },
     allowedPrivateHosts: new Set(settings.allowed_private_hosts),
     captureBodies: settings.capture_bodies === 'on',
     fence: { subject: 'epoch', version: row.epoch },
   }
+}
+
+/** Every rule of an app and of its organisation, disabled ones included. */
+export async function loadStoredRules(tx: Tx, appId: string): Promise<StoredRule[]> {
+  const { rows } = await sql<RuleRow>`
+    select rule_id, version, target_type, target_id, type, name, body, body_version, enabled, mode, expires_at, managed_by
+    from rules where app_id = ${appId}
+    union all
+    select rule_id, version, 'organization', organization_id::text, type, name, body, body_version, enabled, mode, null, 'operator'
+    from organization_rules where organization_id = (select organization_id from apps where app_id = ${appId})`.execute(
+    tx,
+  )
+  return rows.map(toStoredRule)
 }
 
 const toStoredRule = (row: RuleRow): StoredRule => ({

@@ -1,4 +1,11 @@
-import type { AttemptRef, ClaimedApproval, ExecutedResult, FrozenRequest } from '../approvals/index.ts'
+import type {
+  AttemptRef,
+  ClaimedApproval,
+  ExecutedResult,
+  FrozenRequest,
+  HeldRequest,
+  WouldBeDenied,
+} from '../approvals/index.ts'
 import { type AuditLog, appScope, type RowDetail, storedUrl } from '../audit/index.ts'
 import { assertAllowedHost } from '../egress/allowed-hosts.ts'
 import { canonicalUrl } from '../egress/canonical-url.ts'
@@ -10,7 +17,7 @@ import type { Log } from '../kernel/log.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import type { AgentFacts } from '../keys/index.ts'
 import type { AppPolicy } from './app-policy.ts'
-import { decideUse, type Use } from './decide-use.ts'
+import { decideUse, refusalOf, type Use } from './decide-use.ts'
 import type { GrantFacts } from './grant-facts.ts'
 import type { PreparedCall } from './prepare-call.ts'
 import { assertInAgentScope, joinFences } from './proxy-request.ts'
@@ -58,13 +65,17 @@ type Checked = {
 const MAX_TRIES = 3
 const RENEW_LEASE_EVERY_MS = 40_000
 
-/** Executes one claimed request and records how it ended. Throws only faults of ours; the claim is then recovered by its lease. */
-export function createExecuteApproved(deps: ExecuteDeps) {
-  /** Everything that a revocation, a rule or a clock may have changed since the approval. Throws why it may not be sent. */
-  async function checkAgain(
-    claimed: ClaimedApproval,
-  ): Promise<Checked | { kind: 'stale'; subjects: readonly string[] }> {
-    const { request, appId } = claimed
+type CheckDeps = Pick<ExecuteDeps, 'clock' | 'findGrant' | 'findAgent' | 'appPolicy'>
+/** What of a held request the last check looks at. */
+type Held = Pick<HeldRequest, 'appId' | 'organizationId' | 'approvalId' | 'request' | 'satisfied' | 'approverIds'>
+
+/**
+ * Everything that a revocation, a rule or a clock may have changed since a request was frozen. Throws why it may not be sent; the
+ * code of an execution error that differs from the refusal's stands in `fields.execution_error`.
+ */
+function createCheckAgain(deps: CheckDeps) {
+  return async function checkAgain(held: Held): Promise<Checked | { kind: 'stale'; subjects: readonly string[] }> {
+    const { request, appId } = held
     const policy = await deps.appPolicy(appId)
     if (policy.appStatus !== 'live')
       throw new VaultError('key_not_active', { fields: { execution_error: 'app_archived' } })
@@ -78,21 +89,42 @@ export function createExecuteApproved(deps: ExecuteDeps) {
     assertLive(grant, { agentId: null }, nowMs)
     assertInAgentScope(agent, grant, nowMs)
     const call = thawedCall(request, grant)
-    const caller = callerOf(claimed, policy)
+    const caller = callerOf(held, policy)
     const use: Use = { caller, agent, grant, reason: request.reason, call, declared: null, lastUsedAtMs: null }
-    const satisfiedHolds = new Map(claimed.satisfied.map(({ ruleId, ruleVersion }) => [ruleId, ruleVersion]))
-    const { decision, record } = decideUse(use, policy, deps.clock, {
+    const made = decideUse(use, policy, deps.clock, {
       phase: 'execution',
       requestRule: null,
-      satisfiedHolds,
-      approval: { id: claimed.approvalId, approverIds: claimed.approverIds, edited: false },
+      satisfiedHolds: new Map(held.satisfied.map(({ ruleId, ruleVersion }) => [ruleId, ruleVersion])),
+      approval: { id: held.approvalId, approverIds: held.approverIds, edited: false },
     })
-    if (decision.effect === 'deny') throw new VaultError(decision.error ?? 'policy_denied')
-    if (decision.effect === 'hold')
+    if (made.decision.effect === 'deny') throw refusalOf(made)
+    if (made.decision.effect === 'hold')
       throw new VaultError('policy_denied', { fields: { execution_error: 'policy_changed' } })
     const rests = joinFences([policy.fence], grant.fences, agent === null ? [] : [agent.fence])
-    return rests.kind === 'stale' ? rests : { call, grant, policy, use, fences: rests.fences, decision: record }
+    return rests.kind === 'stale' ? rests : { call, grant, policy, use, fences: rests.fences, decision: made.record }
   }
+}
+
+const executionErrorOf = (error: VaultError): string =>
+  typeof error.fields.execution_error === 'string' ? error.fields.execution_error : error.code
+
+/** Why a held request would not be sent if it were approved now; empty when it would be. */
+export function createWouldBeDenied(deps: CheckDeps): WouldBeDenied {
+  const checkAgain = createCheckAgain(deps)
+  return async (held) => {
+    try {
+      await checkAgain(held)
+      return []
+    } catch (error) {
+      if (!(error instanceof VaultError)) throw error
+      return [{ code: executionErrorOf(error), message: error.message, rule_name: null }]
+    }
+  }
+}
+
+/** Executes one claimed request and records how it ended. Throws only faults of ours; the claim is then recovered by its lease. */
+export function createExecuteApproved(deps: ExecuteDeps) {
+  const checkAgain = createCheckAgain(deps)
 
   async function sendClaimed(
     claimed: ClaimedApproval,
@@ -171,10 +203,7 @@ export function createExecuteApproved(deps: ExecuteDeps) {
     } catch (error) {
       // Before the intent a refusal ends the request; a store that is away leaves it to recovery, unsent.
       if (!(error instanceof VaultError) || error.status >= 500) throw error
-      await deps.recordFailed(
-        claimed,
-        typeof error.fields.execution_error === 'string' ? error.fields.execution_error : error.code,
-      )
+      await deps.recordFailed(claimed, executionErrorOf(error))
     } finally {
       clearInterval(renewing)
     }
@@ -198,7 +227,7 @@ function thawedCall(request: FrozenRequest, grant: GrantFacts): PreparedCall {
 }
 
 /** Who asked, as frozen: rules on key, caller and address judge the requester, never the approver. */
-function callerOf({ request, appId, organizationId }: ClaimedApproval, policy: AppPolicy): SdkCaller {
+function callerOf({ request, appId, organizationId }: Held, policy: AppPolicy): SdkCaller {
   return {
     appId,
     organizationId,

@@ -1,0 +1,81 @@
+import Type from 'typebox'
+import { audited, defineEndpoint } from './endpoint.ts'
+import { PathId } from './list.ts'
+import { Timestamp, Uuid } from './primitives.ts'
+import { DecisionRecord, RuleMode, RuleTarget, RuleType } from './rule.ts'
+
+const Exactly = <P extends Type.TProperties>(properties: P) => Type.Object(properties, { additionalProperties: false })
+
+/** A made-up use, and changes of the rules to try it against (control-plane.md 5.9). */
+export const SimulatePolicy = Exactly({
+  grant_id: Uuid,
+  mode: Type.Optional(Type.Enum(['proxy', 'retrieve'])),
+  method: Type.Optional(Type.String({ minLength: 1, maxLength: 32 })),
+  /** Required in mode `proxy`. */
+  url: Type.Optional(Type.String({ minLength: 1 })),
+  headers: Type.Optional(Type.Record(Type.String(), Type.String())),
+  body: Type.Optional(Type.Unknown()),
+  /** The grant's own agent when absent. */
+  agent_id: Type.Optional(Uuid),
+  key_id: Type.Optional(Uuid),
+  caller: Type.Optional(Type.String({ maxLength: 255 })),
+  client_ip: Type.Optional(Type.String({ maxLength: 45 })),
+  reason: Type.Optional(Type.String({ maxLength: 2_000 })),
+  /** When it is to happen; now when absent. */
+  at: Type.Optional(Timestamp),
+  draft_rules: Type.Optional(
+    Type.Array(
+      Exactly({
+        target: RuleTarget,
+        type: RuleType,
+        name: Type.Optional(Type.String({ minLength: 1, maxLength: 120 })),
+        body: Type.Record(Type.String(), Type.Unknown()),
+        mode: Type.Optional(RuleMode),
+      }),
+      { maxItems: 50 },
+    ),
+  ),
+  disabled_rule_ids: Type.Optional(Type.Array(Uuid, { maxItems: 500 })),
+})
+
+export const PolicySimulation = Exactly({
+  decision: DecisionRecord,
+  /** The gates that would open; the first executes. */
+  gates: Type.Array(
+    Exactly({
+      quorum: Type.Integer({ minimum: 1 }),
+      window_seconds: Type.Integer({ minimum: 60 }),
+      link_mode: Type.Enum(['bearer', 'sign_in']),
+      rule_ids: Type.Array(Uuid),
+    }),
+  ),
+})
+
+export const simulatePolicy = defineEndpoint({
+  id: 'simulate_policy',
+  method: 'POST',
+  path: '/api/v1/apps/:app_id/policy/simulate',
+  summary: 'Decide a made-up request without sending it',
+  tag: 'rules',
+  access: { kind: 'operator', scope: 'app_policy:read' },
+  params: Type.Object({ app_id: PathId }),
+  body: SimulatePolicy,
+  success: PolicySimulation,
+  errors: [
+    'agent_not_found',
+    'audit_unavailable',
+    'blocked_destination',
+    'forbidden_header',
+    'grant_not_found',
+    'grant_restriction',
+    'cidr_too_wide',
+    'invalid_cel',
+    'invalid_cidr',
+    'invalid_rule_body',
+    'query_too_long',
+  ],
+  audit: audited('policy.simulated'),
+})
+
+export type SimulatePolicy = Type.Static<typeof SimulatePolicy>
+export type PolicySimulation = Type.Static<typeof PolicySimulation>

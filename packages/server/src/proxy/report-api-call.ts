@@ -1,0 +1,97 @@
+import type { ApiCallReport } from '@alter-vault/contracts'
+import {
+  type AuditLog,
+  captureBody,
+  type RowDetail,
+  type SealedBody,
+  storedHeaders,
+  storedUrl,
+} from '../audit/index.ts'
+import type { Keyring } from '../crypto/keyring.ts'
+import type { SdkCaller } from '../http/principals.ts'
+import type { Clock } from '../kernel/clock.ts'
+import { newId } from '../kernel/ids.ts'
+import { VaultError } from '../kernel/vault-error.ts'
+import type { AppPolicy } from './app-policy.ts'
+import type { GrantFacts } from './grant-facts.ts'
+import { reasonOf, scopeOf } from './proxy-request.ts'
+import { whoOf, withWhat } from './use-rows.ts'
+
+type Deps = {
+  audit: Pick<AuditLog, 'append'>
+  keyring: Pick<Keyring, 'sealFor'>
+  clock: Clock
+  findGrant: (appId: string, grantId: string) => Promise<GrantFacts | undefined>
+  appPolicy: (appId: string) => Promise<AppPolicy>
+}
+
+/**
+ * SDK call 5: what the SDK says it did with a retrieved credential. The row carries `source: "sdk"`: it is the client's word and
+ * proves nothing about the server. Refusal: `grant_not_found`.
+ */
+export function createReportApiCall({ audit, keyring, clock, findGrant, appPolicy }: Deps) {
+  return async function reportApiCall(
+    caller: SdkCaller,
+    report: ApiCallReport,
+  ): Promise<{ success: true; event_id: string }> {
+    const grant = await findGrant(caller.appId, report.grant_id)
+    const own = grant?.principalType === 'agent' && grant.principalId === caller.agentId
+    if (grant === undefined || (caller.agentId !== null && !own)) throw new VaultError('grant_not_found')
+    const policy = await appPolicy(caller.appId)
+    const eventId = newId(clock.now())
+    const who = whoOf(caller)
+    const injected = grant.secret.injectedNames
+    const bodies: SealedBody[] = []
+    const keep = async (side: 'request' | 'response', body: unknown): Promise<RowDetail['requestBody']> => {
+      if (body === undefined || body === null || body === '') return null
+      const bytes = Buffer.from(typeof body === 'string' ? body : JSON.stringify(body))
+      const captured = captureBody(bytes, typeof body === 'string' ? null : 'application/json')
+      if (policy.captureBodies && captured.toSeal !== null) {
+        const place = { table: 'audit_bodies', column: 'frames', rowId: `${eventId}:${side}` }
+        bodies.push({ eventId, side, frame: await keyring.sealFor(caller.appId, place, captured.toSeal) })
+      }
+      return captured.digest
+    }
+    const reached = report.response_status > 0
+    const result = await audit.append(scopeOf(caller), {
+      rows: [
+        {
+          ...who,
+          ...withWhat(grant),
+          event: 'call.reported',
+          eventId,
+          outcome: !reached ? 'network_error' : report.response_status < 400 ? 'success' : 'provider_error',
+          reason: reasonOf(report.reason ?? undefined).text,
+          detail: {
+            ...who.detail,
+            ...contextOf(report),
+            source: 'sdk',
+            method: report.method.toUpperCase(),
+            url: storedUrl(report.url, injected.queryParams),
+            requestHeaders: storedHeaders(Object.entries(report.request_headers ?? {}), injected.headers),
+            responseHeaders: storedHeaders(Object.entries(report.response_headers ?? {})),
+            requestBody: (await keep('request', report.request_body)) ?? null,
+            responseBody: (await keep('response', report.response_body)) ?? null,
+            responseStatus: report.response_status,
+            latencyMs: report.latency_ms,
+            grantLabel: grant.label,
+          },
+        },
+      ],
+      bodies,
+    })
+    if (result.kind !== 'stored') throw new VaultError('internal_error', { log: { append: result.kind } })
+    return { success: true, event_id: eventId }
+  }
+}
+
+/** The report's own context where the request carried none: the SDK repeats it in the body. */
+function contextOf(report: ApiCallReport): Pick<RowDetail, 'context'> {
+  const entries = Object.entries(report.context ?? {}).filter(
+    (entry): entry is [string, string] => typeof entry[1] === 'string',
+  )
+  const text = JSON.stringify(Object.fromEntries(entries))
+  return entries.length === 0 || entries.length > 20 || text.length > 4_096
+    ? {}
+    : { context: Object.fromEntries(entries) }
+}
