@@ -1,13 +1,14 @@
 import { describe, expect, it } from 'vitest'
 import { ConfigError } from './config.ts'
 import { KeyFileError } from './crypto/key-file.ts'
-import { describeKnownMistake } from './known-mistake.ts'
+import { describeKnownMistake, KnownMistake } from './known-mistake.ts'
 
 describe('a known mistake', () => {
   it('is told by its sentence', () => {
     expect(describeKnownMistake(new ConfigError(['ALTER_PORT must be an integer']))).toBe(
       'The configuration has a mistake:\n  - ALTER_PORT must be an integer.',
     )
+    expect(describeKnownMistake(new KnownMistake('The wallet is not built.'))).toBe('The wallet is not built.')
     expect(describeKnownMistake(new KeyFileError('The key file has mode 0644.'))).toBe('The key file has mode 0644.')
   })
 

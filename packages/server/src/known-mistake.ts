@@ -4,11 +4,20 @@ import { DatabaseStartError } from './db/database-start-error.ts'
 import { MigrationError } from './db/migrate.ts'
 import { VaultError } from './kernel/vault-error.ts'
 
+/** A mistake that the person who starts the server can correct. `message` says what is wrong and what to do, and holds no secret. */
+export class KnownMistake extends Error {
+  constructor(message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause })
+    this.name = 'KnownMistake'
+  }
+}
+
 /**
  * The sentence for a mistake that an operator can correct, or undefined for a fault of ours, which deserves its stack.
  */
 export function describeKnownMistake(error: unknown): string | undefined {
   if (
+    error instanceof KnownMistake ||
     error instanceof ConfigError ||
     error instanceof KeyFileError ||
     error instanceof DatabaseStartError ||

@@ -45,7 +45,7 @@ const commands: Commands = {
     // Here and not at the top: the commands that need no server start without its weight.
     const { createServer } = await import('./create-server.ts')
     return runServer(config, {
-      start: (started) => createServer(started, { log, clock }),
+      start: (started) => createServer(started, { log, clock, version }),
       onStopSignal,
       exit: (code) => process.exit(code),
       log,

@@ -43,6 +43,11 @@ export const docsPages: Pages = (app) => {
       withDefaultFonts: false,
       telemetry: false,
       hideClientButton: true,
+      showDeveloperTools: 'never',
+      persistAuth: false,
+      // Both would send the description to a service elsewhere.
+      agent: { disabled: true },
+      mcp: { disabled: true },
       documentDownloadType: 'json',
     },
   })

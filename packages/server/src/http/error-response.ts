@@ -63,7 +63,10 @@ export function sendText(
  */
 export function createSendRefusal({ log, publicUrl }: { log: Log; publicUrl: string }): SendRefusal {
   return (response, error, context) => {
-    if (error instanceof RequestAbandoned) {
+    if (
+      error instanceof RequestAbandoned ||
+      (response.destroyed && error instanceof Error && error.name === 'AbortError')
+    ) {
       response.destroy()
       return
     }

@@ -351,6 +351,21 @@ describe('a request', () => {
   })
 })
 
+describe('a caller who goes away', () => {
+  it('in the middle of a body is no fault of the server', async () => {
+    await start()
+    for (const path of ['/sdk/proxy', `/api/v1/apps/${id}/keys`]) {
+      const socket = connect(port, '127.0.0.1')
+      socket.write(`POST ${path} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 1000\r\n\r\n{"a":`)
+      // `100 Continue` says that the server has begun to serve the request.
+      await new Promise((resolve) => socket.once('data', resolve))
+      socket.resetAndDestroy()
+    }
+    await listener!.close(5_000)
+    expect([lines, bodiesSeen]).toEqual([[], []])
+  })
+})
+
 describe('a fault', () => {
   it('is logged whole and says nothing outside', async () => {
     const failing = bind(readMe, async () => {

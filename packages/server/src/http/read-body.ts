@@ -13,7 +13,7 @@ const NO_BODY = Buffer.alloc(0)
 
 /**
  * The whole body of a request. Refuses with `body_too_large` past `limitBytes`; the connection then has to end with the answer,
- * which `sendRefusal` sees to. Rejects with an `Error` when the caller goes away first.
+ * which `sendRefusal` sees to. Rejects with `RequestAbandoned` when the caller goes away first.
  */
 export function readBody(request: IncomingMessage, limitBytes: number): Promise<Buffer> {
   const declared = request.headers['content-length']
@@ -44,7 +44,8 @@ export function readBody(request: IncomingMessage, limitBytes: number): Promise<
       if (length > limitBytes) reject(tooLarge())
       else resolve(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks, length))
     })
-    request.on('error', reject)
+    // Node emits it for a connection that broke off, and for nothing else once the headers are in.
+    request.on('error', () => reject(new RequestAbandoned()))
     request.on('close', () => reject(new RequestAbandoned()))
   })
 }
