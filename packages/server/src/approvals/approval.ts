@@ -128,10 +128,9 @@ export function windowEnded(group: Pick<Group, 'status' | 'gates'>, now: Date): 
 }
 
 /** What keeps the bearer of a genuine link from deciding, or null. */
-export function refusalOfBearer(gate: Pick<Gate, 'configuration'>): 'sign_in_required' | null {
-  return gate.configuration.link_mode === 'sign_in' || gate.configuration.approvers.length > 0
-    ? 'sign_in_required'
-    : null
+export function refusalOfBearer({ configuration }: Pick<Gate, 'configuration'>): 'sign_in_required' | null {
+  const { link_mode, approvers, step_up } = configuration
+  return link_mode === 'sign_in' || approvers.length > 0 || step_up !== null ? 'sign_in_required' : null
 }
 
 export type DecisionAttempt = { approverKey: string; decision: Decision; actionHash: Buffer; reason: string | null }

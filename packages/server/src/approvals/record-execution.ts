@@ -56,7 +56,8 @@ export function createRecordExecution({ audit, keyring, readAppScope, announce }
         credential_hint: result.credentialHint,
       }),
     )
-    return end(attempt, async (tx, record, group, _open, now) => {
+    return end(attempt, async (tx, record, group, open, now) => {
+      if (open.sentAt === null) throw new Error('An answer to a request that was never sent cannot be recorded.')
       const { settings } = await readApp(tx, appId)
       const ttl = settings.approval_result_ttl_seconds
       const ttlSeconds = typeof ttl === 'number' ? ttl : RESULT_TTL_SECONDS
