@@ -71,8 +71,9 @@ async function openWith(script: Partial<Script> & { page: ApprovalPage }, option
   return page
 }
 
-const approveButton = (page: Page) => page.getByRole('button', { name: 'Approve', exact: true })
-const denyButton = (page: Page) => page.getByRole('button', { name: 'Deny', exact: true })
+/* Found by tag: looking for a role walks the whole document, which is slow beside a very large body. */
+const approveButton = (page: Page) => page.locator('button', { hasText: /^Approve$/ })
+const denyButton = (page: Page) => page.locator('button', { hasText: /^Deny$/ })
 const isInert = async (page: Page) => (await approveButton(page).getAttribute('aria-disabled')) === 'true'
 const title = (page: Page) => page.getByRole('heading', { level: 1 })
 

@@ -1,5 +1,5 @@
 import type { ApiCall } from '@alter-vault/web-kit/api-client.ts'
-import { useEffect, useRef } from 'react'
+import { useCallback, useEffect, useRef } from 'react'
 import { EndedApproval } from './ended-approval.tsx'
 import { OpenApproval } from './open-approval.tsx'
 import { OpeningPage } from './opening-page.tsx'
@@ -19,6 +19,12 @@ const TITLES: Record<Screen['at'], string> = {
 /** The decision page of one approval, whatever its state. */
 export function ApprovalScreen({ call, link }: { call: ApiCall; link: { approvalId: string; token: string } }) {
   const { screen, decide, showNewer, readAgain } = useApproval(call, link)
+  const { approvalId, token } = link
+  const loadWholeBody = useCallback(async () => {
+    const page = await readApproval(call, { approvalId, token }, { wholeBody: true })
+    if (page.view !== 'open') throw new Error('the request is no longer shown')
+    return page.request.body
+  }, [call, approvalId, token])
   const action = useRef<string | null>(null)
   if (screen.at === 'open') action.current = actionWords(screen.page.request)
 
@@ -40,11 +46,7 @@ export function ApprovalScreen({ call, link }: { call: ApiCall; link: { approval
           decide={decide}
           showNewer={showNewer}
           readAgain={readAgain}
-          loadWholeBody={async () => {
-            const page = await readApproval(call, link, { wholeBody: true })
-            if (page.view !== 'open') throw new Error('the request is no longer shown')
-            return page.request.body
-          }}
+          loadWholeBody={loadWholeBody}
         />
       )
   }

@@ -1,5 +1,6 @@
 import type { RequestView } from '@alter-vault/contracts'
 import { UntrustedText } from '@alter-vault/web-kit/untrusted-text.tsx'
+import { memo } from 'react'
 import { BodyViewer, type LoadWholeBody } from './body-viewer.tsx'
 import { PairTable } from './pair-table.tsx'
 import styles from './request-details.module.css'
@@ -24,7 +25,7 @@ function WholeUrl({ url, parts }: { url: string; parts: RequestView['url_parts']
 }
 
 /** Exactly what will be sent: method, address, query, headers and body, with the hash of it all. */
-export function RequestDetails({ request, actionHash, loadWholeBody }: Props) {
+export const RequestDetails = memo(function RequestDetails({ request, actionHash, loadWholeBody }: Props) {
   const { url, url_parts, query, headers, added_by_vault, body } = request
   const vaultPairs = (place: 'header' | 'query') =>
     added_by_vault.filter((added) => added.place === place).map(({ name }) => ({ name, value: null }))
@@ -68,4 +69,4 @@ export function RequestDetails({ request, actionHash, loadWholeBody }: Props) {
       </div>
     </Section>
   )
-}
+})

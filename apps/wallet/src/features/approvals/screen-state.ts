@@ -91,7 +91,8 @@ function readWhileOpen(screen: OpenScreen, page: OpenApprovalPage): OpenScreen {
   const moved = progressOf(page) !== progressOf(screen.page)
   return {
     ...screen,
-    page,
+    // The request is the same; its old object spares drawing it again, which takes long for a large body.
+    page: { ...page, request: screen.page.request },
     newer: null,
     stale: false,
     notice: moved ? progressNotice(screen.page, page) : screen.notice,
