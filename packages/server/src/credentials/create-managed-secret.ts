@@ -28,7 +28,7 @@ export type SecretNeighbours = {
   createBaseGrant: (
     tx: Tx,
     record: RecordEvent,
-    input: { app: AppRef; author: ChangeAuthor; managedSecretId: string; credentialId: string },
+    input: { app: AppRef; author: ChangeAuthor; managedSecretId: string; credentialId: string; at: Date },
   ) => Promise<string>
 }
 
@@ -97,6 +97,7 @@ export const createManagedSecret =
         label: input.credential_label ?? 'default',
         sealed,
         hint,
+        field_names: [...fieldNamesOf(value)],
         created_at: at,
         rotated_at: null,
       })
@@ -104,7 +105,7 @@ export const createManagedSecret =
       record(changeRow(author, { event: 'secret.created', type: 'secret', id: managedSecretId, changes }))
       const grantId = input.no_base_grant
         ? null
-        : await createBaseGrant(tx, record, { app, author, managedSecretId, credentialId })
+        : await createBaseGrant(tx, record, { app, author, managedSecretId, credentialId, at })
       return { ...toManagedSecret(await getSecret(tx, appId, managedSecretId)), base_grant_id: grantId }
     })
   }

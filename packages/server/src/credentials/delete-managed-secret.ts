@@ -64,7 +64,7 @@ export const deleteManagedSecret =
             .map(([type, n]) => `${n} of type ${type}`)
             .join(', ')}.`,
           hint: 'Send "force": true to revoke them in the same step.',
-          fields: { dependants },
+          fields: { details: { grants: dependants } },
         })
       }
       const at = new Date(clock.now())

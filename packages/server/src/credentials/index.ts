@@ -19,10 +19,10 @@ export {
   type HeldSecret,
   type SecretRow,
 } from './managed-secret-store.ts'
-export { createManagedSecretRoutes } from './routes.ts'
-export { createOpenCredential, type OpenCredential, type SealedCredential } from './seal-credential.ts'
+export { createCredentialRoutes } from './routes.ts'
+export { openSealedCredential } from './seal-credential.ts'
 
-export type ManagedSecretsDeps = {
+export type CredentialsDeps = {
   db: Database
   audit: Pick<AuditLog, 'change'>
   clock: Clock
@@ -30,10 +30,10 @@ export type ManagedSecretsDeps = {
 } & SecretNeighbours &
   SecretCascade
 
-export type ManagedSecrets = ReturnType<typeof createManagedSecrets>
+export type Credentials = ReturnType<typeof createCredentials>
 
 /** Credentials that operators store, and where they may be sent. */
-export function createManagedSecrets(deps: ManagedSecretsDeps) {
+export function createCredentials(deps: CredentialsDeps) {
   return {
     createManagedSecret: createManagedSecret(deps),
     showManagedSecret: showManagedSecret(deps),

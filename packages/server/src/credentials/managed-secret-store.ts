@@ -27,6 +27,7 @@ const CREDENTIAL_COLUMNS = [
   'label',
   'kind',
   'hint',
+  'field_names',
   'status',
   'created_at',
   'rotated_at',
@@ -72,6 +73,7 @@ export async function getSecret(
   return held
 }
 
+/** The live secret that calls name by this slug. */
 export async function findSecretIdBySlug(tx: Tx, appId: string, slug: string): Promise<string | undefined> {
   const row = await tx
     .selectFrom('managed_secrets')
@@ -135,11 +137,11 @@ export async function replaceSealed(
   tx: Tx,
   appId: string,
   credentialId: string,
-  value: { sealed: Buffer; hint: string | null; at: Date },
+  value: { sealed: Buffer; hint: string | null; fieldNames: readonly string[]; at: Date },
 ): Promise<void> {
   await tx
     .updateTable('credentials')
-    .set({ sealed: value.sealed, hint: value.hint, rotated_at: value.at })
+    .set({ sealed: value.sealed, hint: value.hint, field_names: [...value.fieldNames], rotated_at: value.at })
     .where('app_id', '=', appId)
     .where('credential_id', '=', credentialId)
     .execute()
@@ -149,7 +151,7 @@ export async function replaceSealed(
 export async function destroyCredentials(tx: Tx, appId: string, secretId?: string): Promise<string[]> {
   let query = tx
     .updateTable('credentials')
-    .set({ sealed: null, hint: null, status: 'revoked' })
+    .set({ sealed: null, hint: null, field_names: [], status: 'revoked' })
     .where('app_id', '=', appId)
     .where('status', '=', 'active')
   if (secretId !== undefined) query = query.where('managed_secret_id', '=', secretId)

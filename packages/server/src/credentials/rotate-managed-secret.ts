@@ -6,9 +6,16 @@ import { parseCredentialValue } from '../egress/credential-value.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { type AppRef, type ChangeAuthor, changeRow, secretChange } from '../organisations/index.ts'
 import { chooseCredential } from './choose-credential.ts'
-import { getSecret, replaceSealed, storedInjection, toManagedSecret } from './managed-secret-store.ts'
+import {
+  getSecret,
+  type HeldSecret,
+  replaceSealed,
+  saveSecret,
+  storedInjection,
+  toManagedSecret,
+} from './managed-secret-store.ts'
 import { sealCredential } from './seal-credential.ts'
-import { assertFitsInjection } from './secret-rules.ts'
+import { assertFitsInjection, fieldNamesOf } from './secret-rules.ts'
 
 type Deps = {
   db: Pick<Database, 'forApp'>
@@ -34,14 +41,17 @@ export const rotateManagedSecret =
   ({ db, audit, clock, keyring }: Deps) =>
   async ({ app, author, managedSecretId, credentialId, value }: SecretRotation): Promise<ManagedSecret> => {
     const held = await db.forApp(app.appId, (tx) => getSecret(tx, app.appId, managedSecretId))
-    const chosen = chooseCredential(held.credentials, credentialId).credential_id
+    const chosen = chooseOwn(held, credentialId)
     const parsed = parseCredentialValue(held.secret.credential_type, value)
     const { sealed, hint } = await sealCredential(keyring, app.appId, chosen, parsed)
     return audit.change(appScope(app.appId, app.organizationId), async (tx, record) => {
-      const { secret, credentials } = await getSecret(tx, app.appId, managedSecretId, { lock: true })
-      chooseCredential(credentials, chosen)
+      const now = await getSecret(tx, app.appId, managedSecretId, { lock: true })
+      const { secret } = now
+      chooseOwn(now, chosen)
       assertFitsInjection(secret.credential_type, storedInjection(secret.injection), parsed)
-      await replaceSealed(tx, app.appId, chosen, { sealed, hint, at: new Date(clock.now()) })
+      const at = new Date(clock.now())
+      await replaceSealed(tx, app.appId, chosen, { sealed, hint, fieldNames: [...fieldNamesOf(parsed)], at })
+      await saveSecret(tx, app.appId, managedSecretId, {}, at)
       record(
         changeRow(author, {
           event: 'credential.rotated',
@@ -56,3 +66,10 @@ export const rotateManagedSecret =
       return toManagedSecret(await getSecret(tx, app.appId, managedSecretId))
     })
   }
+
+/** End users replace their own keys themselves: to an operator there are none. */
+const chooseOwn = ({ credentials }: HeldSecret, credentialId: string | undefined): string =>
+  chooseCredential(
+    credentials.filter(({ kind }) => kind === 'developer'),
+    credentialId,
+  ).credential_id

@@ -2,7 +2,7 @@ import * as contract from '@alter-vault/contracts'
 import type { BoundEndpoint } from '../http/bind-endpoint.ts'
 import { parsePage } from '../kernel/page.ts'
 import { bindForOperators } from '../organisations/index.ts'
-import type { ManagedSecrets } from './index.ts'
+import type { Credentials } from './index.ts'
 
 const inApp = ({ app_id: appId }: { app_id: string }, { organizationId }: { organizationId: string }) => ({
   appId,
@@ -10,19 +10,19 @@ const inApp = ({ app_id: appId }: { app_id: string }, { organizationId }: { orga
 })
 
 /** Managed secrets; their grants are served by the grants slice. */
-export function createManagedSecretRoutes({ managedSecrets }: { managedSecrets: ManagedSecrets }): BoundEndpoint[] {
+export function createCredentialRoutes({ credentials }: { credentials: Credentials }): BoundEndpoint[] {
   return [
     bindForOperators(contract.listManagedSecrets, async ({ params, query, principal }) =>
-      managedSecrets.listManagedSecrets(inApp(params, principal), { search: query.search }, parsePage(query)),
+      credentials.listManagedSecrets(inApp(params, principal), { search: query.search }, parsePage(query)),
     ),
     bindForOperators(contract.createManagedSecret, async ({ params, body, principal }, author) =>
-      managedSecrets.createManagedSecret({ app: inApp(params, principal), author, ...body }),
+      credentials.createManagedSecret({ app: inApp(params, principal), author, ...body }),
     ),
     bindForOperators(contract.showManagedSecret, async ({ params, principal }) =>
-      managedSecrets.showManagedSecret(inApp(params, principal), params.managed_secret_id),
+      credentials.showManagedSecret(inApp(params, principal), params.managed_secret_id),
     ),
     bindForOperators(contract.updateManagedSecret, async ({ params, body, expectedVersion, principal }, author) =>
-      managedSecrets.updateManagedSecret({
+      credentials.updateManagedSecret({
         app: inApp(params, principal),
         author,
         managedSecretId: params.managed_secret_id,
@@ -31,7 +31,7 @@ export function createManagedSecretRoutes({ managedSecrets }: { managedSecrets: 
       }),
     ),
     bindForOperators(contract.setAllowedHosts, async ({ params, body, expectedVersion, principal }, author) =>
-      managedSecrets.updateManagedSecret({
+      credentials.updateManagedSecret({
         app: inApp(params, principal),
         author,
         managedSecretId: params.managed_secret_id,
@@ -40,7 +40,7 @@ export function createManagedSecretRoutes({ managedSecrets }: { managedSecrets: 
       }),
     ),
     bindForOperators(contract.rotateManagedSecret, async ({ params, body, principal }, author) =>
-      managedSecrets.rotateManagedSecret({
+      credentials.rotateManagedSecret({
         app: inApp(params, principal),
         author,
         managedSecretId: params.managed_secret_id,
@@ -49,7 +49,7 @@ export function createManagedSecretRoutes({ managedSecrets }: { managedSecrets: 
       }),
     ),
     bindForOperators(contract.deleteManagedSecret, async ({ params, body, expectedVersion, principal }, author) =>
-      managedSecrets.deleteManagedSecret({
+      credentials.deleteManagedSecret({
         app: inApp(params, principal),
         author,
         managedSecretId: params.managed_secret_id,

@@ -24,18 +24,24 @@ export async function sealCredential(
   }
 }
 
-/** A stored value that is still closed. */
-export type SealedCredential = { credentialId: string; type: CredentialType; sealed: Buffer }
-
 /**
- * Opens stored values: the last step before a use, after its intent is durable. Throws `EnvelopeError` when the frame was not
+ * Opens a stored value: the last step before a use, after its intent is durable. Throws `EnvelopeError` when the frame was not
  * made for this row.
  */
-export function createOpenCredential(keyring: Pick<Keyring, 'openSecretFor'>) {
-  return async (appId: string, { credentialId, type, sealed }: SealedCredential): Promise<CredentialValue> => {
-    const plaintext = await keyring.openSecretFor(appId, placeOf(credentialId), sealed)
-    return parseCredentialValue(type, JSON.parse(plaintext.reveal()))
+export async function openSealedCredential(
+  keyring: Pick<Keyring, 'openFor'>,
+  appId: string,
+  credentialId: string,
+  type: CredentialType,
+  sealed: Buffer,
+): Promise<CredentialValue> {
+  const plaintext = await keyring.openFor(appId, placeOf(credentialId), sealed)
+  try {
+    return parseCredentialValue(type, JSON.parse(plaintext.toString('utf8')))
+  } catch {
+    // Not the cause: what a parser says of a text quotes from it.
+    throw new Error(`The opened credential ${credentialId} is no "${type}" value.`)
+  } finally {
+    plaintext.fill(0)
   }
 }
-
-export type OpenCredential = ReturnType<typeof createOpenCredential>

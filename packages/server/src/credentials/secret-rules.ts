@@ -15,7 +15,7 @@ const FIXED_PLACE: Partial<Record<CredentialType, string>> = {
 export function parseSecretInjection(
   type: CredentialType,
   written: SecretInjection,
-  fieldNames: ReadonlySet<string> | undefined,
+  fieldNames: ReadonlySet<string>,
 ): Injection {
   const standard = FIXED_PLACE[type]
   for (const member of ['header', 'format'] as const) {
@@ -23,7 +23,7 @@ export function parseSecretInjection(
     const message = `"${member}" of a "${type}" credential is fixed by ${standard}; "api_key" and "custom" choose theirs.`
     throw invalidField(`/injection/${member}`, message, 'not_allowed_value')
   }
-  const injection = parseInjection(type, written, fieldNames === undefined ? {} : { fieldNames })
+  const injection = parseInjection(type, written, { fieldNames })
   if (type === 'basic') return { ...injection, format: 'Basic {token}' }
   return injection
 }

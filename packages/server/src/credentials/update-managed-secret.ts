@@ -9,7 +9,7 @@ import {
   changesBetween,
   readAppSettings,
 } from '../organisations/index.ts'
-import { getSecret, saveSecret, storedInjection, toManagedSecret } from './managed-secret-store.ts'
+import { type CredentialRow, getSecret, saveSecret, storedInjection, toManagedSecret } from './managed-secret-store.ts'
 import { parseAllowedHosts, parseSecretInjection } from './secret-rules.ts'
 
 type Deps = { audit: Pick<AuditLog, 'change'>; clock: Clock }
@@ -29,14 +29,14 @@ export type SecretChange = {
 }
 
 /**
- * Changes what is given; slug and type stay, and what the injection reads must be there when it is used. Refusals:
+ * Changes what is given; slug and type stay, and an injection may read only what every stored value has. Refusals:
  * `managed_secret_not_found`, `version_conflict`, `allowed_hosts_required`, `validation_failed`.
  */
 export const updateManagedSecret =
   ({ audit, clock }: Deps) =>
   async ({ app, author, managedSecretId, expectedVersion, change }: SecretChange): Promise<ManagedSecret> =>
     audit.change(appScope(app.appId, app.organizationId), async (tx, record) => {
-      const { secret } = await getSecret(tx, app.appId, managedSecretId, { lock: true })
+      const { secret, credentials } = await getSecret(tx, app.appId, managedSecretId, { lock: true })
       assertVersion(secret.version, expectedVersion)
       const { allowed_private_hosts: privateHosts } = await readAppSettings(tx, app.appId)
       const { injection, allowed_hosts: hosts, ...plain } = change
@@ -44,7 +44,7 @@ export const updateManagedSecret =
         ...plain,
         ...(injection === undefined
           ? {}
-          : { injection: parseSecretInjection(secret.credential_type, injection, undefined) }),
+          : { injection: parseSecretInjection(secret.credential_type, injection, fieldsOfEvery(credentials)) }),
         ...(hosts === undefined ? {} : { allowed_hosts: parseAllowedHosts(hosts, privateHosts) }),
       }
       const before = { ...secret, injection: storedInjection(secret.injection) }
@@ -58,3 +58,8 @@ export const updateManagedSecret =
       }
       return toManagedSecret(await getSecret(tx, app.appId, managedSecretId))
     })
+
+const fieldsOfEvery = (credentials: readonly CredentialRow[]): ReadonlySet<string> =>
+  new Set(
+    credentials[0]?.field_names.filter((field) => credentials.every((other) => other.field_names.includes(field))),
+  )

@@ -1,5 +1,188 @@
+import { type Insertable, type RawBuilder, sql } from 'kysely'
 import type { Tx } from '../db/database.ts'
+import type { GrantsTable } from '../db/schema.generated.ts'
 import { isUuid } from '../kernel/ids.ts'
+import type { Page } from '../kernel/page.ts'
+import { VaultError } from '../kernel/vault-error.ts'
+import type { GrantRow, GrantState, SeenGrant } from './grant.ts'
+
+export const grantNotFound = (): VaultError =>
+  new VaultError('grant_not_found', { message: 'There is no grant with this id.' })
+
+/** Grants of managed secrets with what lists show of them. */
+const seen = (appId: string): RawBuilder<unknown> => sql`
+  select g.*, g.created_at::text as place_at, s.slug, s.name as secret_name,
+    c.label as credential_label, c.kind as credential_kind, coalesce(a.display_name, a.name) as agent_name,
+    (select r.body -> 'approval' from rules r where r.app_id = ${appId} and r.target_type = 'grant'
+      and r.target_id = g.grant_id::text and r.managed_by = 'grant_policy' and r.type = 'require_approval' limit 1)
+      as requires_approval,
+    (select u.used_at from last_uses u where u.app_id = ${appId} and u.subject = 'grant:' || g.grant_id) as last_used_at
+  from grants g
+  join managed_secrets s on s.app_id = ${appId} and s.managed_secret_id = g.managed_secret_id
+  join credentials c on c.app_id = ${appId} and c.credential_id = g.credential_id
+  left join agents a on a.app_id = ${appId} and g.principal_type = 'agent' and a.agent_id = g.principal_id`
+
+export async function insertGrant(
+  tx: Tx,
+  row: Omit<Insertable<GrantsTable>, 'restrictions'> & { restrictions: object | null },
+): Promise<void> {
+  const restrictions = row.restrictions === null ? null : JSON.stringify(row.restrictions)
+  await tx
+    .insertInto('grants')
+    .values({ ...row, restrictions })
+    .execute()
+}
+
+export async function findGrant(tx: Tx, appId: string, grantId: string): Promise<SeenGrant | undefined> {
+  if (!isUuid(grantId)) return undefined
+  const { rows } = await sql<SeenGrant>`${seen(appId)}
+    where g.app_id = ${appId} and g.grant_id = ${grantId}`.execute(tx)
+  return rows[0]
+}
+
+/** Refusal: `grant_not_found`. */
+export async function getGrant(tx: Tx, appId: string, grantId: string): Promise<SeenGrant> {
+  const grant = await findGrant(tx, appId, grantId)
+  if (grant === undefined) throw grantNotFound()
+  return grant
+}
+
+/** Writes the given columns and counts the version up. */
+export async function saveGrant(
+  tx: Tx,
+  appId: string,
+  grantId: string,
+  columns: Partial<
+    Pick<
+      GrantRow,
+      'label' | 'expires_at' | 'max_ttl_seconds' | 'default_ttl_seconds' | 'status' | 'revoked_at' | 'revoked_reason'
+    >
+  > & { restrictions?: object | null },
+): Promise<void> {
+  const { restrictions, ...plain } = columns
+  await tx
+    .updateTable('grants')
+    .set({
+      ...plain,
+      ...(restrictions === undefined
+        ? {}
+        : { restrictions: restrictions === null ? null : JSON.stringify(restrictions) }),
+      version: sql<number>`version + 1`,
+    })
+    .where('app_id', '=', appId)
+    .where('grant_id', '=', grantId)
+    .execute()
+}
+
+/** The grant that holds a label of one principal on one credential, expired or not. Case does not tell labels apart. */
+export async function findNamesake(
+  tx: Tx,
+  appId: string,
+  of: Pick<GrantRow, 'credential_id' | 'principal_type' | 'principal_id' | 'label'>,
+): Promise<SeenGrant | undefined> {
+  const { rows } = await sql<SeenGrant>`${seen(appId)}
+    where g.app_id = ${appId} and g.status = 'active' and g.credential_id = ${of.credential_id}
+      and g.principal_type = ${of.principal_type} and g.principal_id is not distinct from ${of.principal_id}::uuid
+      and lower(coalesce(g.label, '')) = lower(coalesce(${of.label}::text, ''))
+    order by g.created_at limit 1`.execute(tx)
+  return rows[0]
+}
+
+/* The states of grant.ts as SQL; `at` is now. */
+function inState(state: GrantState, at: Date): RawBuilder<unknown> {
+  switch (state) {
+    case 'active':
+      return sql`(g.status = 'active' and (g.expires_at is null or g.expires_at > ${at}::timestamptz))`
+    case 'expired':
+      return sql`(g.status = 'active' and g.expires_at <= ${at}::timestamptz)`
+    default:
+      return sql`g.status = ${state}`
+  }
+}
+
+export type GrantFilter = {
+  states?: readonly GrantState[] | undefined
+  managedSecretId?: string | undefined
+  slug?: string | undefined
+  principalType?: GrantRow['principal_type'] | undefined
+  principalId?: string | undefined
+  label?: string | undefined
+  search?: string | undefined
+}
+
+function matching(appId: string, filter: GrantFilter, at: Date): RawBuilder<unknown> {
+  const { states, managedSecretId, slug, principalType, principalId, label, search } = filter
+  const conditions = [sql`g.app_id = ${appId}`]
+  if (states !== undefined) {
+    const any = states.map((state) => inState(state, at))
+    conditions.push(any.length === 0 ? sql`false` : sql`(${sql.join(any, sql` or `)})`)
+  }
+  if (managedSecretId !== undefined) conditions.push(sql`g.managed_secret_id = ${managedSecretId}`)
+  if (slug !== undefined) conditions.push(sql`s.slug = ${slug}`)
+  if (principalType !== undefined) conditions.push(sql`g.principal_type = ${principalType}`)
+  if (principalId !== undefined) conditions.push(sql`g.principal_id = ${principalId}`)
+  if (label !== undefined) conditions.push(sql`g.label = ${label}`)
+  if (search !== undefined) {
+    const texts = [sql`g.label`, sql`s.slug`, sql`s.name`, sql`a.name`, sql`a.display_name`]
+    const any = texts.map((text) => sql`strpos(lower(coalesce(${text}, '')), lower(${search}::text)) > 0`)
+    conditions.push(sql`(${sql.join(any, sql` or `)})`)
+  }
+  return sql`where ${sql.join(conditions, sql` and `)}`
+}
+
+/** Grants of the app, newest first, one more than the page holds. */
+export async function listGrants(
+  tx: Tx,
+  appId: string,
+  filter: GrantFilter,
+  page: Page,
+  at: Date,
+): Promise<(SeenGrant & { place_at: string })[]> {
+  const after =
+    page.after === undefined
+      ? sql``
+      : sql`and (g.created_at, g.grant_id) < (${page.after.at}::timestamptz, ${page.after.id}::uuid)`
+  const { rows } = await sql<SeenGrant & { place_at: string }>`${seen(appId)} ${matching(appId, filter, at)} ${after}
+    order by g.created_at desc, g.grant_id desc limit ${page.limit + 1} offset ${page.offset}`.execute(tx)
+  return rows
+}
+
+export async function countGrants(tx: Tx, appId: string, filter: GrantFilter, at: Date): Promise<number> {
+  const { rows } = await sql<{ n: number }>`select count(*)::int as n
+    from (${seen(appId)} ${matching(appId, filter, at)}) found`.execute(tx)
+  return rows[0]!.n
+}
+
+/** The grants that are not revoked, of a secret, an agent or the whole app; expired ones too. In the order of their ids. */
+export async function findUnrevokedGrants(
+  tx: Tx,
+  appId: string,
+  of: { managedSecretId: string } | { agentId: string } | { all: true },
+): Promise<SeenGrant[]> {
+  const whose =
+    'managedSecretId' in of
+      ? sql`and g.managed_secret_id = ${of.managedSecretId}`
+      : 'agentId' in of
+        ? sql`and g.principal_type = 'agent' and g.principal_id = ${of.agentId}`
+        : sql``
+  const { rows } = await sql<SeenGrant>`${seen(appId)}
+    where g.app_id = ${appId} and g.status = 'active' ${whose} order by g.grant_id`.execute(tx)
+  return rows
+}
+
+/** Live grants of a secret by principal type. */
+export async function countLiveGrants(
+  tx: Tx,
+  appId: string,
+  managedSecretId: string,
+  at: Date,
+): Promise<Record<string, number>> {
+  const { rows } = await sql<{ principal_type: string; n: number }>`
+    select g.principal_type, count(*)::int as n from grants g
+    where g.app_id = ${appId} and g.managed_secret_id = ${managedSecretId} and ${inState('active', at)}
+    group by g.principal_type`.execute(tx)
+  return Object.fromEntries(rows.map((row) => [row.principal_type, row.n]))
+}
 
 /** What the rules on a grant meet: the slug it is used by and the agent it belongs to; undefined when the app has no such grant. */
 export async function findGrantTargets(
@@ -7,17 +190,6 @@ export async function findGrantTargets(
   appId: string,
   grantId: string,
 ): Promise<{ providerId: string; agentId: string | null } | undefined> {
-  if (!isUuid(grantId)) return undefined
-  const row = await tx
-    .selectFrom('grants')
-    .innerJoin('managed_secrets', (join) =>
-      join
-        .onRef('managed_secrets.app_id', '=', 'grants.app_id')
-        .onRef('managed_secrets.managed_secret_id', '=', 'grants.managed_secret_id'),
-    )
-    .select(['managed_secrets.slug', 'grants.principal_type', 'grants.principal_id'])
-    .where('grants.app_id', '=', appId)
-    .where('grants.grant_id', '=', grantId)
-    .executeTakeFirst()
-  return row && { providerId: row.slug, agentId: row.principal_type === 'agent' ? row.principal_id : null }
+  const grant = await findGrant(tx, appId, grantId)
+  return grant && { providerId: grant.slug, agentId: grant.principal_type === 'agent' ? grant.principal_id : null }
 }

@@ -1,0 +1,90 @@
+import type { ApprovalConfig, Grant, GrantRestrictions } from '@alter-vault/contracts'
+import { type AuditLog, appScope } from '../audit/index.ts'
+import type { Clock } from '../kernel/clock.ts'
+import { VaultError } from '../kernel/vault-error.ts'
+import { type AppRef, type ChangeAuthor, changesBetween, lockApp } from '../organisations/index.ts'
+import { type SeenGrant, toGrant } from './grant.ts'
+import { grantEvent } from './grant-event.ts'
+import { parseLabel, takeLabel } from './grant-label.ts'
+import type { GrantNeighbours } from './grant-neighbours.ts'
+import { assertRestrictions, changedLifetime, type LifetimeWrite } from './grant-policy.ts'
+import { getGrant, grantNotFound, saveGrant } from './grant-store.ts'
+import { requireApproval } from './require-approval.ts'
+
+type Deps = { audit: Pick<AuditLog, 'change'>; clock: Clock } & GrantNeighbours
+
+export type GrantChange = {
+  app: AppRef
+  author: ChangeAuthor
+  /** The grant must be on this secret. */
+  managedSecretId: string
+  grantId: string
+  change: {
+    label?: string | null
+    policy?: LifetimeWrite & {
+      restrictions?: GrantRestrictions | null
+      requires_approval?: ApprovalConfig | null
+    }
+  }
+}
+
+/**
+ * Changes the label or the policy of a grant; what is not named stays, null takes a member off. An expired grant lives again
+ * when its end is moved. Refusals: `grant_not_found`, `grant_revoked`, `sibling_label_conflict`, `invalid_grant_policy`,
+ * `invalid_rule_body`.
+ */
+export const changeGrant =
+  (deps: Deps) =>
+  async ({ app, author, managedSecretId, grantId, change }: GrantChange): Promise<Grant> => {
+    const policy = change.policy ?? {}
+    assertRestrictions(deps.checkRestrictions, policy.restrictions)
+    return deps.audit.change(appScope(app.appId, app.organizationId), async (tx, record) => {
+      await lockApp(tx, app.appId)
+      const grant = await getGrant(tx, app.appId, grantId)
+      if (grant.managed_secret_id !== managedSecretId) throw grantNotFound()
+      if (grant.status !== 'active') {
+        throw new VaultError('grant_revoked', {
+          message: 'This grant was revoked, which is final.',
+          fields: { grant_id: grantId },
+        })
+      }
+      const at = new Date(deps.clock.now())
+      const before = shownPolicy(grant)
+      const { expiresAt, maxTtlSeconds, defaultTtlSeconds } = changedLifetime(
+        {
+          expiresAt: grant.expires_at,
+          maxTtlSeconds: grant.max_ttl_seconds,
+          defaultTtlSeconds: grant.default_ttl_seconds,
+        },
+        policy,
+        at.getTime(),
+      )
+      const columns = {
+        label: change.label === undefined ? grant.label : parseLabel(change.label, '/label'),
+        expires_at: expiresAt,
+        max_ttl_seconds: maxTtlSeconds,
+        default_ttl_seconds: defaultTtlSeconds,
+        restrictions:
+          policy.restrictions === undefined ? (grant.restrictions as GrantRestrictions | null) : policy.restrictions,
+      }
+      if (columns.label?.toLowerCase() !== grant.label?.toLowerCase()) {
+        await takeLabel(deps, tx, record, { ...grant, label: columns.label }, { app, author, at })
+      }
+      if (policy.requires_approval !== undefined) {
+        await requireApproval(deps, tx, record, { app, author, grantId, approval: policy.requires_approval })
+      }
+      const { requires_approval } = shownPolicy(await getGrant(tx, app.appId, grantId))
+      const changes = changesBetween(before, { ...columns, requires_approval })
+      if (changes.length > 0) {
+        await saveGrant(tx, app.appId, grantId, columns)
+        record(grantEvent(author, 'grant.updated', { ...grant, label: columns.label }, { changes }))
+      }
+      return toGrant(await getGrant(tx, app.appId, grantId), at)
+    })
+  }
+
+function shownPolicy(grant: SeenGrant) {
+  const { label, expires_at, max_ttl_seconds, default_ttl_seconds, requires_approval } = grant
+  const restrictions = grant.restrictions as GrantRestrictions | null
+  return { label, expires_at, max_ttl_seconds, default_ttl_seconds, restrictions, requires_approval }
+}

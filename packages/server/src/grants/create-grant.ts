@@ -1,0 +1,128 @@
+import type { Grant, GrantPolicyWrite } from '@alter-vault/contracts'
+import { agentNotFound, findAgent } from '../agents/index.ts'
+import { type AuditLog, appScope, type RecordEvent } from '../audit/index.ts'
+import { chooseCredential, getSecret } from '../credentials/index.ts'
+import type { Tx } from '../db/database.ts'
+import type { Clock } from '../kernel/clock.ts'
+import { newId } from '../kernel/ids.ts'
+import { type AppRef, authorColumn, type ChangeAuthor, changesBetween, lockApp } from '../organisations/index.ts'
+import { toGrant } from './grant.ts'
+import { grantEvent } from './grant-event.ts'
+import { parseLabel, takeLabel } from './grant-label.ts'
+import type { GrantNeighbours } from './grant-neighbours.ts'
+import { assertRestrictions, newLifetime } from './grant-policy.ts'
+import { getGrant, insertGrant } from './grant-store.ts'
+import { requireApproval } from './require-approval.ts'
+
+type Deps = { audit: Pick<AuditLog, 'change'>; clock: Clock } & GrantNeighbours
+
+/** Whom a grant is for. Nobody else is known to an app without an identity provider. */
+export type GrantPrincipal = { type: 'system' } | { type: 'agent'; agentId: string }
+
+export type NewGrant = {
+  app: AppRef
+  author: ChangeAuthor
+  managedSecretId: string
+  principal: GrantPrincipal
+  label?: string | null | undefined
+  /** Where `label` was written, for errors. */
+  labelPointer: string
+  credentialId?: string | undefined
+  policy: GrantPolicyWrite
+}
+
+/**
+ * Lets a principal use a managed secret. Refusals: `managed_secret_not_found`, `credential_not_found`,
+ * `credential_id_required`, `end_user_credential_not_assignable`, `agent_not_found`, `sibling_label_conflict`,
+ * `invalid_grant_policy`, `invalid_rule_body`.
+ */
+export const createGrant =
+  (deps: Deps) =>
+  async (input: NewGrant): Promise<Grant> => {
+    const { app, author, principal, policy } = input
+    const { appId, organizationId } = app
+    const label = parseLabel(input.label, input.labelPointer)
+    assertRestrictions(deps.checkRestrictions, policy.restrictions)
+    return deps.audit.change(appScope(appId, organizationId), async (tx, record) => {
+      await lockApp(tx, appId)
+      const { secret, credentials } = await getSecret(tx, appId, input.managedSecretId)
+      const { credential_id: credentialId } = chooseCredential(credentials, input.credentialId)
+      if (principal.type === 'agent') await assertAgentLives(tx, appId, principal.agentId)
+      const at = new Date(deps.clock.now())
+      const principalId = principal.type === 'agent' ? principal.agentId : null
+      const place = { credential_id: credentialId, principal_type: principal.type, principal_id: principalId, label }
+      await takeLabel(deps, tx, record, place, { app, author, at })
+      const { managed_secret_id: managedSecretId } = secret
+      const grantId = await storeGrant(tx, record, { app, author, managedSecretId, ...place, policy, at })
+      if (policy.requires_approval !== undefined) {
+        await requireApproval(deps, tx, record, { app, author, grantId, approval: policy.requires_approval })
+      }
+      return toGrant(await getGrant(tx, appId, grantId), at)
+    })
+  }
+
+/** Makes the grant by which app keys reach a new secret, in the transaction that makes the secret. Returns its id. */
+export async function createBaseGrant(
+  tx: Tx,
+  record: RecordEvent,
+  input: { app: AppRef; author: ChangeAuthor; managedSecretId: string; credentialId: string; at: Date },
+): Promise<string> {
+  const { credentialId, ...rest } = input
+  return storeGrant(tx, record, {
+    ...rest,
+    credential_id: credentialId,
+    principal_type: 'system',
+    principal_id: null,
+    label: null,
+    policy: {},
+  })
+}
+
+async function storeGrant(
+  tx: Tx,
+  record: RecordEvent,
+  grant: {
+    app: AppRef
+    author: ChangeAuthor
+    managedSecretId: string
+    credential_id: string
+    principal_type: 'system' | 'agent'
+    principal_id: string | null
+    label: string | null
+    policy: GrantPolicyWrite
+    at: Date
+  },
+): Promise<string> {
+  const { app, author, managedSecretId, credential_id, principal_type, principal_id, label, policy, at } = grant
+  const { expiresAt, maxTtlSeconds, defaultTtlSeconds } = newLifetime(policy, at.getTime())
+  const grantId = newId(at.getTime())
+  const shown = {
+    label,
+    expires_at: expiresAt,
+    max_ttl_seconds: maxTtlSeconds,
+    default_ttl_seconds: defaultTtlSeconds,
+    restrictions: policy.restrictions ?? null,
+  }
+  await insertGrant(tx, {
+    ...shown,
+    app_id: app.appId,
+    grant_id: grantId,
+    principal_type,
+    principal_id,
+    managed_secret_id: managedSecretId,
+    credential_id,
+    revoked_at: null,
+    revoked_reason: null,
+    created_by: authorColumn(author),
+    created_at: at,
+  })
+  const changes = changesBetween({}, { managed_secret_id: managedSecretId, credential_id, ...shown })
+  record(grantEvent(author, 'grant.created', await getGrant(tx, app.appId, grantId), { changes }))
+  return grantId
+}
+
+/** An agent that is not revoked, held until the grant is stored. Refusal: `agent_not_found`. */
+async function assertAgentLives(tx: Tx, appId: string, agentId: string): Promise<void> {
+  const agent = await findAgent(tx, appId, agentId, { lock: true })
+  if (agent === undefined || agent.status === 'revoked') throw agentNotFound()
+}
