@@ -1,0 +1,158 @@
+import type {
+  Agent,
+  App,
+  CreatedAgent,
+  CreateRule,
+  Grant,
+  Key,
+  ManagedApproval,
+  ManagedSecret,
+  MintedKey,
+  Rule,
+} from '@alter-vault/contracts'
+
+/** An answer as it came, whatever its status. */
+export type Answer = { status: number; headers: Headers; text: string; body: unknown }
+
+/** A row of the audit trail as the management API shows it. */
+export type AuditEvent = {
+  event_id: string
+  event: string
+  stream: string
+  outcome: string
+  grant_id: string | null
+  key_id: string | null
+  agent_id: string | null
+  approval_id: string | null
+  intent_id: string | null
+  primary_reason: string | null
+  reason: string | null
+  trace_id: string | null
+  detail?: Record<string, unknown> | null
+} & Record<string, unknown>
+
+type NewSecret = {
+  name: string
+  credential_type: 'bearer' | 'api_key' | 'basic' | 'aws_sigv4' | 'custom'
+  value: Record<string, unknown>
+  allowed_hosts: string[]
+  injection?: Record<string, unknown>
+  proxy_only?: boolean
+  no_base_grant?: boolean
+  credential_label?: string
+}
+type NewGrant = {
+  principal: { type: 'system' } | { type: 'agent'; id: string }
+  label?: string
+  credential_id?: string
+  grant_policy?: Record<string, unknown>
+}
+type NewRule = Omit<CreateRule, 'name'> & { name?: string }
+
+/** The management API of one app, called with an operator's token. Every method but `ask` throws when it is refused. */
+export function managementClient({ baseUrl, dev }: { baseUrl: string; dev: { pat: string; app_id: string } }) {
+  const inApp = `/api/v1/apps/${dev.app_id}`
+
+  async function ask(method: string, path: string, body?: unknown, headers: Record<string, string> = {}) {
+    const response = await fetch(`${baseUrl}${path}`, {
+      method,
+      headers: {
+        Authorization: `Bearer ${dev.pat}`,
+        ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),
+        ...headers,
+      },
+      ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+    })
+    const text = await response.text()
+    let parsed: unknown
+    try {
+      parsed = JSON.parse(text)
+    } catch {
+      parsed = text
+    }
+    return { status: response.status, headers: response.headers, text, body: parsed } satisfies Answer
+  }
+
+  async function must<T>(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<T> {
+    const answer = await ask(method, path, body, headers)
+    if (answer.status >= 400) throw new Error(`${method} ${path} was refused with ${answer.status}: ${answer.text}`)
+    return answer.body as T
+  }
+
+  /** Changes an object on top of its newest version. */
+  async function change<T>(method: string, path: string, body: unknown, readPath = path): Promise<T> {
+    const current = await ask('GET', readPath)
+    const version = current.headers.get('etag')
+    if (version === null) throw new Error(`GET ${readPath} sent no ETag: ${current.status} ${current.text}`)
+    return must<T>(method, path, body, { 'If-Match': version })
+  }
+
+  /** All pages of a list. */
+  async function all<T>(path: string, filters: Record<string, string>): Promise<T[]> {
+    const found: T[] = []
+    const query = new URLSearchParams({ ...filters, limit: '200' })
+    for (;;) {
+      const page = await must<{ items: T[]; next_cursor: string | null }>('GET', `${path}?${query}`)
+      found.push(...page.items)
+      if (page.next_cursor === null) return found
+      query.set('cursor', page.next_cursor)
+    }
+  }
+
+  return {
+    ask,
+    inApp,
+    app: () => must<App>('GET', inApp),
+    updateApp: (body: Record<string, unknown>) => change<App>('PATCH', inApp, body),
+    archiveApp: () => change<App>('POST', `${inApp}/archive`, undefined, inApp),
+    unarchiveApp: () => change<App>('POST', `${inApp}/unarchive`, undefined, inApp),
+
+    /** Lets the app dial further private hosts, beside those it may dial already. */
+    async allowPrivateHosts(...hosts: string[]): Promise<void> {
+      const { settings } = await must<App>('GET', inApp)
+      const all = [...new Set([...settings.allowed_private_hosts, ...hosts])]
+      await change('PATCH', inApp, { settings: { allowed_private_hosts: all } })
+    },
+
+    createSecret: (secret: NewSecret) =>
+      must<ManagedSecret & { base_grant_id: string | null }>('POST', `${inApp}/managed-secrets`, secret),
+    rotateSecret: (id: string, value: unknown) =>
+      change<ManagedSecret>(
+        'POST',
+        `${inApp}/managed-secrets/${id}/rotate`,
+        { value },
+        `${inApp}/managed-secrets/${id}`,
+      ),
+    createGrant: (secretId: string, grant: NewGrant) =>
+      must<Grant>('POST', `${inApp}/managed-secrets/${secretId}/grants`, grant),
+    revokeGrant: (id: string, reason = 'no longer needed') =>
+      must<Grant>('POST', `${inApp}/grants/${id}/revoke`, { reason }),
+
+    createRule: (rule: NewRule) => must<Rule>('POST', `${inApp}/rules`, { name: 'A rule of a test', ...rule }),
+    deleteRule: (id: string) => change<unknown>('DELETE', `${inApp}/rules/${id}`, undefined),
+
+    mintKey: (body: Record<string, unknown>) => must<MintedKey>('POST', `${inApp}/keys`, body),
+    rotateKey: (id: string, graceSeconds: number) =>
+      must<MintedKey>('POST', `${inApp}/keys/${id}/rotate`, { grace_seconds: graceSeconds }),
+    revokeKey: (id: string) => must<Key>('POST', `${inApp}/keys/${id}/revoke`, { force: true }),
+
+    createAgent: (body: Record<string, unknown>) => must<CreatedAgent>('POST', `${inApp}/agents`, body),
+    updateAgent: (id: string, body: Record<string, unknown>) => change<Agent>('PATCH', `${inApp}/agents/${id}`, body),
+    suspendAgent: (id: string) =>
+      change<Agent>('POST', `${inApp}/agents/${id}/suspend`, undefined, `${inApp}/agents/${id}`),
+
+    approval: (id: string) => must<ManagedApproval>('GET', `${inApp}/approvals/${id}`),
+    cancelApproval: (id: string) => must<ManagedApproval>('POST', `${inApp}/approvals/${id}/cancel`),
+
+    /** Every row that the filters find, newest first. */
+    auditEvents: (filters: Record<string, string> = {}) => all<AuditEvent>(`${inApp}/audit/events`, filters),
+    checkIntegrity: () =>
+      must<{ status: string; rows_checked: number; first_error: unknown }>(
+        'POST',
+        `${inApp}/audit/integrity-checks`,
+        {},
+      ),
+  }
+}
+
+export type ManagementClient = ReturnType<typeof managementClient>
