@@ -102,7 +102,7 @@ describe('minting a key', () => {
   ])('obeys the organisation’s policy %j and names %s', async (policy, field) => {
     await using t = await createManagementTest()
     const { mint } = setUp(t)
-    await t.asOwner('update organizations set settings = $1', [{ key_policy: policy }])
+    await t.saveOrganizationSettings({ key_policy: policy })
     await expect(mint({ rateLimitRpm: 6 })).rejects.toMatchObject({ code: 'key_policy_violation', fields: { field } })
   })
 
@@ -110,7 +110,7 @@ describe('minting a key', () => {
     await using t = await createManagementTest()
     const { mint, authenticate } = setUp(t)
     expect(await mint()).toMatchObject({ effective_rate_limit_rpm: 6_000, rate_limit_source: 'platform_default' })
-    await t.asOwner('update organizations set settings = $1', [{ key_policy: { max_rate_limit_rpm: 100 } }])
+    await t.saveOrganizationSettings({ key_policy: { max_rate_limit_rpm: 100 } })
     const limited = await mint()
     expect(limited).toMatchObject({ effective_rate_limit_rpm: 100, rate_limit_source: 'organization' })
     expect(await authenticate(limited.api_key!)).toMatchObject({ rateLimitRpm: 100 })
@@ -183,7 +183,7 @@ describe('rotating a key', () => {
     const short = await mint({ expiresIn: '5m' })
     t.clock.advance(300_000)
     await expect(rotate(short.id)).rejects.toMatchObject({ code: 'conflict' })
-    await t.asOwner('update organizations set settings = $1', [{ key_policy: { max_rotation_grace_days: 0 } }])
+    await t.saveOrganizationSettings({ key_policy: { max_rotation_grace_days: 0 } })
     await expect(rotate((await mint()).id)).rejects.toMatchObject({ code: 'key_policy_violation' })
   })
 

@@ -34,6 +34,8 @@ export type ManagementTest = AsyncDisposable &
     app: { appId: string; organizationId: string }
     /** Another app of the same organisation. */
     otherApp: { appId: string; organizationId: string }
+    /** Replaces the organisation's settings. */
+    saveOrganizationSettings(settings: object): Promise<void>
     /** Every audit row of a scope, in the order of its lanes. */
     auditRows(scopeId?: string): Promise<AuditedRow[]>
     events(scopeId?: string): Promise<string[]>
@@ -87,6 +89,14 @@ export async function createManagementTest(): Promise<ManagementTest> {
     organizationId,
     app: { appId, organizationId },
     otherApp: { appId: otherAppId, organizationId },
+    async saveOrganizationSettings(settings) {
+      await database.db.forOrganization(organizationId, (tx) =>
+        tx
+          .updateTable('organizations')
+          .set({ settings: JSON.stringify(settings) })
+          .execute(),
+      )
+    },
     auditRows,
     events: async (scopeId) => (await auditRows(scopeId)).map((row) => String(row.keep.event)),
     fences: async (id = appId) => {
