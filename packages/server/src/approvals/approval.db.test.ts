@@ -18,11 +18,12 @@ const ANSWER = {
   credentialHint: null,
 }
 
+type PlainKind = 'sweep' | 'cancel' | 'withdraw' | 'claim' | 'end_lease' | 'wait_too_long'
 type Event =
   | { kind: 'decide'; gate: number; person: number; decision: Decision }
   | { kind: 'end_window'; gate: number }
-  | { kind: 'sweep' | 'cancel' | 'withdraw' | 'claim' | 'end_lease' | 'wait_too_long' | 'execute' | 'fail' }
-  | { kind: 'intend'; claim: 'latest' | 'first' }
+  | { kind: PlainKind }
+  | { kind: 'intend' | 'execute' | 'fail'; claim: 'latest' | 'first' }
 
 /** What should happen, said without any of the code that does it. */
 function createModel(quorums: readonly number[]) {
@@ -42,7 +43,7 @@ function createModel(quorums: readonly number[]) {
     endPending('expired')
     return true
   }
-  const owns = () => model.group === 'executing'
+  const owns = (claim: 'latest' | 'first') => model.group === 'executing' && (claim === 'latest' || model.claims === 1)
   return {
     model,
     apply(event: Event) {
@@ -80,63 +81,96 @@ function createModel(quorums: readonly number[]) {
           }
           return
         case 'end_lease':
-          if (owns()) model.leaseOver = true
+          if (model.group === 'executing') model.leaseOver = true
           return
         case 'wait_too_long':
-          if (owns() || model.group === 'approved') model.tooLate = true
+          if (model.group === 'executing' || model.group === 'approved') model.tooLate = true
           return
-        case 'intend': {
-          const isLatest = event.claim === 'latest' || model.claims === 1
-          if (owns() && isLatest && !model.leaseOver && model.sends === 0) model.sends++
+        case 'intend':
+          if (owns(event.claim) && !model.leaseOver && model.sends === 0) model.sends++
           return
-        }
         case 'execute':
-          if (owns() && model.sends > 0) model.group = 'executed'
+          if (owns(event.claim) && model.sends > 0) model.group = 'executed'
           return
         case 'fail':
-          if (owns()) model.group = 'failed'
+          if (owns(event.claim)) model.group = 'failed'
           return
       }
     },
   }
 }
 
+const claim = fc.constantFrom('latest' as const, 'latest' as const, 'first' as const)
+const ofClaim = <K extends 'intend' | 'execute' | 'fail'>(kind: K) => fc.record({ kind: fc.constant(kind), claim })
+const plain = (...kinds: PlainKind[]) => fc.constantFrom(...kinds).map((kind) => ({ kind }))
+const decision = fc.record({
+  kind: fc.constant('decide' as const),
+  gate: fc.nat(2),
+  person: fc.nat(PEOPLE.length - 1),
+  decision: fc.constantFrom<Decision>('approve', 'approve', 'approve', 'approve', 'deny'),
+})
+const windowEnd = fc.record({ kind: fc.constant('end_window' as const), gate: fc.nat(2) })
+
+const execution: fc.Arbitrary<Event> = fc.oneof(
+  { weight: 5, arbitrary: plain('claim', 'claim', 'end_lease', 'end_lease', 'wait_too_long') },
+  { weight: 4, arbitrary: ofClaim('intend') },
+  { weight: 1, arbitrary: ofClaim('execute') },
+  { weight: 1, arbitrary: ofClaim('fail') },
+)
 const event: fc.Arbitrary<Event> = fc.oneof(
-  {
-    weight: 6,
-    arbitrary: fc.record({
-      kind: fc.constant('decide' as const),
-      gate: fc.nat(2),
-      person: fc.nat(PEOPLE.length - 1),
-      decision: fc.oneof({ weight: 5, arbitrary: fc.constant('approve' as const) }, fc.constant('deny' as const)),
-    }),
-  },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant('end_window' as const), gate: fc.nat(2) }) },
-  {
-    weight: 3,
-    arbitrary: fc.record({
-      kind: fc.constant('intend' as const),
-      claim: fc.constantFrom('latest' as const, 'first' as const),
-    }),
-  },
-  { weight: 4, arbitrary: fc.constant({ kind: 'claim' as const }) },
-  {
-    weight: 6,
-    arbitrary: fc.record({
-      kind: fc.constantFrom(
-        'sweep' as const,
-        'cancel' as const,
-        'withdraw' as const,
-        'end_lease' as const,
-        'wait_too_long' as const,
-        'execute' as const,
-        'fail' as const,
-      ),
-    }),
-  },
+  { weight: 6, arbitrary: decision },
+  { weight: 1, arbitrary: windowEnd },
+  { weight: 2, arbitrary: plain('sweep', 'cancel', 'withdraw') },
+  { weight: 4, arbitrary: execution },
 )
 
-const quorums = fc.array(fc.integer({ min: 1, max: 2 }), { minLength: 1, maxLength: 3 })
+/** Every gate approved by as many people as it needs. */
+const approveAll = (wanted: readonly number[]): Event[] =>
+  wanted.flatMap((quorum, gate) =>
+    PEOPLE.slice(0, quorum).map((_, person) => ({ kind: 'decide', gate, person, decision: 'approve' }) as const),
+  )
+
+type Course = { quorums: number[]; events: Event[] }
+
+const approved = (...events: Event[]): Course => ({
+  quorums: [1],
+  events: [...approveAll([1]), { kind: 'claim' }, ...events],
+})
+
+/** From the start, or from the first claim on. */
+const course: fc.Arbitrary<Course> = fc.oneof(
+  fc.record({
+    quorums: fc.array(fc.integer({ min: 1, max: 2 }), { minLength: 1, maxLength: 3 }),
+    events: fc.array(event, { minLength: 1, maxLength: 14 }),
+  }),
+  fc.array(execution, { minLength: 3, maxLength: 12 }).map((events) => approved(...events)),
+)
+
+const [latest, first] = ['latest' as const, 'first' as const]
+/** What a process that dies leaves, in order, and what its ghost may still try. */
+const DEATHS: Course[] = [
+  approved(
+    { kind: 'intend', claim: latest },
+    { kind: 'end_lease' },
+    { kind: 'claim' },
+    { kind: 'execute', claim: latest },
+  ),
+  approved(
+    { kind: 'end_lease' },
+    { kind: 'claim' },
+    { kind: 'intend', claim: first },
+    { kind: 'execute', claim: first },
+  ),
+  approved(
+    { kind: 'end_lease' },
+    { kind: 'claim' },
+    { kind: 'intend', claim: latest },
+    { kind: 'execute', claim: first },
+    { kind: 'fail', claim: first },
+    { kind: 'execute', claim: latest },
+  ),
+  approved({ kind: 'wait_too_long' }, { kind: 'end_lease' }, { kind: 'claim' }, { kind: 'intend', claim: latest }),
+]
 
 test('any course of events leads where the state machine says, and sends at most once', {
   timeout: 120_000,
@@ -149,20 +183,19 @@ test('any course of events leads where the state machine says, and sends at most
   const approvers = [{ type: 'role' as const, role: 'approver' as const }]
 
   await fc.assert(
-    fc.asyncProperty(quorums, fc.array(event, { minLength: 1, maxLength: 14 }), async (wanted, events) => {
-      const gates = wanted.map((quorum) => fixture.gate({ approvers, link_mode: 'sign_in' }, { quorum }))
+    fc.asyncProperty(course, async ({ quorums, events }) => {
+      const gates = quorums.map((quorum) => fixture.gate({ approvers, link_mode: 'sign_in' }, { quorum }))
       const pending = await server.approvals.requestApproval(fixture.request({ gates }))
       const id = pending.approval_group_id
       const ref = { appId, approvalGroupId: id }
       const gateIds = pending.gates.map((gate) => gate.approval_id)
-      const { model, apply } = createModel(wanted)
+      const { model, apply } = createModel(quorums)
       const claims: ClaimedApproval[] = []
       let turn = 0
 
       for (const step of events) {
         // Either process may be the one that acts.
         const actor = turn++ % 2 === 0 ? server : other
-        const latest = claims.at(-1)
         switch (step.kind) {
           case 'decide': {
             const gateId = gateIds[step.gate % gateIds.length]!
@@ -195,16 +228,15 @@ test('any course of events leads where the state machine says, and sends at most
           case 'wait_too_long':
             await fixture.approvedLongAgo(id)
             break
-          case 'intend': {
-            const claim = step.claim === 'latest' ? latest : claims[0]
-            if (claim !== undefined) await fixture.intend(actor, { ...claim, intentEventId: newId() })
-            break
-          }
+          case 'intend':
           case 'execute':
-          case 'fail':
-            if (latest === undefined) break
-            if (step.kind === 'fail') await actor.approvals.recordFailed(latest, 'provider_unreachable')
-            else await actor.approvals.recordExecuted(latest, ANSWER).catch(notSent)
+          case 'fail': {
+            const claimed = step.claim === 'latest' ? claims.at(-1) : claims[0]
+            if (claimed === undefined) break
+            if (step.kind === 'intend') await fixture.intend(actor, { ...claimed, intentEventId: newId() })
+            else if (step.kind === 'fail') await actor.approvals.recordFailed(claimed, 'provider_unreachable')
+            else await actor.approvals.recordExecuted(claimed, ANSWER).catch(notSent)
+          }
         }
         apply(step)
         const group = await fixture.read(id)
@@ -217,7 +249,7 @@ test('any course of events leads where the state machine says, and sends at most
       expect(attempts.filter((attempt) => attempt.sent_at !== null)).toHaveLength(model.sends)
       expect(attempts.filter((attempt) => attempt.ended_at === null).length).toBe(model.group === 'executing' ? 1 : 0)
     }),
-    { numRuns: 40 },
+    { numRuns: 60, examples: DEATHS.map((death): [Course] => [death]) },
   )
   expect([...server.faults, ...other.faults]).toEqual([])
 
