@@ -10,6 +10,7 @@ describe('host pattern', () => {
     ['*.example.com', 'a.b.example.com', true],
     ['*.example.com', 'example.com', false],
     ['*.example.com', 'evilexample.com', false],
+    ['*.example.com', '.example.com', false],
     ['*.example.com', 'api.example.com.evil.com', false],
     ['::1', '[::1]', true],
     ['[::1]', '[::1]', true],
