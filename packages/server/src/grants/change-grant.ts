@@ -37,7 +37,7 @@ export const changeGrant =
   (deps: Deps) =>
   async ({ app, author, managedSecretId, grantId, change }: GrantChange): Promise<Grant> => {
     const policy = change.policy ?? {}
-    assertRestrictions(deps.checkRestrictions, policy.restrictions)
+    assertRestrictions(deps.checkGrantRestrictions, policy.restrictions)
     return deps.audit.change(appScope(app.appId, app.organizationId), async (tx, record) => {
       await lockApp(tx, app.appId)
       const grant = await getGrant(tx, app.appId, grantId)

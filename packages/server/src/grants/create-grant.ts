@@ -17,7 +17,7 @@ import { requireApproval } from './require-approval.ts'
 type Deps = { audit: Pick<AuditLog, 'change'>; clock: Clock } & GrantNeighbours
 
 /** Whom a grant is for. Nobody else is known to an app without an identity provider. */
-export type GrantPrincipal = { type: 'system' } | { type: 'agent'; agentId: string }
+export type GrantPrincipal = { type: 'system' } | { type: 'agent'; id: string }
 
 export type NewGrant = {
   app: AppRef
@@ -26,9 +26,9 @@ export type NewGrant = {
   principal: GrantPrincipal
   label?: string | null | undefined
   /** Where `label` was written, for errors. */
-  labelPointer: string
+  labelPointer?: string
   credentialId?: string | undefined
-  policy: GrantPolicyWrite
+  policy?: GrantPolicyWrite
 }
 
 /**
@@ -39,17 +39,17 @@ export type NewGrant = {
 export const createGrant =
   (deps: Deps) =>
   async (input: NewGrant): Promise<Grant> => {
-    const { app, author, principal, policy } = input
+    const { app, author, principal, policy = {} } = input
     const { appId, organizationId } = app
-    const label = parseLabel(input.label, input.labelPointer)
-    assertRestrictions(deps.checkRestrictions, policy.restrictions)
+    const label = parseLabel(input.label, input.labelPointer ?? '/label')
+    assertRestrictions(deps.checkGrantRestrictions, policy.restrictions)
     return deps.audit.change(appScope(appId, organizationId), async (tx, record) => {
       await lockApp(tx, appId)
       const { secret, credentials } = await getSecret(tx, appId, input.managedSecretId)
       const { credential_id: credentialId } = chooseCredential(credentials, input.credentialId)
-      if (principal.type === 'agent') await assertAgentLives(tx, appId, principal.agentId)
+      if (principal.type === 'agent') await assertAgentLives(tx, appId, principal.id)
       const at = new Date(deps.clock.now())
-      const principalId = principal.type === 'agent' ? principal.agentId : null
+      const principalId = principal.type === 'agent' ? principal.id : null
       const place = { credential_id: credentialId, principal_type: principal.type, principal_id: principalId, label }
       await takeLabel(deps, tx, record, place, { app, author, at })
       const { managed_secret_id: managedSecretId } = secret

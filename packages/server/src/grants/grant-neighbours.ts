@@ -9,7 +9,7 @@ type GrantTarget = { app: AppRef; author: ChangeAuthor; target: { type: 'grant';
 /** What stands right of the grants in the import order comes in from the composition root. */
 export type GrantNeighbours = {
   /** Every fault of the restrictions of a grant, pointers into them. */
-  checkRestrictions: (restrictions: unknown) => readonly FieldError[]
+  checkGrantRestrictions: (restrictions: unknown) => readonly FieldError[]
   /** Makes the rules that a grant's policy manages what is given; the transaction holds the app's lock. */
   replaceManagedRules: (
     tx: Tx,

@@ -153,6 +153,31 @@ export async function countGrants(tx: Tx, appId: string, filter: GrantFilter, at
   return rows[0]!.n
 }
 
+/** A live grant with what decides whether its agent may use it. */
+export type ReachingGrant = SeenGrant & {
+  agent_status: 'active' | 'inactive' | 'revoked' | null
+  agent_scopes: unknown
+  agent_scopes_pending: unknown
+  agent_scopes_applies_at: Date | null
+}
+
+/** The live grants of a secret, oldest first. */
+export async function findReachingGrants(
+  tx: Tx,
+  appId: string,
+  managedSecretId: string,
+  at: Date,
+): Promise<ReachingGrant[]> {
+  const filter = { states: ['active'], managedSecretId } as const
+  const { rows } = await sql<ReachingGrant>`
+    select found.*, b.status as agent_status, b.scopes as agent_scopes, b.scopes_pending as agent_scopes_pending,
+      b.scopes_applies_at as agent_scopes_applies_at
+    from (${seen(appId)} ${matching(appId, filter, at)}) found
+    left join agents b on b.app_id = ${appId} and found.principal_type = 'agent' and b.agent_id = found.principal_id
+    order by found.created_at, found.grant_id`.execute(tx)
+  return rows
+}
+
 /** The grants that are not revoked, of a secret, an agent or the whole app; expired ones too. In the order of their ids. */
 export async function findUnrevokedGrants(
   tx: Tx,

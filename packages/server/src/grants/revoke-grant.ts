@@ -77,7 +77,7 @@ export const revokeGrantsOfAgent =
   }
 
 /** Ends every grant of a deleted app; what waits on them ends with the app. */
-export const revokeGrantsOfApp =
+export const endGrantsOfApp =
   (deps: Ending): AppDeletionStep =>
   async (tx, { app, author, at }, record) => {
     for (const grant of await findUnrevokedGrants(tx, app.appId, { all: true })) {

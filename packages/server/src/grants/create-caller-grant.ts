@@ -1,0 +1,72 @@
+import type { Grant, sdkCreateSecretGrant } from '@alter-vault/contracts'
+import type Type from 'typebox'
+import type { SdkCaller } from '../http/principals.ts'
+import { VaultError } from '../kernel/vault-error.ts'
+import { callerAuthor } from '../organisations/index.ts'
+import type { GrantPrincipal, NewGrant } from './create-grant.ts'
+import { appOf, isAgent, refuseUserToken } from './sdk-caller.ts'
+
+type CreateBody = Type.Static<typeof sdkCreateSecretGrant.body>
+type CreateAnswer = Type.Static<typeof sdkCreateSecretGrant.success>
+
+/**
+ * Makes a grant for the app itself, or for the agent that an app key acts as. Refusals (connect-identity-wallet.md 6.6):
+ * `app_key_required`, `agent_principal_requires_agent`, `jwt_validation_error`, `group_grants_unsupported`, and those of
+ * `createGrant`.
+ */
+export const createCallerGrant =
+  ({ createGrant }: { createGrant: (input: NewGrant) => Promise<Grant> }) =>
+  async (caller: SdkCaller, managedSecretId: string, body: CreateBody): Promise<CreateAnswer> => {
+    const principal = principalOf(caller, body.principal)
+    const grant = await createGrant({
+      app: appOf(caller),
+      author: callerAuthor(caller),
+      managedSecretId,
+      principal,
+      label: body.principal.label,
+      labelPointer: '/principal/label',
+      credentialId: body.credential_id,
+      ...(body.grant_policy === undefined ? {} : { policy: body.grant_policy }),
+    }).catch(refuseGoneAgent)
+    return {
+      grant_id: grant.id,
+      principal_type: grant.principal.type,
+      label: grant.label,
+      created_at: grant.created_at,
+      credential_id: grant.credential_id,
+    }
+  }
+
+function principalOf(caller: SdkCaller, principal: CreateBody['principal']): GrantPrincipal {
+  if (isAgent(caller) && !caller.impersonated) {
+    throw new VaultError('app_key_required', { message: 'An agent does not widen what it reaches. Use an app key.' })
+  }
+  if (caller.agentId !== null && principal.type !== 'agent') {
+    throw new VaultError('app_key_required', {
+      message:
+        'A call that acts as an agent makes grants for that agent only: expected "principal.type" to be "agent".',
+    })
+  }
+  switch (principal.type) {
+    case 'system':
+      return { type: 'system' }
+    case 'agent':
+      if (caller.agentId === null) {
+        throw new VaultError('agent_principal_requires_agent', {
+          message: 'A grant for an agent is made while acting as it: send its id in "X-Alter-Caller".',
+        })
+      }
+      return { type: 'agent', id: caller.agentId }
+    case 'user':
+      refuseUserToken(principal.user_token)
+      throw new TypeError('a user principal carries a token')
+    case 'group':
+      throw new VaultError('group_grants_unsupported')
+  }
+}
+
+/** The agent ended between authentication and the change: the answer is that of a call that names it now. */
+function refuseGoneAgent(error: unknown): never {
+  if (!(error instanceof VaultError) || error.code !== 'agent_not_found') throw error
+  throw new VaultError('caller_agent_unresolved', { cause: error })
+}

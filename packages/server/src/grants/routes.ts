@@ -1,0 +1,130 @@
+import * as contract from '@alter-vault/contracts'
+import { type BoundEndpoint, bind } from '../http/bind-endpoint.ts'
+import { parsePage } from '../kernel/page.ts'
+import { invalidField, VaultError } from '../kernel/vault-error.ts'
+import { bindForOperators } from '../organisations/index.ts'
+import type { GrantPrincipal } from './create-grant.ts'
+import type { GrantFilter } from './grant-store.ts'
+import type { Grants } from './index.ts'
+
+const inApp = ({ app_id: appId }: { app_id: string }, { organizationId }: { organizationId: string }) => ({
+  appId,
+  organizationId,
+})
+
+/** Grants, of a managed secret and as a whole, for operators and for SDK callers. */
+export function createGrantRoutes({ grants }: { grants: Grants }): BoundEndpoint[] {
+  return [
+    bindForOperators(contract.listGrants, async ({ params, query, principal }) =>
+      grants.listGrants(
+        inApp(params, principal),
+        {
+          states: query.status && [query.status],
+          slug: query.provider,
+          search: query.search,
+          ...principalFilter(query),
+        },
+        parsePage(query),
+      ),
+    ),
+    bindForOperators(contract.showGrant, async ({ params, principal }) =>
+      grants.showGrant(inApp(params, principal), params.grant_id),
+    ),
+    bindForOperators(contract.revokeGrant, async ({ params, body, principal }, author) =>
+      grants.revokeGrant({
+        app: inApp(params, principal),
+        author,
+        grantId: params.grant_id,
+        whenRevoked: 'keep',
+        ...(body.reason === undefined ? {} : { reason: body.reason }),
+      }),
+    ),
+    bindForOperators(contract.listSecretGrants, async ({ params, query, principal }) =>
+      grants.listGrants(
+        inApp(params, principal),
+        {
+          managedSecretId: params.managed_secret_id,
+          states: query.status && [query.status],
+          ...principalFilter(query),
+        },
+        parsePage(query),
+      ),
+    ),
+    bindForOperators(contract.createSecretGrant, async ({ params, body, principal }, author) =>
+      grants.createGrant({
+        app: inApp(params, principal),
+        author,
+        managedSecretId: params.managed_secret_id,
+        principal: operatorsPrincipal(body.principal),
+        label: body.label,
+        credentialId: body.credential_id,
+        ...(body.grant_policy === undefined ? {} : { policy: body.grant_policy }),
+      }),
+    ),
+    bindForOperators(contract.updateSecretGrant, async ({ params, body, principal }, author) =>
+      grants.changeGrant({
+        app: inApp(params, principal),
+        author,
+        managedSecretId: params.managed_secret_id,
+        grantId: params.grant_id,
+        change: {
+          ...(body.label === undefined ? {} : { label: body.label }),
+          ...(body.grant_policy === undefined ? {} : { policy: body.grant_policy }),
+        },
+      }),
+    ),
+    bindForOperators(contract.showSecretAccess, async ({ params, principal }) =>
+      grants.showSecretAccess(inApp(params, principal), params.managed_secret_id),
+    ),
+    bind(contract.sdkListGrants, async ({ body, principal }) => grants.listCallerGrants(principal, body)),
+    bind(contract.sdkCreateSecretGrant, async ({ params, body, principal }) =>
+      grants.createCallerGrant(principal, params.managed_secret_id, body),
+    ),
+    bind(contract.sdkRevokeGrant, async ({ params, body, principal }) =>
+      grants.revokeCallerGrant(principal, params.grant_id, body),
+    ),
+  ]
+}
+
+type PrincipalQuery = {
+  principal_type?: NonNullable<GrantFilter['principalType']>
+  principal_id?: string
+  app_user?: string
+  agent_id?: string
+}
+
+/** Several ways to name the principal must name the same one: else nothing matches. */
+function principalFilter(query: PrincipalQuery): GrantFilter {
+  const types = new Set([
+    ...(query.principal_type === undefined ? [] : [query.principal_type]),
+    ...(query.app_user === undefined ? [] : ['user' as const]),
+    ...(query.agent_id === undefined ? [] : ['agent' as const]),
+  ])
+  const ids = new Set([query.principal_id, query.app_user, query.agent_id].filter((id) => id !== undefined))
+  if (types.size > 1 || ids.size > 1) return { states: [] }
+  return { principalType: [...types][0], principalId: [...ids][0] }
+}
+
+/** Refusals: `group_grants_unsupported`; `validation_failed` for users, whom no identity provider tells the app. */
+function operatorsPrincipal({ type, id }: { type: contract.Grant['principal']['type']; id?: string }): GrantPrincipal {
+  switch (type) {
+    case 'system':
+      if (id === undefined) return { type }
+      throw invalidField(
+        '/principal/id',
+        'A "system" principal is the app itself and has no "id".',
+        'not_allowed_value',
+      )
+    case 'agent':
+      if (id !== undefined) return { type, id }
+      throw invalidField('/principal/id', '"principal.id" is missing; expected the id of the agent.', 'required')
+    case 'group':
+      throw new VaultError('group_grants_unsupported')
+    case 'user':
+      throw invalidField(
+        '/principal/type',
+        'This app has no identity provider, so it knows no users: expected "system" or "agent".',
+        'not_allowed_value',
+      )
+  }
+}

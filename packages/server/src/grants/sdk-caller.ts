@@ -1,0 +1,18 @@
+import type { SdkCaller } from '../http/principals.ts'
+import { VaultError } from '../kernel/vault-error.ts'
+import type { AppRef } from '../organisations/index.ts'
+
+/* What the SDK's calls about grants ask of their caller (wire.md 4.1). */
+
+export const appOf = ({ appId, organizationId }: SdkCaller): AppRef => ({ appId, organizationId })
+
+/** A key of agent type, or one that acts as an agent. */
+export const isAgent = (caller: SdkCaller): boolean => caller.agentId !== null || caller.keyType === 'ak'
+
+/** No app has an identity provider that could vouch for a user. */
+export function refuseUserToken(token: string | undefined): void {
+  if (token === undefined) return
+  throw new VaultError('jwt_validation_error', {
+    message: '"user_token" cannot be verified: this app has no identity provider. Nothing was done.',
+  })
+}
