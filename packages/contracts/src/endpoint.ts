@@ -44,5 +44,6 @@ export type Endpoint<S extends Schemas = Schemas> = S & {
 
 /** One declaration per endpoint: validation, types, OpenAPI, access matrix and audit check are made from it. */
 export function defineEndpoint<const S extends Schemas>(endpoint: Endpoint<S>): Endpoint<S> {
-  return Object.freeze(endpoint)
+  Object.freeze(endpoint)
+  return endpoint
 }

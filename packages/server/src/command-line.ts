@@ -4,7 +4,7 @@ import type { Mode } from './config.ts'
 /** What the commands do; `main` fills these in. Each resolves with the exit code. */
 export type Commands = {
   /** Runs the server until it is told to stop. */
-  run(mode: Mode): Promise<number>
+  run(mode: Mode, flags: { port?: string; dataDir?: string }): Promise<number>
   /** Checks an exported audit file without a server. */
   verifyFile(options: { file: string; jwksFile: string; checkpointsFile: string }): Promise<number>
   /** Adds a root key that wraps from now on. */
@@ -35,13 +35,15 @@ export async function runCommandLine(
     .command('serve')
     .description('run the server; refuses to start with half a configuration')
     .action(async () => {
-      code = await commands.run('serve')
+      code = await commands.run('serve', {})
     })
   program
     .command('dev')
     .description('run the server for trying it out: on loopback, with a demonstration organisation')
-    .action(async () => {
-      code = await commands.run('dev')
+    .option('--port <port>', 'port of the APIs and pages; the next one serves the metrics (ALTER_PORT, 8787)')
+    .option('--data-dir <folder>', 'where everything is kept (ALTER_DATA_DIR, .alter)')
+    .action(async (flags: { port?: string; dataDir?: string }) => {
+      code = await commands.run('dev', flags)
     })
   program
     .command('rotate-root-key')

@@ -39,8 +39,12 @@ function onStopSignal(stop: (signal: StopSignal) => void): () => void {
 }
 
 const commands: Commands = {
-  async run(mode) {
-    const config = readConfig(process.env, { mode, workingDir: process.cwd() })
+  async run(mode, { port, dataDir }) {
+    const flags = {
+      ...(port === undefined ? {} : { ALTER_PORT: port }),
+      ...(dataDir === undefined ? {} : { ALTER_DATA_DIR: dataDir }),
+    }
+    const config = readConfig({ ...process.env, ...flags }, { mode, workingDir: process.cwd() })
     const log = logFor(config)
     // Here and not at the top: the commands that need no server start without its weight.
     const { createServer } = await import('./create-server.ts')

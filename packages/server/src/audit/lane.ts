@@ -246,7 +246,7 @@ const mergeCharges = (a: Charge, b: Charge): Charge => ({
   max: Math.min(a.max, b.max),
 })
 
-/** Members that cannot stand beside an earlier one: the older of two versions of a fence, the second use of a nonce. */
+/** Members that cannot stand beside an earlier one: the older of two versions of a fence, the second use of a nonce or claim. */
 function refuseWithinBatch(batch: readonly Waiting[]): Waiting[] {
   const newest = new Map<string, number>()
   for (const { member } of batch) {
@@ -255,6 +255,7 @@ function refuseWithinBatch(batch: readonly Waiting[]): Waiting[] {
     }
   }
   const nonces = new Set<string>()
+  const claims = new Set<string>()
   return batch.filter(({ member, resolve }) => {
     const stale = (member.fences ?? []).filter((fence) => newest.get(fence.subject) !== fence.version)
     if (stale.length > 0) {
@@ -268,6 +269,13 @@ function refuseWithinBatch(batch: readonly Waiting[]): Waiting[] {
         return false
       }
       nonces.add(name)
+    }
+    if (member.claim) {
+      if (claims.has(member.claim.attemptId)) {
+        resolve({ kind: 'claim_lost' })
+        return false
+      }
+      claims.add(member.claim.attemptId)
     }
     return true
   })

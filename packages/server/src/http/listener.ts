@@ -227,7 +227,7 @@ export async function createListener(options: ListenerOptions): Promise<Listener
 
   return {
     async listen(where) {
-      await app.listen(where)
+      await app.listen({ ...where })
       return server.address() as AddressInfo
     },
     async close(graceMs) {
