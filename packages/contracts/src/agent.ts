@@ -2,7 +2,7 @@ import Type from 'typebox'
 import { audited, defineEndpoint, noAudit } from './endpoint.ts'
 import { KeyStatus } from './key.ts'
 import { Author, ListOf, offsetQuery, PathId } from './list.ts'
-import { JsonObject, Name, Nullable, Timestamp, Uuid } from './primitives.ts'
+import { JsonObject, Name, Nullable, ShownOnce, Timestamp, Uuid } from './primitives.ts'
 import { ApprovalConfig, GrantRestrictions, IpAllowlistBody, TimeWindowBody, When } from './rule.ts'
 
 export const AgentType = Type.Enum(['agent', 'service'])
@@ -48,7 +48,7 @@ export const Agent = Type.Object({
 })
 
 /** `api_key` is shown this once; null when an earlier creation is repeated under its idempotency key. */
-export const CreatedAgent = Type.Object({ ...Agent.properties, api_key: Nullable(Type.String()), key_id: Uuid })
+export const CreatedAgent = Type.Object({ ...Agent.properties, api_key: ShownOnce(Type.String()), key_id: Uuid })
 
 export const AgentKey = Type.Object({
   key_id: Uuid,
@@ -60,7 +60,7 @@ export const AgentKey = Type.Object({
   revoked_at: Nullable(Timestamp),
   last_used_at: Nullable(Timestamp),
 })
-export const MintedAgentKey = Type.Object({ ...AgentKey.properties, api_key: Nullable(Type.String()) })
+export const MintedAgentKey = Type.Object({ ...AgentKey.properties, api_key: ShownOnce(Type.String()) })
 
 export type AgentScopes = Type.Static<typeof AgentScopes>
 export type AgentPolicy = Type.Static<typeof AgentPolicy>

@@ -1,7 +1,7 @@
 import Type from 'typebox'
 import { audited, defineEndpoint, noAudit } from './endpoint.ts'
 import { Author, ListOf, offsetQuery, PathId } from './list.ts'
-import { JsonObject, Name, Nullable, Timestamp, Uuid } from './primitives.ts'
+import { JsonObject, Name, Nullable, ShownOnce, Timestamp, Uuid } from './primitives.ts'
 
 export const KeyStatus = Type.Enum(['active', 'deprecated', 'rotated_in_grace', 'expired', 'revoked'])
 
@@ -32,7 +32,7 @@ export const Key = Type.Object({
   last_used_at: Nullable(Timestamp),
 })
 /** `api_key` is the key itself, shown this once; null when an earlier answer is repeated. */
-export const MintedKey = Type.Object({ ...Key.properties, api_key: Nullable(Type.String()) })
+export const MintedKey = Type.Object({ ...Key.properties, api_key: ShownOnce(Type.String()) })
 
 export const KeyStatistics = Type.Object({
   /** Keys that count towards `max_allowed`: live, neither derived, nor in rotation grace, nor of a managed agent. */

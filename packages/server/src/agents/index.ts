@@ -1,35 +1,9 @@
-import type { AuditLog } from '../audit/index.ts'
-import type { Database } from '../db/database.ts'
-import type { Clock } from '../kernel/clock.ts'
-import { type AgentNeighbours, createAgent } from './create-agent.ts'
-import { type AgentCascade, moveAgent, revokeAgent } from './end-agent.ts'
-import { listAgentsOf, showAgent, showOwnAgent } from './read-agents.ts'
-import { updateAgent } from './update-agent.ts'
-
 export type { PolicyRule } from './agent-policy.ts'
 export { scopesInForce } from './agent-scopes.ts'
 export { agentNotFound, findAgent, getAgent, lockLiveAgent } from './agent-store.ts'
 export type { AgentNeighbours, NewAgent } from './create-agent.ts'
+export { type Agents, type AgentsDeps, createAgents } from './create-agents.ts'
 export { type AgentCascade, revokeAgentsOfApp } from './end-agent.ts'
 export { withoutApprovers } from './read-agents.ts'
 export { createAgentRoutes } from './routes.ts'
 export type { AgentChange } from './update-agent.ts'
-
-export type AgentsDeps = { db: Database; audit: Pick<AuditLog, 'change'>; clock: Clock } & AgentNeighbours &
-  AgentCascade
-
-export type Agents = ReturnType<typeof createAgents>
-
-/** Managed agents of an app. */
-export function createAgents(deps: AgentsDeps) {
-  return {
-    createAgent: createAgent(deps),
-    showAgent: showAgent(deps),
-    listAgents: listAgentsOf(deps),
-    showOwnAgent: showOwnAgent(deps),
-    updateAgent: updateAgent(deps),
-    suspendAgent: moveAgent(deps, 'inactive'),
-    resumeAgent: moveAgent(deps, 'active'),
-    revokeAgent: revokeAgent(deps),
-  }
-}

@@ -3,7 +3,7 @@ import { answer } from '../http/answer.ts'
 import { type BoundEndpoint, bind } from '../http/bind-endpoint.ts'
 import { parsePage } from '../kernel/page.ts'
 import { bindForOperators } from '../organisations/index.ts'
-import type { Agents } from './index.ts'
+import type { Agents } from './create-agents.ts'
 
 const inApp = ({ app_id: appId }: { app_id: string }, { organizationId }: { organizationId: string }) => ({
   appId,

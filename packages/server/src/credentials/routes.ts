@@ -2,7 +2,7 @@ import * as contract from '@alter-vault/contracts'
 import type { BoundEndpoint } from '../http/bind-endpoint.ts'
 import { parsePage } from '../kernel/page.ts'
 import { bindForOperators } from '../organisations/index.ts'
-import type { Credentials } from './index.ts'
+import type { Credentials } from './create-credentials.ts'
 
 const inApp = ({ app_id: appId }: { app_id: string }, { organizationId }: { organizationId: string }) => ({
   appId,

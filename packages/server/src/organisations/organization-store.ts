@@ -7,6 +7,7 @@ import { VaultError } from '../kernel/vault-error.ts'
 export type OrganizationRow = Selectable<OrganizationsTable>
 export type MemberRow = Selectable<MembersTable>
 
+const DEFAULT_RATE_LIMIT_RPM = 60_000
 const DEFAULT_KEY_POLICY: OrganizationSettings['key_policy'] = {
   max_key_ttl_days: null,
   require_expiry: false,
@@ -24,6 +25,7 @@ export function organizationSettings(column: unknown): OrganizationSettings {
   return {
     agent_scope_widening_delay_seconds: stored.agent_scope_widening_delay_seconds ?? 0,
     key_policy: { ...DEFAULT_KEY_POLICY, ...stored.key_policy },
+    rate_limit_rpm: stored.rate_limit_rpm ?? DEFAULT_RATE_LIMIT_RPM,
   }
 }
 

@@ -2,7 +2,7 @@ import * as contract from '@alter-vault/contracts'
 import type { Database } from '../db/database.ts'
 import type { BoundEndpoint } from '../http/bind-endpoint.ts'
 import { parsePage } from '../kernel/page.ts'
-import type { Organisations } from './index.ts'
+import type { Organisations } from './create-organisations.ts'
 import { bindForOperators, refuseTokens } from './operator-endpoint.ts'
 import { getOrganization, organizationSettings, toOrganization } from './organization-store.ts'
 

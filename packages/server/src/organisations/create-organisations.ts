@@ -1,0 +1,40 @@
+import type { AuditLog } from '../audit/index.ts'
+import type { Database } from '../db/database.ts'
+import type { Clock } from '../kernel/clock.ts'
+import { archiveApp, type EndWaitingApprovals, unarchiveApp } from './archive-app.ts'
+import { createApp } from './create-app.ts'
+import { addMember, createOrganization } from './create-organization.ts'
+import { type AppDeletionStep, deleteApp } from './delete-app.ts'
+import { mintPersonalAccessToken, revokePersonalAccessToken } from './mint-token.ts'
+import { listAppsOf, showApp } from './read-apps.ts'
+import { updateApp } from './update-app.ts'
+
+export type OrganisationsDeps = {
+  db: Database
+  audit: Pick<AuditLog, 'change'>
+  clock: Clock
+  keyDigest: (plain: string) => Buffer
+  endWaitingApprovals: EndWaitingApprovals
+  /** What the other slices do with their rows when an app is deleted. */
+  appDeletionSteps: readonly AppDeletionStep[]
+  forgetDataKeys: (appId: string) => void
+}
+
+export type Organisations = ReturnType<typeof createOrganisations>
+
+/** Organisations, their members and tokens, and their apps. */
+export function createOrganisations(deps: OrganisationsDeps) {
+  return {
+    createOrganization: createOrganization(deps),
+    addMember: addMember(deps),
+    mintPersonalAccessToken: mintPersonalAccessToken(deps),
+    revokePersonalAccessToken: revokePersonalAccessToken(deps),
+    listApps: listAppsOf(deps),
+    showApp: showApp(deps),
+    createApp: createApp(deps),
+    updateApp: updateApp(deps),
+    archiveApp: archiveApp(deps),
+    unarchiveApp: unarchiveApp(deps),
+    deleteApp: deleteApp({ ...deps, steps: deps.appDeletionSteps }),
+  }
+}
