@@ -18,6 +18,8 @@ export const KeyPolicy = Type.Object({
 export const OrganizationSettings = Type.Object({
   agent_scope_widening_delay_seconds: Type.Integer({ minimum: 0, maximum: 604_800 }),
   key_policy: KeyPolicy,
+  /** SDK requests a minute over all keys of the organisation. */
+  rate_limit_rpm: Type.Integer({ minimum: 1 }),
 })
 
 export const Organization = Type.Object({

@@ -7,7 +7,7 @@ import type { Page } from '../kernel/page.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import { organizationSettings } from '../organisations/index.ts'
 import { type AgentFacts, createAddressList, type KeyFacts } from './caller-facts.ts'
-import { DEFAULT_ORGANIZATION_RPM, type KeyRow, rateLimitOf, type SeenKey } from './key.ts'
+import { type KeyRow, rateLimitOf, type SeenKey } from './key.ts'
 
 export const keyNotFound = (): VaultError =>
   new VaultError('key_not_found', { message: 'There is no key with this id.' })
@@ -201,14 +201,14 @@ export async function loadKeyForAuthentication(tx: Tx, appId: string, keyId: str
     where k.app_id = ${appId} and k.key_id = ${keyId}`.execute(tx)
   const row = rows[0]
   if (row === undefined) return undefined
-  const { key_policy: policy } = organizationSettings(row.organization_settings)
+  const { key_policy: policy, rate_limit_rpm: organizationRpm } = organizationSettings(row.organization_settings)
   const agent = row.agent === null ? null : toAgentFacts(row.agent, row.agent_version ?? 0)
   return {
     appId,
     organizationId: row.organization_id,
     appEnvironment: row.environment,
     appStatus: row.app_status,
-    organizationRpm: DEFAULT_ORGANIZATION_RPM,
+    organizationRpm,
     keyId: row.key_id,
     keyPrefix: row.key_prefix,
     keyName: row.name,

@@ -20,8 +20,6 @@ export type KeyState = Key['status']
 
 /** Requests a minute of a key for which nobody chose a limit. */
 export const DEFAULT_KEY_RPM = 6_000
-/** Requests a minute of an organisation, over all its keys. */
-export const DEFAULT_ORGANIZATION_RPM = 60_000
 
 type Lived = Pick<KeyRow, 'revoked_at' | 'rotated_to' | 'grace_until' | 'expires_at' | 'deprecated_at'>
 

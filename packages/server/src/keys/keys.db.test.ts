@@ -116,6 +116,15 @@ describe('minting a key', () => {
     expect(await authenticate(limited.api_key!)).toMatchObject({ rateLimitRpm: 100 })
   })
 
+  test("shares its organisation's budget, which the organisation's settings may change", async () => {
+    await using t = await createManagementTest()
+    const { mint, authenticate } = setUp(t)
+    const minted = await mint()
+    expect(await authenticate(minted.api_key!)).toMatchObject({ organizationRpm: 60_000 })
+    await t.saveOrganizationSettings({ rate_limit_rpm: 250_000 })
+    expect(await authenticate(minted.api_key!)).toMatchObject({ organizationRpm: 250_000 })
+  })
+
   test('of two keys at once stops at the limit', async () => {
     await using t = await createManagementTest()
     const { keys, mint } = setUp(t)
