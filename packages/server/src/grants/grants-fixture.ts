@@ -1,0 +1,143 @@
+import {
+  type Credentials,
+  createCredentials,
+  type NewManagedSecret,
+  openSealedCredential,
+} from '../credentials/index.ts'
+import { createKeyring } from '../crypto/keyring.ts'
+import { createDataKeyStore } from '../db/data-key-store.ts'
+import type { CredentialType, CredentialValue } from '../egress/credential-value.ts'
+import type { SdkCaller } from '../http/principals.ts'
+import { newId } from '../kernel/ids.ts'
+import type { AppRef } from '../organisations/index.ts'
+import { checkGrantRestrictions, createWriteRules } from '../policies/index.ts'
+import type { ManagementTest } from '../testing/management.ts'
+import { createGrants, type GrantNeighbours, type NewGrant } from './index.ts'
+
+/** Text that must be found nowhere but inside an opened credential. */
+export const PLAINTEXT = 'sk_live_Zq7mN4vX9cB2kL8wPt3R'
+
+/** Secrets and grants as the composition root joins them, with approvals that are written down instead of ended. */
+export function setUpGrants(t: ManagementTest) {
+  const ended: { grantId: string; reason: string }[] = []
+  const inFlight: string[] = []
+  const endWaitingApprovals: GrantNeighbours['endWaitingApprovals'] = async (_tx, _appId, { grantId }, reason) => {
+    ended.push({ grantId, reason })
+    return { inFlight: [...inFlight] }
+  }
+  const rules = createWriteRules({ ...t, targetExists: async () => true })
+  const { replaceManagedRules, deleteRulesOf } = rules
+  const wrapper = {
+    wrap: async (_: unknown, dataKey: Uint8Array) => Buffer.from(dataKey),
+    unwrap: async (_: unknown, wrapped: Buffer) => Buffer.from(wrapped),
+    isCurrent: () => true,
+  }
+  const keyring = createKeyring({ wrapper, clock: t.clock, ...createDataKeyStore(t.db) })
+  const grants = createGrants({
+    ...t,
+    endWaitingApprovals,
+    checkGrantRestrictions,
+    replaceManagedRules,
+    deleteRulesOf,
+  })
+  const credentials: Credentials = createCredentials({ ...t, keyring, deleteRulesOf, ...grants.neighboursOfSecrets })
+
+  const addSecret = (over: Partial<NewManagedSecret> = {}) =>
+    credentials.createManagedSecret({
+      app: t.app,
+      author: t.owner,
+      name: 'Stripe',
+      credential_type: 'bearer',
+      value: { token: PLAINTEXT },
+      allowed_hosts: ['api.stripe.com'],
+      ...over,
+    })
+
+  async function addAgent(
+    over: { app?: AppRef; status?: string; scopes?: Record<string, string[]>; name?: string } = {},
+  ): Promise<string> {
+    const agentId = newId()
+    await t.asOwner(
+      `insert into agents (app_id, agent_id, name, type, status, scopes, created_by) values ($1, $2, $3, 'agent', $4, $5, '{}')`,
+      [
+        (over.app ?? t.app).appId,
+        agentId,
+        over.name ?? `agent-${agentId.slice(-6)}`,
+        over.status ?? 'active',
+        over.scopes ?? {},
+      ],
+    )
+    return agentId
+  }
+
+  /** A second credential of a secret, which no endpoint makes yet. */
+  async function addCredential(managedSecretId: string, label: string, kind = 'developer'): Promise<string> {
+    const credentialId = newId()
+    await t.asOwner(
+      "insert into credentials (app_id, credential_id, managed_secret_id, label, kind, sealed) values ($1, $2, $3, $4, $5, '\\x00')",
+      [t.app.appId, credentialId, managedSecretId, label, kind],
+    )
+    return credentialId
+  }
+
+  const grantTo = (managedSecretId: string, over: Partial<NewGrant> = {}) =>
+    grants.createGrant({ app: t.app, author: t.owner, managedSecretId, principal: { type: 'system' }, ...over })
+
+  async function openCredential(credentialId: string, type: CredentialType, app = t.app): Promise<CredentialValue> {
+    const [row] = await t.asOwner<{ sealed: Buffer }>('select sealed from credentials where credential_id = $1', [
+      credentialId,
+    ])
+    return openSealedCredential(keyring, app.appId, credentialId, type, row!.sealed)
+  }
+
+  const caller = (over: Partial<SdkCaller> = {}): SdkCaller => ({
+    ...t.app,
+    appEnvironment: 'production',
+    keyId: newId(),
+    keyPrefix: 'alter_rk_0000000',
+    keyName: 'backend',
+    keyType: 'rk',
+    agentId: null,
+    agentName: null,
+    impersonated: false,
+    caller: null,
+    callerType: null,
+    actorId: null,
+    context: {},
+    clientIp: '203.0.113.9',
+    userAgent: null,
+    traceId: '0'.repeat(32),
+    scopes: ['grants:write', 'secrets:write'],
+    requestRule: null,
+    nonce: { ts: 0, digest: Buffer.alloc(16) },
+    answerHeaders: {},
+    fences: [],
+    ...over,
+  })
+
+  return {
+    credentials,
+    grants,
+    rules,
+    keyring,
+    ended,
+    inFlight,
+    addSecret,
+    addAgent,
+    addCredential,
+    grantTo,
+    openCredential,
+    caller,
+  }
+}
+
+/** The code of a refusal, with its message; throws when nothing was refused. */
+export async function refusalOf(call: Promise<unknown>): Promise<[code: string, message: string]> {
+  try {
+    await call
+  } catch (error) {
+    const { code, message } = error as { code: string; message: string }
+    return [code, message]
+  }
+  throw new Error('nothing was refused')
+}
