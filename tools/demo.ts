@@ -21,7 +21,7 @@ type Dev = {
 const { values } = parseArgs({
   options: { 'data-dir': { type: 'string', default: '.alter' }, timeout: { type: 'string', default: '600' } },
 })
-const dataDir = resolve(process.env.INIT_CWD ?? process.cwd(), values['data-dir'])
+const dataDir = resolve(values['data-dir'])
 const say = (text = '') => process.stdout.write(`${text}\n`)
 
 function readDev(): Dev {

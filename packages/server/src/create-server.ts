@@ -137,6 +137,7 @@ async function compose(
   const meter = createRateMeter({ clock, append: audit.append })
 
   // Slices
+  const metrics = createMetrics()
   const facts = createUseFacts(db)
   const endWaiting = endWaitingApprovals
   const writeRules = createWriteRules({ audit, clock, targetExists })
@@ -212,6 +213,10 @@ async function compose(
       return openSealedCredential(keyring, appId, credential.credentialId, secret.type, credential.sealed)
     },
     maxResponseBytes: INLINE_BODY_MAX_BYTES,
+    noteUnknownKey: (clientIp) => {
+      metrics.noteUnknownKey()
+      log.info({ client_ip: clientIp }, 'a request came with an unknown key')
+    },
   })
   executor.wake = proxy.executor.wake
   opens(proxy.saveLastUses)
@@ -234,7 +239,6 @@ async function compose(
   await rewrapDataKeys()
 
   // HTTP
-  const metrics = createMetrics()
   const checks = [
     { name: 'store', check: () => db.unscoped(async (tx) => (await ensureInstallation(tx)) === installationId) },
     { name: 'audit_writer', check: async () => (await audit.queuedRows()) < AUDIT_QUEUE_LIMIT },

@@ -1,5 +1,5 @@
 import { HELD_BODY_MAX_BYTES } from '@alter-vault/contracts'
-import type { AuditLog, RecordEvent, RowDetail } from '../audit/index.ts'
+import type { AuditLog, RecordEvent, RowDetail, RowDraft, SealedBody } from '../audit/index.ts'
 import type { Keyring } from '../crypto/keyring.ts'
 import type { Tx } from '../db/database.ts'
 import { type HeaderList, storedResultHeaders } from '../egress/header-rules.ts'
@@ -23,6 +23,15 @@ export type ExecutedResult = {
   credentialHint: string | null
 }
 
+/** What the outcome row says of the call, beside what the engine knows itself. */
+export type ExecutionOutcome = {
+  eventId?: string
+  detail?: RowDetail
+  bodies?: readonly SealedBody[]
+  /** Rows that the call gave rise to besides. */
+  also?: readonly RowDraft[]
+}
+
 /** `stale`: the attempt ended or is another's, and nothing was written. */
 export type Recorded = 'recorded' | 'stale'
 
@@ -37,11 +46,11 @@ const RESULT_TTL_SECONDS = 86_400
 
 /** Ends attempts: state, sealed answer and outcome row in one transaction, by the owner of the latest lease only. */
 export function createRecordExecution({ audit, keyring, readAppScope, announce }: Deps) {
-  /** The provider answered. `detail` describes the call as the outcome row of any other call does. */
+  /** The provider answered. `outcome` describes the call as the outcome row of any other call does. */
   async function recordExecuted(
     attempt: AttemptRef,
     result: ExecutedResult,
-    detail: RowDetail = {},
+    outcome: ExecutionOutcome = {},
   ): Promise<Recorded> {
     const { appId, approvalGroupId } = attempt
     const sealedResult = await keyring.sealFor(
@@ -65,13 +74,18 @@ export function createRecordExecution({ audit, keyring, readAppScope, announce }
       await endAttempt(tx, appId, attempt.attemptId, 'executed', now)
       const executed = await moveGroup(tx, group, 'executed', { executedAt: now, sealedResult, resultExpiresAt })
       await scheduleWork(tx, { kind: 'approval_result_erasure', appId, subjectId: approvalGroupId }, resultExpiresAt)
-      record({
-        ...serverRow(executed),
-        event: 'approval.executed',
-        outcome: result.statusCode < 400 ? 'success' : 'provider_error',
-        intentId: attempt.intentEventId,
-        detail: { responseStatus: result.statusCode, ...detail, attemptId: attempt.attemptId },
-      })
+      record(
+        {
+          ...serverRow(executed),
+          ...(outcome.eventId === undefined ? {} : { eventId: outcome.eventId }),
+          event: 'approval.executed',
+          outcome: result.statusCode < 400 ? 'success' : 'provider_error',
+          intentId: attempt.intentEventId,
+          detail: { responseStatus: result.statusCode, ...outcome.detail, attemptId: attempt.attemptId },
+        },
+        outcome.bodies,
+      )
+      for (const also of outcome.also ?? []) record(also)
     })
   }
 

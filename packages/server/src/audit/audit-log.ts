@@ -7,6 +7,7 @@ import type { Log } from '../kernel/log.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import { appendParameters, closeLaneAt, readRefusal } from './append-store.ts'
 import type { RowDraft, Scope } from './audit-row.ts'
+import { encodeBodies, type SealedBody } from './body-frames.ts'
 import { type AppendMember, type AppendResult, createLane, type Lane } from './lane.ts'
 import { createLaneClients } from './lane-clients.ts'
 import { type LaneHead, newLaneHead, placeRows } from './row-batch.ts'
@@ -22,8 +23,8 @@ export class ConditionRefused extends Error {
 }
 
 export type ChangeConditions = Pick<AppendMember, 'fences' | 'nonce' | 'charges'>
-/** Notes an event in the change's own transaction; returns its id. */
-export type RecordEvent = (draft: RowDraft) => string
+/** Notes an event, and bodies that were captured with it, in the change's own transaction; returns its id. */
+export type RecordEvent = (draft: RowDraft, bodies?: readonly SealedBody[]) => string
 
 export type AuditLogDeps = {
   db: Database
@@ -58,6 +59,7 @@ export function createAuditLog(deps: AuditLogDeps) {
   const changeLanes = new Map<string, Serial<ChangeLane>>()
   const unsettled = new Set<Promise<unknown>>()
   let closed = false
+  let newestMs = 0
 
   async function openLane(scope: Scope, purpose: 'calls' | 'changes'): Promise<string> {
     const chainId = newId(clock.now())
@@ -137,6 +139,7 @@ export function createAuditLog(deps: AuditLogDeps) {
    */
   async function append(scope: Scope, member: AppendMember): Promise<AppendResult> {
     if (closed) throw unavailable(new Error('the server is stopping'))
+    newestMs = Math.max(newestMs, clock.now())
     const lane = await callLane(scope).catch((error: unknown) => {
       throw unavailable(error)
     })
@@ -166,9 +169,11 @@ export function createAuditLog(deps: AuditLogDeps) {
     const lane = changeLane(scope, conditions ? 'conditional' : 'plain')
     for (let attempt = 1; ; attempt++) {
       const drafts: RowDraft[] = []
-      const record: RecordEvent = (draft) => {
+      const bodies: SealedBody[] = []
+      const record: RecordEvent = (draft, captured = []) => {
         const eventId = draft.eventId ?? newId(clock.now())
         drafts.push({ ...draft, eventId })
+        bodies.push(...captured)
         return eventId
       }
       let release: (() => void) | undefined
@@ -185,6 +190,12 @@ export function createAuditLog(deps: AuditLogDeps) {
               values (${scope.scopeId}, ${current.chainId}, ${current.head.nextSeq}, ${drafts.length}, ${placed.head.hash}, ${placed.rows})`.execute(
               tx,
             )
+            if (bodies.length > 0) {
+              await sql`insert into audit_bodies (app_id, chain_id, first_seq, frames)
+                values (${scope.scopeId}, ${current.chainId}, ${current.head.nextSeq}, ${encodeBodies(bodies)})`.execute(
+                tx,
+              )
+            }
             written = { lane: current, next: placed.head, value: made }
           }
           return made
@@ -278,6 +289,8 @@ export function createAuditLog(deps: AuditLogDeps) {
     change,
     closeIdleLanes,
     close,
+    /** How far the wall clock stands behind the newest row that was handed over, in milliseconds; 0 when it does not. */
+    clockBehindMs: (): number => Math.max(0, newestMs - clock.now()),
     /** Rows that wait, over all lanes: for metrics and readiness. */
     async queuedRows(): Promise<number> {
       const lanes = await Promise.all([...callLanes.values()].map((opening) => opening.catch(() => undefined)))

@@ -1,10 +1,12 @@
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { collectDefaultMetrics, Histogram, Registry } from 'prom-client'
+import { Counter, collectDefaultMetrics, Histogram, Registry } from 'prom-client'
 
 export type Metrics = {
   /** Where other folders register their own. */
   registry: Registry
+  /** One request whose key nobody has. */
+  noteUnknownKey(): void
   /** For `createListener`. */
   observe(route: string, status: number, seconds: number): void
 }
@@ -20,8 +22,14 @@ export function createMetrics(): Metrics {
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
     registers: [registry],
   })
+  const unknownKeys = new Counter({
+    name: 'alter_unknown_keys_total',
+    help: 'Requests with an API key that is not known.',
+    registers: [registry],
+  })
   return {
     registry,
+    noteUnknownKey: () => unknownKeys.inc(),
     observe: (route, status, seconds) => requests.observe({ route, status: `${Math.floor(status / 100)}xx` }, seconds),
   }
 }

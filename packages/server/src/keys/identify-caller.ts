@@ -49,6 +49,8 @@ export type IdentifyDeps = {
   takeRate: (scope: Scope, budget: Budget) => Promise<MeterAnswer>
   /** Throws `invalid_request_rule` for a one-off rule that cannot be understood. */
   checkRequestRule: (header: string) => void
+  /** A key that is not known: a metric and a log line, never an audit row. */
+  noteUnknownKey: (clientIp: string) => void
 }
 
 export type IdentifyOptions = {
@@ -93,11 +95,15 @@ export function createIdentifyCaller(deps: IdentifyDeps) {
       parsed === undefined ||
       (parsed.form === 'scoped' && !['rk', 'ak', 'dk'].includes(parsed.type))
     ) {
+      deps.noteUnknownKey(request.clientIp)
       return refusedUnknown(plainKey === undefined ? 'The header "X-Api-Key" is missing.' : undefined)
     }
     const digest = deps.keyDigest(plainKey)
     const key = await deps.findKey(digest)
-    if (key === undefined) return refusedUnknown()
+    if (key === undefined) {
+      deps.noteUnknownKey(request.clientIp)
+      return refusedUnknown()
+    }
 
     const nowMs = deps.clock.now()
     const parts = signedParts(request)

@@ -2,6 +2,7 @@ import type {
   AttemptRef,
   ClaimedApproval,
   ExecutedResult,
+  ExecutionOutcome,
   FrozenRequest,
   HeldRequest,
   WouldBeDenied,
@@ -49,7 +50,7 @@ export type ExecuteDeps = {
   sendCall: SendCall
   outcomeOf: RecordOutcome['outcomeOf']
   renewLease: (attempt: AttemptRef) => Promise<boolean>
-  recordExecuted: (attempt: AttemptRef, result: ExecutedResult, detail?: RowDetail) => Promise<unknown>
+  recordExecuted: (attempt: AttemptRef, result: ExecutedResult, outcome: ExecutionOutcome) => Promise<unknown>
   recordFailed: (attempt: AttemptRef, executionError: string, detail?: RowDetail) => Promise<unknown>
 }
 
@@ -167,11 +168,12 @@ export function createExecuteApproved(deps: ExecuteDeps) {
     await deps.faults.at('after_sent_at')
     const end = await deps.sendCall(claimed.appId, call, grant, policy.allowedPrivateHosts, intent.window)
     await deps.faults.at('after_result')
-    const { rows } = await deps.outcomeOf(use.caller, grant, call, claimed.intentEventId, end, {
-      captureBodies: false,
+    const { rows, bodies } = await deps.outcomeOf(use.caller, grant, call, claimed.intentEventId, end, {
+      captureBodies: policy.captureBodies,
       startedMs,
     })
-    const detail = rows[0]?.detail ?? {}
+    const [row, ...also] = rows
+    const detail = row?.detail ?? {}
     if (end.kind === 'answered') {
       const { answer } = end
       const result = {
@@ -182,7 +184,12 @@ export function createExecuteApproved(deps: ExecuteDeps) {
         durationMs: deps.clock.monotonic() - startedMs,
         credentialHint: grant.credential.hint,
       }
-      await deps.recordExecuted(claimed, result, detail)
+      await deps.recordExecuted(claimed, result, {
+        ...(row?.eventId === undefined ? {} : { eventId: row.eventId }),
+        detail,
+        bodies,
+        also,
+      })
     } else {
       await deps.recordFailed(claimed, end.error.code, detail)
     }

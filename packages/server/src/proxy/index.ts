@@ -39,7 +39,7 @@ export { createUseFacts, type UseFacts } from './use-facts.ts'
 
 export type ProxyDeps = {
   db: Database
-  audit: Pick<AuditLog, 'append'>
+  audit: Pick<AuditLog, 'append' | 'clockBehindMs'>
   keyring: Keyring
   keyDigest: (plainKey: string) => Buffer
   clock: Clock
@@ -52,6 +52,8 @@ export type ProxyDeps = {
   upstream: Pick<Upstream, 'send'>
   openCredential: SendDeps['openCredential']
   maxResponseBytes: number
+  /** A request came with a key that nobody has: for a metric; it makes no audit row. */
+  noteUnknownKey: (clientIp: string) => void
 }
 
 export type Proxy = {
@@ -80,6 +82,7 @@ export function createProxy(deps: ProxyDeps): Proxy {
     }),
     takeRate: meter.take,
     checkRequestRule: parseRequestRule,
+    noteUnknownKey: deps.noteUnknownKey,
   })
   const sendCall = createSendCall({
     guard: deps.guard,

@@ -49,7 +49,7 @@ export type HoldRequest = {
 
 export type UseDeps = {
   clock: Clock
-  audit: Pick<AuditLog, 'append'>
+  audit: Pick<AuditLog, 'append' | 'clockBehindMs'>
   identify: IdentifyCaller
   resolveGrant: ResolveGrant
   appPolicy: (appId: string) => Promise<AppPolicy>
@@ -73,6 +73,7 @@ type Stale = { kind: 'stale'; subjects: readonly string[] }
 
 const MAX_TRIES = 3
 const REASON_MAX_LENGTH = 2_000
+const CLOCK_STEP_BACK_MAX_MS = 60_000
 
 /**
  * SDK call 2. The order is the security argument: identify, resolve, prepare, decide; then one durable intent, stored only if every
@@ -88,6 +89,7 @@ export function createProxyRequest(deps: ProxyDeps) {
     progress.decided = true
     const { grant, fences } = await deps.resolveGrant(caller, request, deps.clock.now())
     progress.grant = grant
+    assertClockTrusted(deps)
     assertInAgentScope(agent, grant, deps.clock.now())
     const call = prepareCall(request, grant)
     const policy = await deps.appPolicy(caller.appId)
@@ -195,6 +197,15 @@ export async function untilFresh<T extends { kind: string }>(
 
 function isStale<T extends { kind: string }>(ended: T | Stale): ended is Stale {
   return ended.kind === 'stale'
+}
+
+/** A clock that was set back would open time windows again that have closed. */
+export function assertClockTrusted(deps: Pick<UseDeps, 'audit'>): void {
+  const behindMs = deps.audit.clockBehindMs()
+  if (behindMs <= CLOCK_STEP_BACK_MAX_MS) return
+  throw new VaultError('clock_untrusted', {
+    message: `The server's clock was set back by ${Math.round(behindMs / 1000)} s, so nothing that depends on time can be decided. Nothing was sent.`,
+  })
 }
 
 /** The agent's scope map names the slugs that it may use (control-plane.md 4). */

@@ -7,6 +7,7 @@ import { VaultError } from '../kernel/vault-error.ts'
 import { decideUse, takeLeases, type Use, withSpentBudgets } from './decide-use.ts'
 import type { GrantFacts } from './grant-facts.ts'
 import {
+  assertClockTrusted,
   assertInAgentScope,
   denied,
   type IdentifiedUse,
@@ -38,6 +39,7 @@ export function createRetrieveToken(deps: RetrieveDeps) {
     progress.decided = true
     const { grant, fences } = await deps.resolveGrant(caller, request, deps.clock.now())
     progress.grant = grant
+    assertClockTrusted(deps)
     assertInAgentScope(agent, grant, deps.clock.now())
     assertRetrievable(grant)
     if (declared !== undefined) assertAllowedHost(grant.secret.allowedHosts, canonicalUrl(declared.url))
