@@ -38,6 +38,9 @@ export const Grant = Type.Object({
 })
 export type Grant = Type.Static<typeof Grant>
 
+/** What the end of a grant writes; an expired one ends when another takes its label. */
+const endsGrant = ['grant.revoked', 'rule.deleted', 'approval.denied'] as const
+
 const read = { kind: 'operator', scope: 'grants:read' } as const
 const inApp = Type.Object({ app_id: PathId })
 const ofSecret = Type.Object({ app_id: PathId, managed_secret_id: PathId })
@@ -89,7 +92,7 @@ export const revokeGrant = defineEndpoint({
   body: Type.Object({ reason: Type.Optional(Type.String({ minLength: 1, maxLength: 2_000 })) }),
   success: Grant,
   errors: ['invalid_characters', 'not_found'],
-  audit: audited('grant.revoked'),
+  audit: audited(...endsGrant),
 })
 
 export const listSecretGrants = defineEndpoint({
@@ -124,6 +127,7 @@ export const createSecretGrant = defineEndpoint({
   success: Grant,
   status: 201,
   errors: [
+    'conflict',
     'credential_id_required',
     'end_user_credential_not_assignable',
     'group_grants_unsupported',
@@ -133,7 +137,7 @@ export const createSecretGrant = defineEndpoint({
     'not_found',
     'sibling_label_conflict',
   ],
-  audit: audited('grant.created'),
+  audit: audited('grant.created', 'rule.created', ...endsGrant),
 })
 
 export const updateSecretGrant = defineEndpoint({
@@ -159,6 +163,7 @@ export const updateSecretGrant = defineEndpoint({
   ),
   success: Grant,
   errors: [
+    'conflict',
     'grant_revoked',
     'invalid_characters',
     'invalid_grant_policy',
@@ -166,7 +171,7 @@ export const updateSecretGrant = defineEndpoint({
     'not_found',
     'sibling_label_conflict',
   ],
-  audit: audited('grant.updated'),
+  audit: audited('grant.updated', 'rule.created', 'rule.updated', ...endsGrant),
 })
 
 /** A grant of a managed secret as the SDK reads it (wire.md 4.1). */
@@ -275,7 +280,7 @@ export const sdkCreateSecretGrant = defineEndpoint({
     'managed_secret_not_found',
     'sibling_label_conflict',
   ],
-  audit: audited('grant.created'),
+  audit: audited('grant.created', ...endsGrant),
 })
 
 export const sdkRevokeGrant = defineEndpoint({
@@ -297,5 +302,5 @@ export const sdkRevokeGrant = defineEndpoint({
     revoked_at: Timestamp,
   }),
   errors: ['app_key_required', 'grant_not_found', 'grant_revoked', 'invalid_characters', 'jwt_validation_error'],
-  audit: audited('grant.revoked'),
+  audit: audited(...endsGrant),
 })

@@ -198,7 +198,7 @@ export const deleteManagedSecret = defineEndpoint({
   body: Type.Object({ confirm: Type.String({ maxLength: 200 }), force: Type.Optional(Type.Boolean()) }),
   success: Type.Object({ id: Uuid, deleted: Type.Literal(true), grants_revoked: Type.Integer() }),
   errors: ['confirm_mismatch', 'has_dependants', 'not_found', 'version_conflict'],
-  audit: audited('secret.deleted', 'grant.revoked', 'credential.revoked'),
+  audit: audited('secret.deleted', 'grant.revoked', 'credential.revoked', 'rule.deleted', 'approval.denied'),
   versioned: true,
 })
 

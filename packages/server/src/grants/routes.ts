@@ -4,8 +4,8 @@ import { parsePage } from '../kernel/page.ts'
 import { invalidField, VaultError } from '../kernel/vault-error.ts'
 import { bindForOperators } from '../organisations/index.ts'
 import type { GrantPrincipal } from './create-grant.ts'
+import type { Grants } from './create-grants.ts'
 import type { GrantFilter } from './grant-store.ts'
-import type { Grants } from './index.ts'
 
 const inApp = ({ app_id: appId }: { app_id: string }, { organizationId }: { organizationId: string }) => ({
   appId,
