@@ -8,9 +8,13 @@ import asyncio
 import base64
 import json
 import sys
+import time
 import traceback
 import warnings
+from os import environ
+from unittest import mock
 
+import boto3
 import httpx
 from alter_sdk import (
     Agent,
@@ -32,7 +36,8 @@ from alter_sdk import (
     PolicyViolationError,
     RestrictedGrantRequiresProxyError,
 )
-from alter_sdk.models import ApprovalResult, PendingApproval
+from alter_sdk.models import ApprovalResult, PendingApproval, SystemPrincipal
+from botocore.exceptions import ClientError
 
 vault = json.loads(sys.stdin.readline())
 api = vault["api"]
@@ -248,11 +253,21 @@ async def sigv4_proxied():
         assert status == 200 and "<Key>proxied/a b+c.json</Key>" in text, text
 
 
-@check("an unsigned call to the same AWS is refused")
+@check("the same AWS refuses a signature with another secret")
 async def aws_refuses():
-    async with httpx.AsyncClient() as stranger:
-        answer = await stranger.get(f"{aws['url']}/{aws['bucket']}")
-    assert answer.status_code in (401, 403), answer.text
+    stranger = boto3.client(
+        "s3",
+        endpoint_url=aws["url"],
+        region_name=aws["region"],
+        aws_access_key_id=aws["access_key_id"],
+        aws_secret_access_key="another secret",
+    )
+    try:
+        await asyncio.to_thread(stranger.list_objects_v2, Bucket=aws["bucket"])
+    except ClientError as error:
+        assert error.response["Error"]["Code"] == "SignatureDoesNotMatch", error
+    else:
+        raise AssertionError("the signature was not checked")
 
 
 @check("narrowed scopes are enforced and cannot widen")
@@ -378,8 +393,6 @@ async def deprecated_key():
 
 async def through(tampering, code):
     """A client whose traffic is changed on the way; the prefix of the base URL is not part of what is signed."""
-    from os import environ
-
     before = environ["ALTER_BASE_URL"]
     environ["ALTER_BASE_URL"] = f"{vault['tampering_proxy']}/{tampering}"
     try:
@@ -414,9 +427,13 @@ async def stripped_caller():
     await through("stripped-caller", "signature_invalid")
 
 
-@check("an old request is refused")
-async def old_request():
-    await through("old-timestamp", "timestamp_out_of_range")
+@check("a request from a clock that is wrong is refused")
+async def wrong_clock():
+    now = time.time
+    async with app() as client:
+        for error_seconds in (-301, 301):
+            with mock.patch("time.time", lambda: now() + error_seconds):  # noqa: B023
+                await refused("timestamp_out_of_range", client.list_grants())
 
 
 @check("a grant that needs approval or is restricted is not handed out")
@@ -464,7 +481,7 @@ async def blocked():
 async def lifecycle():
     async with app() as client:
         made = await client.create_managed_secret_grant(
-            vault["secret_id"], principal={"type": "system", "label": "from python"}
+            vault["secret_id"], principal=SystemPrincipal(label="from python")
         )
         grant_id = str(made.grant_id)
         result = await client.proxy_request(HttpMethod.GET, f"{api}/created", grant_id=grant_id)

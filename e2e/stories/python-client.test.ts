@@ -1,7 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { formatKey, keyRandomFrom } from '@alter-vault/contracts'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { managementClient } from '../support/management-client.ts'
+import { openApp } from '../support/management-client.ts'
 import { ensurePython, type Line, startScript } from '../support/python.ts'
 import { type RecordingApi, startRecordingApi } from '../support/recording-api.ts'
 import { startVault, type Vault } from '../support/start-vault.ts'
@@ -26,7 +26,7 @@ const CHECKS = [
   'basic credentials reach the provider by request',
   'an AWS signature made by the client verifies',
   'an AWS signature made by the vault verifies',
-  'an unsigned call to the same AWS is refused',
+  'the same AWS refuses a signature with another secret',
   'narrowed scopes are enforced and cannot widen',
   'a one-off deny rule refuses what it names and nothing else',
   'a one-off approval rule holds the call',
@@ -41,7 +41,7 @@ const CHECKS = [
   'a changed body is refused',
   'a changed caller is refused',
   'a caller header that was taken away is refused',
-  'an old request is refused',
+  'a request from a clock that is wrong is refused',
   'a grant that needs approval or is restricted is not handed out',
   'an unknown grant is told apart for apps and agents',
   'several grants that fit end in AmbiguousGrantError with the candidates',
@@ -80,7 +80,7 @@ describe('the published Python client', () => {
 
   /** Everything that the checks use, made by an operator. */
   async function prepare(aws: Line) {
-    const operator = managementClient(vault)
+    const { operator, appId, runtimeKey } = await openApp(vault)
     await operator.allowPrivateHosts(api.host, String(aws.host))
     const allowed_hosts = [api.host]
     const secret = (name: string, rest: object) =>
@@ -138,11 +138,11 @@ describe('the published Python client', () => {
     })
     const ofAgent = await operator.createGrant(bearer.id, { principal: { type: 'agent', id: agent.id } })
 
-    const target = { type: 'app' as const, id: vault.dev.app_id }
+    const target = { type: 'app' as const, id: appId }
     const denying = await operator.createRule({
       target,
       type: 'json_match',
-      body: { when: { path: '/denied' }, effect: 'deny' },
+      body: { when: { mode: 'proxy', path: '/denied' }, effect: 'deny' },
     })
     const holding = (when: object, approval: object) =>
       operator.createRule({
@@ -163,7 +163,7 @@ describe('the published Python client', () => {
     return {
       base_url: vault.baseUrl,
       api: api.url,
-      runtime_key: vault.dev.runtime_key,
+      runtime_key: runtimeKey,
       agent_key: agent.api_key,
       agent_id: agent.id,
       agent_grants: [ofAgent.id],

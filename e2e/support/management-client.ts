@@ -50,14 +50,14 @@ type NewGrant = {
 type NewRule = Omit<CreateRule, 'name'> & { name?: string }
 
 /** The management API of one app, called with an operator's token. Every method but `ask` throws when it is refused. */
-export function managementClient({ baseUrl, dev }: { baseUrl: string; dev: { pat: string; app_id: string } }) {
-  const inApp = `/api/v1/apps/${dev.app_id}`
+export function managementClient({ baseUrl, pat, appId }: { baseUrl: string; pat: string; appId: string }) {
+  const inApp = `/api/v1/apps/${appId}`
 
   async function ask(method: string, path: string, body?: unknown, headers: Record<string, string> = {}) {
     const response = await fetch(`${baseUrl}${path}`, {
       method,
       headers: {
-        Authorization: `Bearer ${dev.pat}`,
+        Authorization: `Bearer ${pat}`,
         ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),
         ...headers,
       },
@@ -101,6 +101,7 @@ export function managementClient({ baseUrl, dev }: { baseUrl: string; dev: { pat
 
   return {
     ask,
+    appId,
     inApp,
     app: () => must<App>('GET', inApp),
     updateApp: (body: Record<string, unknown>) => change<App>('PATCH', inApp, body),
@@ -156,3 +157,32 @@ export function managementClient({ baseUrl, dev }: { baseUrl: string; dev: { pat
 }
 
 export type ManagementClient = ReturnType<typeof managementClient>
+
+const SCOPES = [
+  'tokens:retrieve',
+  'proxy:execute',
+  'approvals:read',
+  'audit:emit',
+  'grants:write',
+  'secrets:write',
+  'agents:read',
+  'keys:derive',
+]
+
+/** A new app without any rule, and a key that may do what a back end does. */
+export async function openApp(
+  { baseUrl, dev: { pat } }: { baseUrl: string; dev: { pat: string } },
+  name = 'Test app',
+): Promise<{ operator: ManagementClient; appId: string; runtimeKey: string }> {
+  const response = await fetch(`${baseUrl}/api/v1/apps`, {
+    method: 'POST',
+    headers: { Authorization: `Bearer ${pat}`, 'Content-Type': 'application/json' },
+    body: JSON.stringify({ name }),
+  })
+  if (response.status !== 201) throw new Error(`No app was made: ${response.status} ${await response.text()}`)
+  const { id: appId } = (await response.json()) as App
+  const operator = managementClient({ baseUrl, pat, appId })
+  const { api_key: runtimeKey } = await operator.mintKey({ name: 'Backend', scopes: SCOPES })
+  if (runtimeKey === null) throw new Error('the key was not new')
+  return { operator, appId, runtimeKey }
+}

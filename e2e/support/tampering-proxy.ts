@@ -13,9 +13,6 @@ const TAMPERINGS: Record<string, (message: Message) => Message[]> = {
     const { 'x-alter-caller': _caller, 'x-alter-caller-type': _type, ...rest } = headers
     return [{ headers: rest, body }]
   },
-  'old-timestamp': ({ headers, body }) => [
-    { headers: { ...headers, 'x-alter-timestamp': String(Number(headers['x-alter-timestamp']) - 301) }, body },
-  ],
 }
 
 /**
