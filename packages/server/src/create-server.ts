@@ -77,7 +77,14 @@ export type ServerOptions = {
   faults?: Faults
   /** The resolver of upstream names; the operating system's when absent. */
   resolve?: Resolve
+  /** How processes watch each other, where a test cannot wait as long as the product does. */
+  pace?: Partial<Pace>
 }
+
+/** How often a process says that it lives and looks for those that do not, and after which silence one is taken for dead. */
+export type Pace = { heartbeatMs: number; fenceEveryMs: number; deadAfterSeconds: number }
+
+const PACE: Pace = { heartbeatMs: 10_000, fenceEveryMs: 15_000, deadAfterSeconds: 60 }
 
 const WALLET_FOLDER = fileURLToPath(new URL('../../../apps/wallet/dist', import.meta.url))
 const LINK_KEY_BYTES = 32
@@ -101,7 +108,7 @@ export async function createServer(config: Config, options: ServerOptions): Prom
 
 async function compose(
   config: Config,
-  { log, clock, version, faults = noFaults, resolve }: ServerOptions,
+  { log, clock, version, faults = noFaults, resolve, pace: given }: ServerOptions,
   opens: (close: () => Promise<unknown>) => void,
   closeAll: () => Promise<void>,
 ): Promise<RunningServer> {
@@ -128,8 +135,9 @@ async function compose(
   const keyring = createKeyring({ wrapper: rootKeys, clock, ...dataKeys })
 
   // Audit log
+  const pace = { ...PACE, ...given }
   const processId = newId(clock.now())
-  const registry = createProcessRegistry({ db, log, processId })
+  const registry = createProcessRegistry({ db, log, processId, deadAfterSeconds: pace.deadAfterSeconds })
   await registry.register()
   opens(registry.end)
   const audit = createAuditLog({ db, clock, log, processId })
@@ -226,8 +234,8 @@ async function compose(
   const rewrapDataKeys = createRewrapDataKeys({ wrapper: rootKeys, ...dataKeys })
   const idempotency = createIdempotency({ db, wait })
   const jobs = createJobs({ clock, log })
-  jobs.every('heartbeat', 10_000, registry.beat)
-  jobs.every('fence dead processes', 15_000, registry.fenceDeadProcesses)
+  jobs.every('heartbeat', pace.heartbeatMs, registry.beat)
+  jobs.every('fence dead processes', pace.fenceEveryMs, registry.fenceDeadProcesses)
   jobs.every('close idle lanes', 60_000, () => audit.closeIdleLanes())
   jobs.every('nonce partitions', 300_000, () =>
     db.unscoped((tx) => maintainNoncePartitions(tx, Math.floor(clock.now() / 1000))),

@@ -6,10 +6,18 @@ import { closeForeignLane } from './append-store.ts'
 /** A process without a heartbeat for this long is taken for dead: its lanes are closed, so it can write no more intents. */
 const DEAD_AFTER_SECONDS = 60
 
+type Deps = {
+  db: Database
+  log: Log
+  processId: string
+  /** Other than 60 s only where a test cannot wait. */
+  deadAfterSeconds?: number | undefined
+}
+
 export type ProcessRegistry = ReturnType<typeof createProcessRegistry>
 
 /** Announces this process and fences those that stopped announcing themselves. All times are the database's. */
-export function createProcessRegistry({ db, log, processId }: { db: Database; log: Log; processId: string }) {
+export function createProcessRegistry({ db, log, processId, deadAfterSeconds = DEAD_AFTER_SECONDS }: Deps) {
   /** Closes every open lane of one process that is gone. */
   async function closeLanesOf(deadProcessId: string): Promise<void> {
     const lanes = await db.unscoped((tx) =>
@@ -46,7 +54,7 @@ export function createProcessRegistry({ db, log, processId }: { db: Database; lo
           .execute(),
       )
     },
-    /** Fences processes whose heartbeat is older than 60 s. Returns how many. */
+    /** Fences processes whose heartbeat is too old. Returns how many. */
     async fenceDeadProcesses(): Promise<number> {
       const dead = await db.unscoped((tx) =>
         tx
@@ -60,7 +68,7 @@ export function createProcessRegistry({ db, log, processId }: { db: Database; lo
                 where(
                   'p.heartbeat_at',
                   '<',
-                  sql<Date>`clock_timestamp() - make_interval(secs => ${DEAD_AFTER_SECONDS})`,
+                  sql<Date>`clock_timestamp() - make_interval(secs => ${deadAfterSeconds})`,
                 ),
               ]),
               where.and([

@@ -11,6 +11,7 @@ export type FaultPoint =
   | 'after_claim'
   | 'after_sent_at'
   | 'after_result'
+  | 'after_record'
 
 export type Faults = { at(point: FaultPoint): void | Promise<void> }
 

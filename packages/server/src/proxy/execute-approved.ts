@@ -193,6 +193,7 @@ export function createExecuteApproved(deps: ExecuteDeps) {
     } else {
       await deps.recordFailed(claimed, end.error.code, detail)
     }
+    await deps.faults.at('after_record')
     return 'done'
   }
 
