@@ -29,6 +29,8 @@ export type KnownCaller = {
   clientIp: string
   userAgent: string | null
   traceId: string
+  /** What the refusal rests on: it is refused only while these hold. */
+  fences: readonly Fence[]
 }
 
 export type IdentifyDeps = {
@@ -119,6 +121,7 @@ export function createIdentifyCaller(deps: IdentifyDeps) {
       clientIp: request.clientIp,
       userAgent: single(request, 'user-agent')?.slice(0, 255) ?? null,
       traceId: traceIdOf(single(request, 'traceparent')),
+      fences: key.fences,
     }
     try {
       assertKeyLive(key, nowMs, options.allowInactiveAgent === true)
@@ -129,15 +132,18 @@ export function createIdentifyCaller(deps: IdentifyDeps) {
         })
       }
       const rate = await assertRate(key)
-      const { agent, impersonated } = await callerAgent(key, parts)
+      const { agent, impersonated } = await callerAgent(key, parts, (fence) => {
+        known.fences = [...key.fences, fence]
+      })
       if (agent !== null) known.agentId = agent.agentId
+      const fences: Fence[] = impersonated && agent !== null ? [...key.fences, agent.fence] : [...key.fences]
+      known.fences = fences
       if (agent?.rateLimitPerMinute) await assertAgentRate(key, agent)
       const scopes = effectiveScopes(key, parts)
       assertScopes(scopes, options)
       if (parts.requestRule !== undefined) deps.checkRequestRule(parts.requestRule)
       const context = parseContext(parts.context)
       const actorId = await actorOf(key, parts, agent)
-      const fences: Fence[] = impersonated && agent !== null ? [...key.fences, agent.fence] : [...key.fences]
       return {
         kind: 'caller',
         agent,
@@ -204,6 +210,7 @@ export function createIdentifyCaller(deps: IdentifyDeps) {
   async function callerAgent(
     key: KeyFacts,
     parts: SignedParts,
+    restsOn: (fence: Fence) => void,
   ): Promise<{ agent: AgentFacts | null; impersonated: boolean }> {
     const named = parts.caller?.toLowerCase()
     if (named === undefined || !isUuid(named)) return { agent: key.agent, impersonated: false }
@@ -216,6 +223,7 @@ export function createIdentifyCaller(deps: IdentifyDeps) {
     const agent = await deps.findAgent(key.appId, named).catch((cause: unknown) => {
       throw new VaultError('caller_agent_resolution_error', { retryAfterSeconds: 2, cause })
     })
+    if (agent !== undefined) restsOn(agent.fence)
     if (agent === undefined || agent.status !== 'active') {
       throw new VaultError('caller_agent_unresolved', {
         message: `"X-Alter-Caller" names ${named}, which is no active agent of this app.`,
@@ -414,11 +422,23 @@ export function callerKindOf(caller: { keyType: 'rk' | 'ak' | 'dk' }): 'app_key'
   return caller.keyType === 'ak' ? 'agent_key' : caller.keyType === 'dk' ? 'derived_key' : 'app_key'
 }
 
-/** What settles a call that makes no other write: its nonce, under the versions it rests on. Throws `nonce_replayed`. */
-export function createSettleNonce(audit: Pick<AuditLog, 'append'>) {
-  return async (caller: SdkCaller): Promise<{ kind: 'settled' } | { kind: 'stale'; subjects: readonly string[] }> => {
-    const scope = appScope(caller.appId, caller.organizationId)
-    const result = await audit.append(scope, { rows: [], nonce: caller.nonce, fences: caller.fences })
+/**
+ * Makes sure that what a call was let in or refused on still holds, for calls that make no other write. Settles the nonce of one that
+ * was let in. Throws `nonce_replayed`.
+ */
+export function createSettle(audit: Pick<AuditLog, 'append'>) {
+  return async (call: {
+    appId: string
+    organizationId: string
+    fences: readonly Fence[]
+    nonce?: SdkCaller['nonce']
+  }): Promise<{ kind: 'settled' } | { kind: 'stale'; subjects: readonly string[] }> => {
+    const { fences, nonce } = call
+    const result = await audit.append(appScope(call.appId, call.organizationId), {
+      rows: [],
+      fences,
+      ...(nonce === undefined ? {} : { nonce }),
+    })
     if (result.kind === 'nonce_replayed') throw new VaultError('nonce_replayed')
     return result.kind === 'stale' ? result : { kind: 'settled' }
   }

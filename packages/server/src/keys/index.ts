@@ -3,7 +3,7 @@ export { createKeys, type Keys, type KeysDeps } from './create-keys.ts'
 export {
   callerKindOf,
   createIdentifyCaller,
-  createSettleNonce,
+  createSettle,
   type Identified,
   type IdentifyCaller,
   type IdentifyOptions,

@@ -14,7 +14,7 @@ import type { Faults } from '../kernel/faults.ts'
 import { newId } from '../kernel/ids.ts'
 import type { Log } from '../kernel/log.ts'
 import { VaultError } from '../kernel/vault-error.ts'
-import { createIdentifyCaller, createSettleNonce } from '../keys/index.ts'
+import { createIdentifyCaller, createSettle } from '../keys/index.ts'
 import { parseRequestRule } from '../policies/index.ts'
 import { upsertActor } from './actor-store.ts'
 import { loadStoredRules } from './app-policy-store.ts'
@@ -142,7 +142,7 @@ export function createProxy(deps: ProxyDeps): Proxy {
     appPolicy: facts.appPolicy,
     storedRules: (appId) => db.readForApp(appId, (tx) => loadStoredRules(tx, appId)),
   })
-  const settleNonce = createSettleNonce(audit)
+  const settle = createSettle(audit)
 
   return {
     hotRoutes: createHotRoutes({ proxyRequest, retrieveToken }),
@@ -157,11 +157,14 @@ export function createProxy(deps: ProxyDeps): Proxy {
           ...(access.anyOf === undefined ? {} : { anyOf: access.anyOf }),
           ...(access.inactiveAgent === undefined ? {} : { allowInactiveAgent: access.inactiveAgent }),
         })
-        if (identified.kind === 'refused') throw identified.error
-        const { caller } = identified
-        const settled = await settleNonce(caller)
-        if (settled.kind === 'settled') return caller
-        facts.forget(caller.appId, settled.subjects)
+        if (identified.kind === 'refused' && identified.known === null) throw identified.error
+        const settling = identified.kind === 'refused' ? identified.known! : identified.caller
+        const settled = await settle(settling)
+        if (settled.kind === 'settled') {
+          if (identified.kind === 'refused') throw identified.error
+          return identified.caller
+        }
+        facts.forget(settling.appId, settled.subjects)
         if (tries === STALE_TRIES) throw new VaultError('service_unavailable', { retryAfterSeconds: 1 })
       }
     },

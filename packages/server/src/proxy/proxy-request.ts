@@ -16,7 +16,7 @@ import { decideUse, refusalOf, takeLeases, type Use, type UseDecision, withSpent
 import type { GrantFacts } from './grant-facts.ts'
 import { type PreparedCall, prepareCall } from './prepare-call.ts'
 import type { RecordOutcome } from './record-outcome.ts'
-import type { ResolveGrant } from './resolve-grant.ts'
+import type { ResolveGrant, RestsOn } from './resolve-grant.ts'
 import type { ScrubbedAnswer, SendCall } from './send-call.ts'
 import { intentRow, refusedCallerRow, refusedUseRow, type UseKind, whoOf, withWhat } from './use-rows.ts'
 
@@ -87,13 +87,14 @@ export function createProxyRequest(deps: ProxyDeps) {
     const request = incoming.body()
     progress.asked = { method: request.method.slice(0, 32), url: request.url, reason: reasonOf(request.reason).text }
     progress.decided = true
-    const { grant, fences } = await deps.resolveGrant(caller, request, deps.clock.now())
+    const grant = await deps.resolveGrant(caller, request, deps.clock.now(), progress.restsOn)
     progress.grant = grant
     assertClockTrusted(deps)
     assertInAgentScope(agent, grant, deps.clock.now())
     const call = prepareCall(request, grant)
     const policy = await deps.appPolicy(caller.appId)
-    const rests = joinFences(caller.fences, fences, [policy.fence])
+    progress.restsOn([policy.fence])
+    const rests = joinFences(progress.fences)
     if (rests.kind === 'stale') return rests
     const lastUsedAtMs = await deps.lastUsedAtMs(caller.appId, grant.grantId)
     const use = { caller, agent, grant, reason: progress.asked.reason, call, declared: null, lastUsedAtMs }
@@ -149,6 +150,9 @@ export type Progress = {
   decided: boolean
   /** Its rows are written: a refusal from here on has its own. */
   recorded: boolean
+  /** What it rests on so far. A refusal is as fresh as a permission: it stands only while these hold. */
+  fences: Fence[]
+  restsOn: RestsOn
 }
 
 /** Identifies the caller of a use; a refusal is recorded when the key is known, and thrown. */
@@ -158,11 +162,12 @@ async function identifyUse(deps: UseDeps, kind: UseKind, presented: Presented) {
   })
   if (identified.kind === 'refused') {
     const { known, error } = identified
-    if (known !== null) {
-      const scope = appScope(known.appId, known.organizationId)
-      await deps.audit.append(scope, { rows: [refusedCallerRow(kind, known, error)] })
-    }
-    throw error
+    if (known === null) throw error
+    const scope = appScope(known.appId, known.organizationId)
+    const { fences } = known
+    const result = await deps.audit.append(scope, { rows: [refusedCallerRow(kind, known, error)], fences })
+    if (result.kind !== 'stale') throw error
+    return { kind: 'stale' as const, appId: known.appId, subjects: result.subjects }
   }
   const { caller, agent } = identified
   const progress: Progress = {
@@ -171,11 +176,13 @@ async function identifyUse(deps: UseDeps, kind: UseKind, presented: Presented) {
     asked: { method: null, url: null, reason: null },
     decided: false,
     recorded: false,
+    fences: [...caller.fences],
+    restsOn: (fences) => void progress.fences.push(...fences),
   }
-  return { caller, agent, progress }
+  return { kind: 'identified' as const, caller, agent, progress }
 }
 
-export type IdentifiedUse = Awaited<ReturnType<typeof identifyUse>>
+export type IdentifiedUse = Extract<Awaited<ReturnType<typeof identifyUse>>, { kind: 'identified' }>
 
 /** Runs one use; when a fact moved while it was decided, decides again, three times at most. Records refusals that have no row yet. */
 export async function untilFresh<T extends { kind: string }>(
@@ -186,12 +193,19 @@ export async function untilFresh<T extends { kind: string }>(
 ): Promise<T> {
   for (let tries = 1; ; tries++) {
     const identified = await identifyUse(deps, kind, incoming.presented)
+    if (identified.kind === 'stale') {
+      deps.forget(identified.appId, identified.subjects)
+      if (tries > MAX_TRIES) throw new VaultError('policy_version_drift')
+      continue
+    }
     incoming.onCaller(identified.caller)
     const { progress } = identified
     const ended = await once(identified).catch((error: unknown) => recordRefusal(deps, kind, progress, error))
     if (!isStale(ended)) return ended
     deps.forget(identified.caller.appId, ended.subjects)
-    if (tries >= MAX_TRIES) await recordRefusal(deps, kind, progress, new VaultError('policy_version_drift'))
+    if (tries < MAX_TRIES) continue
+    progress.fences = []
+    await recordRefusal(deps, kind, progress, new VaultError('policy_version_drift'))
   }
 }
 
@@ -284,19 +298,16 @@ export async function recordRefusal(deps: UseDeps, kind: UseKind, progress: Prog
   }
   if (!(error instanceof VaultError) || progress.recorded || error.code === 'audit_unavailable') throw error
   const decided = progress.decided && !REFUSED_NOT_DENIED.has(error.code)
-  const row = refusedUseRow(kind, progress.caller, {
-    ...progress,
-    decided,
-    error,
-    decision: decided ? baseRecord(error) : null,
-  })
+  const decision = decided ? baseDecision(error, deps.clock.now()) : null
+  const row = refusedUseRow(kind, progress.caller, { ...progress, decided, error, decision })
+  const rests = joinFences(progress.fences)
+  if (rests.kind === 'stale') return rests
   // A replayed nonce is not settled again; any other refusal uses its nonce up.
-  const nonce = error.code === 'nonce_replayed' ? undefined : progress.caller.nonce
-  const result = await deps.audit.append(scopeOf(progress.caller), {
-    rows: [row],
-    ...(nonce === undefined ? {} : { nonce }),
-  })
+  const nonce = error.code === 'nonce_replayed' ? {} : { nonce: progress.caller.nonce }
+  const result = await deps.audit.append(scopeOf(progress.caller), { rows: [row], fences: rests.fences, ...nonce })
+  if (result.kind === 'stale') return result
   if (result.kind === 'nonce_replayed') throw new VaultError('nonce_replayed')
+  if (decision !== null) Object.assign(error.fields, { decision_id: decision.decision_id, reasons: decision.reasons })
   throw error
 }
 
@@ -310,11 +321,26 @@ const REFUSED_NOT_DENIED = new Set([
   'too_many_pending_approvals',
 ])
 
-/** What is recorded of a no that no rule said. */
-const baseRecord = (error: VaultError): Record<string, unknown> => ({
-  effect: 'deny',
-  reasons: [{ code: error.code, effect: 'deny', rule_id: null, message: error.message }],
-})
+/** The decision of a no that no rule said, in the form of control-plane.md 5.8 as far as it applies. */
+function baseDecision(error: VaultError, nowMs: number) {
+  const reason = {
+    code: error.code,
+    effect: 'deny',
+    rule_id: null,
+    message: error.message,
+    shadow: false,
+    retryable_at: null,
+  }
+  return {
+    decision_id: newId(nowMs),
+    effect: 'deny',
+    phase: 'request',
+    evaluated_at: new Date(nowMs).toISOString(),
+    reasons: [reason],
+    retryable: false,
+    retry_after_seconds: null,
+  }
+}
 
 async function simulated(
   deps: UseDeps,

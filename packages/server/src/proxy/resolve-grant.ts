@@ -17,14 +17,20 @@ export type ResolveDeps = {
   findCandidates: (appId: string, principal: 'system' | { agentId: string }, providerId: string) => Promise<Candidates>
 }
 
-export type ResolvedGrant = { grant: GrantFacts; fences: readonly Fence[] }
+/** Hears of every version that the resolution rests on, also when it ends in a refusal. */
+export type RestsOn = (fences: readonly Fence[]) => void
 
 /**
  * The one grant that a call uses, in reach of its caller and live; or the refusal of connect-identity-wallet.md 5.2.
  * An app key reaches the app's own (`system`) grants and, by id, any grant; an agent reaches its own grants only.
  */
 export function createResolveGrant({ findGrant, findCandidates }: ResolveDeps) {
-  return async function resolveGrant(caller: SdkCaller, address: GrantAddress, nowMs: number): Promise<ResolvedGrant> {
+  return async function resolveGrant(
+    caller: SdkCaller,
+    address: GrantAddress,
+    nowMs: number,
+    restsOn: RestsOn,
+  ): Promise<GrantFacts> {
     assertAddress(address)
     if (address.user_token !== undefined) {
       throw new VaultError('jwt_validation_error', {
@@ -35,12 +41,13 @@ export function createResolveGrant({ findGrant, findCandidates }: ResolveDeps) {
     const reachesNothing = caller.keyType === 'ak' && caller.agentId === null
     if (address.grant_id !== undefined) {
       const grant = reachesNothing ? undefined : await findGrant(caller.appId, address.grant_id)
+      if (grant !== undefined) restsOn(grant.fences)
       const own = grant?.principalType === 'agent' && grant.principalId === caller.agentId
       if (grant === undefined || (caller.agentId !== null && !own)) throw grantNotFound({ grant_id: address.grant_id })
       assertLive(grant, caller, nowMs)
-      return { grant, fences: grant.fences }
+      return grant
     }
-    return byProvider(caller, address, address.provider_id!, nowMs, reachesNothing)
+    return byProvider(caller, address, address.provider_id!, nowMs, reachesNothing, restsOn)
   }
 
   async function byProvider(
@@ -49,7 +56,8 @@ export function createResolveGrant({ findGrant, findCandidates }: ResolveDeps) {
     providerId: string,
     nowMs: number,
     reachesNothing: boolean,
-  ): Promise<ResolvedGrant> {
+    restsOn: RestsOn,
+  ): Promise<GrantFacts> {
     const none = () =>
       caller.agentId === null
         ? grantNotFound({ provider_id: providerId, app_user_id: address.app_user_id ?? null })
@@ -61,6 +69,7 @@ export function createResolveGrant({ findGrant, findCandidates }: ResolveDeps) {
     if (reachesNothing || address.app_user_id !== undefined || address.account !== undefined) throw none()
     const principal = caller.agentId === null ? 'system' : { agentId: caller.agentId }
     const { grants, fence } = await findCandidates(caller.appId, principal, providerId)
+    restsOn([fence, ...grants.flatMap((grant) => grant.fences)])
     const labelled = address.label === undefined ? grants : grants.filter((grant) => grant.label === address.label)
     const live = labelled.filter((grant) => deathOf(grant, nowMs) === null)
     if (live.length === 0) {
@@ -70,8 +79,7 @@ export function createResolveGrant({ findGrant, findCandidates }: ResolveDeps) {
     }
     const chosen = withoutLabelledSiblings(live, address.label)
     if (chosen.length > 1) throw ambiguous(providerId, chosen)
-    const grant = chosen[0]!
-    return { grant, fences: [...grant.fences, fence] }
+    return chosen[0]!
   }
 }
 

@@ -37,14 +37,15 @@ export function createRetrieveToken(deps: RetrieveDeps) {
     const reason = reasonOf(request.reason).text
     progress.asked = { method: declared?.method ?? null, url: declared?.url ?? null, reason, declared: true }
     progress.decided = true
-    const { grant, fences } = await deps.resolveGrant(caller, request, deps.clock.now())
+    const grant = await deps.resolveGrant(caller, request, deps.clock.now(), progress.restsOn)
     progress.grant = grant
     assertClockTrusted(deps)
     assertInAgentScope(agent, grant, deps.clock.now())
     assertRetrievable(grant)
     if (declared !== undefined) assertAllowedHost(grant.secret.allowedHosts, canonicalUrl(declared.url))
     const policy = await deps.appPolicy(caller.appId)
-    const rests = joinFences(caller.fences, fences, [policy.fence])
+    progress.restsOn([policy.fence])
+    const rests = joinFences(progress.fences)
     if (rests.kind === 'stale') return rests
     const lastUsedAtMs = await deps.lastUsedAtMs(caller.appId, grant.grantId)
     const use: Use = { caller, agent, grant, reason, call: null, declared: declared ?? null, lastUsedAtMs }
