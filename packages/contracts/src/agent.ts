@@ -270,7 +270,7 @@ export const sdkShowOwnAgent = defineEndpoint({
   path: '/sdk/agents/me',
   summary: 'The agent that calls',
   tag: 'sdk',
-  access: { kind: 'api_key', scopes: [] },
+  access: { kind: 'api_key', scopes: [], inactiveAgent: true },
   success: Agent,
   errors: ['agent_not_found', 'me_requires_agent_key'],
   audit: noAudit('an agent reads itself'),
