@@ -77,6 +77,10 @@ export type ServerOptions = {
   faults?: Faults
   /** The resolver of upstream names; the operating system's when absent. */
   resolve?: Resolve
+  /** Management calls of one member in a minute; the product's own limit when absent. */
+  operatorCallsPerMinute?: number
+  /** Test builds: a handler that refuses with an undeclared code, or answers in an undeclared form, is a fault. */
+  assertContracts?: boolean
   /** How processes watch each other, where a test cannot wait as long as the product does. */
   pace?: Partial<Pace>
 }
@@ -108,10 +112,11 @@ export async function createServer(config: Config, options: ServerOptions): Prom
 
 async function compose(
   config: Config,
-  { log, clock, version, faults = noFaults, resolve, pace: given }: ServerOptions,
+  options: ServerOptions,
   opens: (close: () => Promise<unknown>) => void,
   closeAll: () => Promise<void>,
 ): Promise<RunningServer> {
+  const { log, clock, version, faults = noFaults, resolve, operatorCallsPerMinute, assertContracts = false } = options
   // Keys and database
   if (config.database.dataDir !== undefined) await mkdir(config.database.dataDir, { recursive: true, mode: 0o700 })
   const rootKeys = await openLocalRootKeys({ path: config.keys.rootKeyFile, clock })
@@ -135,7 +140,7 @@ async function compose(
   const keyring = createKeyring({ wrapper: rootKeys, clock, ...dataKeys })
 
   // Audit log
-  const pace = { ...PACE, ...given }
+  const pace = { ...PACE, ...options.pace }
   const processId = newId(clock.now())
   const registry = createProcessRegistry({ db, log, processId, deadAfterSeconds: pace.deadAfterSeconds })
   await registry.register()
@@ -262,11 +267,15 @@ async function compose(
     ...createApprovalRoutes(approvals),
     ...proxy.routes,
   ]
+  const callsPerMinute = operatorCallsPerMinute === undefined ? {} : { callsPerMinute: operatorCallsPerMinute }
   const listener = await createListener({
     declared: declaredEndpoints,
     bound: routes,
     hotRoutes: proxy.hotRoutes,
-    authenticators: { apiKey: proxy.authenticate, operator: createPatAuthenticator({ db, clock, keyDigest }) },
+    authenticators: {
+      apiKey: proxy.authenticate,
+      operator: createPatAuthenticator({ db, clock, keyDigest, ...callsPerMinute }),
+    },
     idempotency,
     log,
     clock,
@@ -274,6 +283,7 @@ async function compose(
     trustedProxies: config.http.trustedProxies,
     pages: [appPages({ prefix: '/wallet', folder: WALLET_FOLDER }), docsPages],
     observe: metrics.observe,
+    assertContracts,
   })
   const admin = createAdminListener(metrics)
   const { port } = await listener.listen(config.http)
