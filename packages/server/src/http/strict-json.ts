@@ -1,19 +1,15 @@
 import { isUtf8 } from 'node:buffer'
+import { type Ambiguity, findAmbiguity } from '../kernel/strict-json.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 
 /** How deep arrays and objects may nest, together. */
 export const JSON_MAX_DEPTH = 32
 
-const QUOTE = 0x22
-const BACKSLASH = 0x5c
-const OPEN_BRACE = 0x7b
-const CLOSE_BRACE = 0x7d
-const OPEN_BRACKET = 0x5b
-const CLOSE_BRACKET = 0x5d
-const COMMA = 0x2c
-const MINUS = 0x2d
-const ZERO = 0x30
-const NINE = 0x39
+const SENTENCES: Readonly<Record<Exclude<Ambiguity, 'number_too_large'>, string>> = {
+  duplicate_member: 'An object names the same member twice.',
+  lone_surrogate: 'A name or text holds a lone surrogate.',
+  too_deep: `The body nests deeper than ${JSON_MAX_DEPTH} levels.`,
+}
 
 const refuse = (message: string) => new VaultError('invalid_json', { message })
 
@@ -34,75 +30,12 @@ export function parseStrictJson(bytes: Buffer): unknown {
     // The parser's own message quotes the body, which may hold a secret.
     throw refuse('The body is not one JSON value. Nothing was done.')
   }
-  refuseAmbiguous(text)
+  const ambiguity = findAmbiguity(text, JSON_MAX_DEPTH)
+  if (ambiguity === 'number_too_large') {
+    throw new VaultError('validation_failed', { message: 'A number in the body is too large. Nothing was done.' })
+  }
+  if (ambiguity !== undefined) throw refuse(SENTENCES[ambiguity])
   return value
-}
-
-/** Walks a text that is known to be JSON once; every quote outside of a string opens one, so no grammar is needed. */
-function refuseAmbiguous(text: string): void {
-  /** One set of names per open object, null per open array. */
-  const open: (Set<string> | null)[] = []
-  let names: Set<string> | null = null
-  let nameIsNext = false
-
-  for (let i = 0; i < text.length; i++) {
-    const character = text.charCodeAt(i)
-    if (character === QUOTE) {
-      const start = i
-      i = endOfString(text, start)
-      const token = text.slice(start, i + 1)
-      const escaped = token.includes('\\')
-      if (nameIsNext) {
-        const name = escaped ? (JSON.parse(token) as string) : token.slice(1, -1)
-        if (escaped && !name.isWellFormed()) throw refuse('A member name holds a lone surrogate.')
-        if (names!.has(name)) throw refuse('An object names the same member twice.')
-        names!.add(name)
-        nameIsNext = false
-      } else if (escaped && token.includes('\\u') && !(JSON.parse(token) as string).isWellFormed()) {
-        throw refuse('A text holds a lone surrogate.')
-      }
-    } else if (character === COMMA) {
-      nameIsNext = names !== null
-    } else if (character === OPEN_BRACE || character === OPEN_BRACKET) {
-      if (open.length === JSON_MAX_DEPTH) throw refuse(`The body nests deeper than ${JSON_MAX_DEPTH} levels.`)
-      names = character === OPEN_BRACE ? new Set() : null
-      nameIsNext = names !== null
-      open.push(names)
-    } else if (character === CLOSE_BRACE || character === CLOSE_BRACKET) {
-      open.pop()
-      names = open.at(-1) ?? null
-      nameIsNext = false
-    } else if (character === MINUS || (character >= ZERO && character <= NINE)) {
-      const start = i
-      while (i + 1 < text.length && isInsideNumber(text.charCodeAt(i + 1))) i++
-      if (!Number.isFinite(Number(text.slice(start, i + 1)))) {
-        throw new VaultError('validation_failed', { message: 'A number in the body is too large. Nothing was done.' })
-      }
-    }
-  }
-}
-
-/** Index of the quote that closes the string opened at `start`. */
-function endOfString(text: string, start: number): number {
-  let end = text.indexOf('"', start + 1)
-  for (;;) {
-    let backslashes = 0
-    while (text.charCodeAt(end - 1 - backslashes) === BACKSLASH) backslashes++
-    if (backslashes % 2 === 0) return end
-    end = text.indexOf('"', end + 1)
-  }
-}
-
-/** Digits, sign, point and exponent. */
-function isInsideNumber(character: number): boolean {
-  return (
-    (character >= ZERO && character <= NINE) ||
-    character === 0x2e ||
-    character === 0x2b ||
-    character === MINUS ||
-    character === 0x65 ||
-    character === 0x45
-  )
 }
 
 /**

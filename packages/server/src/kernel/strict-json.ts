@@ -1,0 +1,88 @@
+/*
+ * What JSON.parse (RFC 8259) lets through and two readers may understand differently.
+ */
+
+/** Why a text that is valid JSON has no single reading. */
+export type Ambiguity = 'duplicate_member' | 'lone_surrogate' | 'number_too_large' | 'too_deep'
+
+const QUOTE = 0x22
+const BACKSLASH = 0x5c
+const OPEN_BRACE = 0x7b
+const CLOSE_BRACE = 0x7d
+const OPEN_BRACKET = 0x5b
+const CLOSE_BRACKET = 0x5d
+const COMMA = 0x2c
+const MINUS = 0x2d
+const ZERO = 0x30
+const NINE = 0x39
+
+/**
+ * The first ambiguity of a text that `JSON.parse` accepts: a member named twice in one object, a lone surrogate, a number too large for
+ * a double, nesting over `maxDepth`. Every quote outside of a string opens one, so no grammar is needed.
+ */
+export function findAmbiguity(text: string, maxDepth: number): Ambiguity | undefined {
+  /** One set of names per open object, null per open array. */
+  const open: (Set<string> | null)[] = []
+  let names: Set<string> | null = null
+  let nameIsNext = false
+
+  for (let i = 0; i < text.length; i++) {
+    const character = text.charCodeAt(i)
+    if (character === QUOTE) {
+      const start = i
+      i = endOfString(text, start)
+      const token = text.slice(start, i + 1)
+      const escaped = token.includes('\\')
+      if (nameIsNext) {
+        const name = escaped ? (JSON.parse(token) as string) : token.slice(1, -1)
+        if (escaped && !name.isWellFormed()) return 'lone_surrogate'
+        if (names!.has(name)) return 'duplicate_member'
+        names!.add(name)
+        nameIsNext = false
+      } else if (escaped && token.includes('\\u') && !(JSON.parse(token) as string).isWellFormed()) {
+        return 'lone_surrogate'
+      }
+    } else if (character === COMMA) {
+      nameIsNext = names !== null
+    } else if (character === OPEN_BRACE || character === OPEN_BRACKET) {
+      if (open.length === maxDepth) return 'too_deep'
+      names = character === OPEN_BRACE ? new Set() : null
+      nameIsNext = names !== null
+      open.push(names)
+    } else if (character === CLOSE_BRACE || character === CLOSE_BRACKET) {
+      open.pop()
+      names = open.at(-1) ?? null
+      nameIsNext = false
+    } else if (character === MINUS || (character >= ZERO && character <= NINE)) {
+      const start = i
+      while (i + 1 < text.length && isInsideNumber(text.charCodeAt(i + 1))) i++
+      if (!Number.isFinite(Number(text.slice(start, i + 1)))) {
+        return 'number_too_large'
+      }
+    }
+  }
+  return undefined
+}
+
+/** Index of the quote that closes the string opened at `start`. */
+function endOfString(text: string, start: number): number {
+  let end = text.indexOf('"', start + 1)
+  for (;;) {
+    let backslashes = 0
+    while (text.charCodeAt(end - 1 - backslashes) === BACKSLASH) backslashes++
+    if (backslashes % 2 === 0) return end
+    end = text.indexOf('"', end + 1)
+  }
+}
+
+/** Digits, sign, point and exponent. */
+function isInsideNumber(character: number): boolean {
+  return (
+    (character >= ZERO && character <= NINE) ||
+    character === 0x2e ||
+    character === 0x2b ||
+    character === MINUS ||
+    character === 0x65 ||
+    character === 0x45
+  )
+}
