@@ -25,6 +25,8 @@ const ROUTING: Readonly<Record<string, string>> = {
   approval_routes: 'finds the app of an approval link',
   due_work: 'a background job asks what is due in any app',
   audit_lanes: 'the lanes of a dead process are closed in every app at once',
+  audit_projections: 'a background job projects whatever lane is behind, in any app',
+  audit_checkpoint_times: 'a background job asks in which scope a checkpoint is due',
 }
 
 /** Keyed by app_id, yet seen by its organisation as well, to list its apps. */
@@ -122,14 +124,24 @@ describe('a table of tenants', () => {
     expect(open.map(({ name }) => name)).toEqual([])
   })
 
-  test('holds nothing but ids, digests, kinds and times when it has none', async () => {
+  test('holds nothing but ids, digests, kinds, times and how far a lane has been read when it has none', async () => {
     const columns = await database.asOwner<{ column: string }>(
       `select distinct t.typname || ' ' || a.attname as column from pg_class c
        join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped join pg_type t on t.oid = a.atttypid
        where c.relnamespace = 'public'::regnamespace and c.relname = any ($1) and t.typname not in ('uuid', 'timestamptz')`,
       [Object.keys(ROUTING)],
     )
-    expect(columns.map(({ column }) => column).sort()).toEqual(['bytea digest', 'text kind', 'text purpose'])
+    expect(columns.map(({ column }) => column).sort()).toEqual([
+      'bool checkpointed_to_end',
+      'bool projected_to_end',
+      'bool pruned_to_end',
+      'bytea digest',
+      'int8 checkpointed_seq',
+      'int8 next_seq',
+      'int8 pruned_to_seq',
+      'text kind',
+      'text purpose',
+    ])
   })
 
   test('lets a row be read and written by the app that is set, and by nothing else', async () => {

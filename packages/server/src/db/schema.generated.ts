@@ -150,6 +150,11 @@ export type AuditBodiesTable = {
   stored_at: Defaulted<Timestamp>
 }
 
+export type AuditCheckpointTimesTable = {
+  app_id: string
+  issued_at: Timestamp
+}
+
 export type AuditCheckpointsTable = {
   app_id: string
   checkpoint_no: number
@@ -160,6 +165,54 @@ export type AuditCheckpointsTable = {
   issued_at: Timestamp
 }
 
+export type AuditEventsTable = {
+  app_id: string
+  chain_id: string
+  seq: number
+  block_seq: number
+  line_at: number
+  line_bytes: number
+  event_id: string
+  occurred_at: Timestamp
+  stream: string
+  event: string
+  outcome: string
+  decision_effect: string | null
+  primary_reason: string | null
+  key_id: string | null
+  agent_id: string | null
+  actor_id: string | null
+  member_id: string | null
+  app_user_id: string | null
+  grant_id: string | null
+  approval_id: string | null
+  intent_id: string | null
+  provider_id: string | null
+  trace_id: string | null
+  run_id: string | null
+  thread_id: string | null
+  reason: string | null
+  method: string | null
+  host: string | null
+  url: string | null
+  status: number | null
+  tool: string | null
+  initiator: string | null
+  resource_type: string | null
+}
+
+export type AuditExportsTable = {
+  app_id: string
+  export_id: string
+  format: 'ndjson' | 'csv'
+  filters: Json
+  extent: JsonOrNull
+  row_count: number
+  member_id: string | null
+  created_at: Defaulted<Timestamp>
+  expires_at: Timestamp
+}
+
 export type AuditLanesTable = {
   app_id: string
   chain_id: string
@@ -167,6 +220,17 @@ export type AuditLanesTable = {
   purpose: 'calls' | 'changes'
   opened_at: Defaulted<Timestamp>
   closed_at: TimestampOrNull
+  checkpointed_seq: Defaulted<number>
+  checkpointed_to_end: Defaulted<boolean>
+  projected_to_end: Defaulted<boolean>
+  pruned_to_seq: Defaulted<number>
+  pruned_to_end: Defaulted<boolean>
+}
+
+export type AuditProjectionsTable = {
+  app_id: string
+  chain_id: string
+  next_seq: Defaulted<number>
 }
 
 export type AuditSigningKeysTable = {
@@ -426,8 +490,12 @@ export type Schema = {
   apps: AppsTable
   audit_blocks: AuditBlocksTable
   audit_bodies: AuditBodiesTable
+  audit_checkpoint_times: AuditCheckpointTimesTable
   audit_checkpoints: AuditCheckpointsTable
+  audit_events: AuditEventsTable
+  audit_exports: AuditExportsTable
   audit_lanes: AuditLanesTable
+  audit_projections: AuditProjectionsTable
   audit_signing_keys: AuditSigningKeysTable
   counters: CountersTable
   credentials: CredentialsTable

@@ -1,0 +1,159 @@
+/*
+ * How fast blocks become searchable rows: fills lanes with the rows of proxied calls, projects them, prints rows per second and
+ * the CPU time of PostgreSQL and of this process for each row.
+ *
+ *   node bench/projector.bench.ts [rows, 200000 unless said] [calls in a block, 16 unless said]
+ */
+
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { RowDraft } from '../packages/server/src/audit/audit-row.ts'
+import { createProjectEvents } from '../packages/server/src/audit/project-events.ts'
+import { newLaneHead, placeRows } from '../packages/server/src/audit/row-batch.ts'
+import { createDatabase } from '../packages/server/src/db/database.ts'
+import { createEmbeddedPostgres } from '../packages/server/src/db/embedded-postgres.ts'
+import { migrate } from '../packages/server/src/db/migrate.ts'
+import { systemClock } from '../packages/server/src/kernel/clock.ts'
+import { newId, randomHex } from '../packages/server/src/kernel/ids.ts'
+import { silentLog as log } from '../packages/server/src/kernel/log.ts'
+
+const rowCount = Number(process.argv[2] ?? 200_000)
+const callsInBlock = Number(process.argv[3] ?? 16)
+
+/** The two rows of a call as the proxy writes them. */
+function rowsOfCall(ids: { keyId: string; agentId: string; grantId: string; actorId: string }): RowDraft[] {
+  const eventId = newId()
+  const who = {
+    stream: 'runtime',
+    callerKind: 'agent_key',
+    ...ids,
+    principalType: 'agent',
+    principalId: ids.agentId,
+    providerId: 'refunds-api',
+    resourceKind: 'managed_secret',
+    traceId: randomHex(16),
+    runId: 'run-2026-11-22',
+  } as const
+  const detail = {
+    keyPrefix: 'alter_ak_abcdef1',
+    caller: 'support-agent',
+    callerType: 'AGENT',
+    clientIp: '203.0.113.9',
+    userAgent: 'alter-sdk-typescript/0.29.0',
+    sdk: 'alter-sdk-typescript/0.29.0',
+    method: 'POST',
+    url: `https://refunds.example.com/v1/refunds/${randomHex(8)}?currency=eur`,
+    grantLabel: 'production',
+    context: { tool: 'refund', framework: 'langgraph', tool_call_id: randomHex(12) },
+  }
+  const headers = { 'content-type': 'application/json', accept: '*/*', 'x-request-id': randomHex(16) }
+  const decision = { effect: 'allow', decision_id: newId(), policy_epoch: 12, evaluated: 4, reasons: [], shadow: [] }
+  const body = { digest: randomHex(32), length: 612, truncated: false, content_type: 'application/json' }
+  return [
+    {
+      ...who,
+      eventId,
+      event: 'proxy.requested',
+      outcome: 'allowed',
+      decisionEffect: 'allow',
+      detail: { ...detail, decision },
+    },
+    {
+      ...who,
+      event: 'proxy.executed',
+      outcome: 'success',
+      intentId: eventId,
+      detail: {
+        ...detail,
+        requestHeaders: headers,
+        responseHeaders: { ...headers, date: 'Sun, 22 Nov 2026 02:00:00 GMT', server: 'example' },
+        requestBody: body,
+        responseBody: body,
+        responseStatus: 200,
+        latencyMs: 41,
+        upstreamMs: 38,
+        bytesIn: 612,
+        bytesOut: 220,
+      },
+    },
+  ]
+}
+
+/** User and system CPU seconds of a process and all its descendants. */
+async function cpuSecondsBelow(pid: number): Promise<number> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  const own = [11, 12, 13, 14].reduce((sum, index) => sum + Number(fields[index] ?? 0), 0) / 100
+  const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8').catch(() => '')
+  let total = own
+  for (const child of children.split(' ').filter((text) => text !== '')) total += await cpuSecondsBelow(Number(child))
+  return total
+}
+
+const dataDir = await mkdtemp(join(tmpdir(), 'alter-vault-bench-'))
+const postgres = await createEmbeddedPostgres({ dataDir, log, ballastBytes: 0 })
+try {
+  await migrate({ connection: postgres.ownerConnection, log, serverVersion: '0.0.0-bench' })
+  const db = createDatabase({ connection: postgres.connection, log })
+  const [appId, chainId, organizationId] = [newId(), newId(), newId()]
+  const scope = { scopeId: appId, appId, organizationId }
+  await db.unscoped((tx) =>
+    tx
+      .insertInto('audit_lanes')
+      .values({ app_id: appId, chain_id: chainId, process_id: newId(), purpose: 'calls' })
+      .execute(),
+  )
+  const callers = Array.from({ length: 20 }, () => ({
+    keyId: newId(),
+    agentId: newId(),
+    grantId: newId(),
+    actorId: newId(),
+  }))
+  let head = newLaneHead(chainId)
+  let bytes = 0
+  while (head.nextSeq <= rowCount) {
+    const blocks: {
+      app_id: string
+      chain_id: string
+      first_seq: number
+      count: number
+      head_hash: Buffer
+      rows: Buffer
+    }[] = []
+    for (let i = 0; i < 200 && head.nextSeq <= rowCount; i++) {
+      const drafts = Array.from({ length: callsInBlock }, (_, call) => rowsOfCall(callers[(i + call) % 20]!)).flat()
+      const placed = placeRows(drafts, scope, chainId, head, systemClock)
+      blocks.push({
+        app_id: appId,
+        chain_id: chainId,
+        first_seq: head.nextSeq,
+        count: drafts.length,
+        head_hash: placed.head.hash,
+        rows: placed.rows,
+      })
+      bytes += placed.rows.length
+      head = placed.head
+    }
+    await db.forApp(appId, (tx) => tx.insertInto('audit_blocks').values(blocks).execute())
+  }
+  const written = head.nextSeq - 1
+  const { project } = createProjectEvents({ db, clock: systemClock, log })
+  const databaseBefore = await cpuSecondsBelow(postgres.pid() ?? 0)
+  const ownBefore = process.cpuUsage()
+  const startedMs = systemClock.monotonic()
+  const projected = await project()
+  const seconds = (systemClock.monotonic() - startedMs) / 1000
+  const own = process.cpuUsage(ownBefore)
+  const databaseSeconds = (await cpuSecondsBelow(postgres.pid() ?? 0)) - databaseBefore
+  const perRow = (total: number) => `${((total * 1e6) / projected).toFixed(1)} µs`
+  process.stdout.write(
+    `${projected} of ${written} rows (${Math.round(bytes / written)} bytes each, ${callsInBlock * 2} a block) in ${seconds.toFixed(2)} s: ` +
+      `${Math.round(projected / seconds)} rows/s; CPU per row: database ${perRow(databaseSeconds)}, ` +
+      `this process ${perRow((own.user + own.system) / 1e6)}\n`,
+  )
+  await db.close()
+} finally {
+  await postgres.close()
+  await rm(dataDir, { recursive: true, force: true })
+}
