@@ -1,0 +1,238 @@
+import { sql } from 'kysely'
+import type { Tx } from '../db/database.ts'
+
+/** Where an event is ordered: newest first by these two. `at` is RFC 3339 with six fraction digits. */
+export type EventPlace = { at: string; id: string }
+
+/** An audit row as it is stored, found by the projection. `keep` and `detail` are RFC 8785 texts; `detail` null once pruned. */
+export type FoundEvent = {
+  eventId: string
+  chainId: string
+  seq: number
+  blockSeq: number
+  keep: string
+  detail: string | null
+  detailHash: string | null
+}
+
+/** What a list of events asks for. Absent members ask for nothing. */
+export type EventFilter = {
+  streams?: readonly string[]
+  event?: string
+  start?: string
+  end?: string
+  outcome?: string
+  decisionEffect?: string
+  primaryReason?: string
+  /** Ids and words that must be equal, by column. */
+  equal?: Readonly<Partial<Record<EqualColumn, string>>>
+  method?: string
+  host?: string
+  /** `2xx` as 200 to 299. */
+  status?: { from: number; to: number }
+  tool?: string
+  initiator?: string
+  resourceType?: string
+  /** Found anywhere in the reason or the URL, whatever its case. */
+  text?: string
+}
+
+export const EQUAL_COLUMNS = [
+  'agent_id',
+  'actor_id',
+  'key_id',
+  'app_user_id',
+  'member_id',
+  'grant_id',
+  'provider_id',
+  'approval_id',
+  'trace_id',
+  'run_id',
+  'thread_id',
+] as const
+export type EqualColumn = (typeof EQUAL_COLUMNS)[number]
+
+type EventRow = {
+  event_id: string
+  chain_id: string
+  seq: number
+  block_seq: number
+  line: Buffer | null
+}
+
+const TAB = 0x09
+
+function toFound(row: EventRow): FoundEvent[] {
+  const at = row.line?.indexOf(TAB) ?? -1
+  // The block is gone or was rewritten by somebody else: the integrity check says so, a list leaves the row out.
+  if (row.line === null || at < 0) return []
+  const detail = row.line.toString('utf8', at + 1)
+  const isPruned = detail.startsWith('#')
+  return [
+    {
+      eventId: row.event_id,
+      chainId: row.chain_id,
+      seq: row.seq,
+      blockSeq: row.block_seq,
+      keep: row.line.toString('utf8', 0, at),
+      detail: isPruned ? null : detail,
+      detailHash: isPruned ? detail.slice(1) : null,
+    },
+  ]
+}
+
+/** Reads the line of an event out of its block; blocks are stored uncompressed, so only its part is fetched. */
+const LINE = sql<Buffer | null>`(
+  select substring(b.rows from e.line_at + 1 for e.line_bytes) from audit_blocks b
+  where b.app_id = e.app_id and b.chain_id = e.chain_id and b.first_seq = e.block_seq)`
+
+/** RFC 3339 with six fraction digits, as rows write it. */
+const AT = sql<string>`to_char(e.occurred_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`
+
+/** Events newest first, one more than `limit` if there is one. */
+export async function listEvents(
+  tx: Tx,
+  scopeId: string,
+  filter: EventFilter,
+  { after, limit }: { after: EventPlace | undefined; limit: number },
+): Promise<FoundEvent[]> {
+  const conditions = conditionsOf(filter)
+  if (after !== undefined) {
+    conditions.push(sql<boolean>`(e.occurred_at, e.event_id) < (${after.at}::timestamptz, ${after.id}::uuid)`)
+  }
+  const { rows } = await sql<EventRow>`
+    select e.event_id, e.chain_id, e.seq, e.block_seq, ${LINE} as line
+    from (
+      select * from audit_events e
+      where e.app_id = ${scopeId} ${sql.join(
+        conditions.map((condition) => sql`and ${condition}`),
+        sql` `,
+      )}
+      order by e.occurred_at desc, e.event_id desc limit ${limit + 1}
+    ) e order by e.occurred_at desc, e.event_id desc`.execute(tx)
+  return rows.flatMap(toFound)
+}
+
+function conditionsOf(filter: EventFilter) {
+  const conditions = []
+  if (filter.streams !== undefined) conditions.push(sql<boolean>`e.stream = any(${[...filter.streams]}::text[])`)
+  // Lets the planner use the index of what is not a call.
+  if (filter.streams?.includes('runtime') === false) conditions.push(sql<boolean>`e.stream <> 'runtime'`)
+  if (filter.event !== undefined) conditions.push(sql<boolean>`e.event = ${filter.event}`)
+  if (filter.start !== undefined) conditions.push(sql<boolean>`e.occurred_at >= ${filter.start}::timestamptz`)
+  if (filter.end !== undefined) conditions.push(sql<boolean>`e.occurred_at < ${filter.end}::timestamptz`)
+  if (filter.outcome !== undefined) conditions.push(sql<boolean>`e.outcome = ${filter.outcome}`)
+  if (filter.decisionEffect !== undefined) conditions.push(sql<boolean>`e.decision_effect = ${filter.decisionEffect}`)
+  if (filter.primaryReason !== undefined) conditions.push(sql<boolean>`e.primary_reason = ${filter.primaryReason}`)
+  for (const column of EQUAL_COLUMNS) {
+    const value = filter.equal?.[column]
+    if (value !== undefined) conditions.push(sql<boolean>`${sql.ref(`e.${column}`)} = ${value}`)
+  }
+  if (filter.method !== undefined) conditions.push(sql<boolean>`e.method = ${filter.method}`)
+  if (filter.host !== undefined) conditions.push(sql<boolean>`e.host = ${filter.host}`)
+  if (filter.status !== undefined) {
+    conditions.push(sql<boolean>`e.status between ${filter.status.from} and ${filter.status.to}`)
+  }
+  if (filter.tool !== undefined) conditions.push(sql<boolean>`e.tool = ${filter.tool}`)
+  if (filter.initiator !== undefined) conditions.push(sql<boolean>`e.initiator = ${filter.initiator}`)
+  if (filter.resourceType !== undefined) conditions.push(sql<boolean>`e.resource_type = ${filter.resourceType}`)
+  if (filter.text !== undefined) {
+    const pattern = `%${filter.text.replace(/[\\%_]/g, '\\$&')}%`
+    conditions.push(sql<boolean>`(e.reason ilike ${pattern} or e.url ilike ${pattern})`)
+  }
+  return conditions
+}
+
+/** How many events fit a filter, counting no further than `atMost`. */
+export async function countEvents(tx: Tx, scopeId: string, filter: EventFilter, atMost: number): Promise<number> {
+  const { rows } = await sql<{ n: number }>`
+    select count(*)::int as n from (
+      select 1 from audit_events e
+      where e.app_id = ${scopeId} ${sql.join(
+        conditionsOf(filter).map((condition) => sql`and ${condition}`),
+        sql` `,
+      )} limit ${atMost}) some`.execute(tx)
+  return rows[0]?.n ?? 0
+}
+
+export async function findEvent(tx: Tx, scopeId: string, eventId: string): Promise<FoundEvent | undefined> {
+  const { rows } = await sql<EventRow>`
+    select e.event_id, e.chain_id, e.seq, e.block_seq, ${LINE} as line
+    from audit_events e where e.app_id = ${scopeId} and e.event_id = ${eventId} limit 1`.execute(tx)
+  return rows.flatMap(toFound)[0]
+}
+
+/** The rows of a trace in the order they happened, at most `limit`. */
+export async function readTrace(tx: Tx, scopeId: string, traceId: string, limit: number): Promise<FoundEvent[]> {
+  const { rows } = await sql<EventRow>`
+    select e.event_id, e.chain_id, e.seq, e.block_seq, ${LINE} as line
+    from (
+      select * from audit_events e where e.app_id = ${scopeId} and e.trace_id = ${traceId}
+      order by e.occurred_at, e.event_id limit ${limit}
+    ) e order by e.occurred_at, e.event_id`.execute(tx)
+  return rows.flatMap(toFound)
+}
+
+/** A trace as a list shows it. The place is that of its first row, which later rows do not move. */
+export type TraceRow = {
+  trace_id: string
+  place_at: string
+  place_id: string
+  last_at: string
+  event_count: number
+  provider_ids: string[]
+  agent_ids: string[]
+  outcomes: string[]
+}
+
+/** Traces by their first row, newest first, one more than `limit` if there is one. */
+export async function listTraces(
+  tx: Tx,
+  scopeId: string,
+  filter: Pick<EventFilter, 'start' | 'end' | 'equal'>,
+  { after, limit }: { after: EventPlace | undefined; limit: number },
+): Promise<TraceRow[]> {
+  const conditions = conditionsOf(filter)
+  if (after !== undefined) {
+    conditions.push(sql<boolean>`(e.occurred_at, e.event_id) < (${after.at}::timestamptz, ${after.id}::uuid)`)
+  }
+  const { rows } = await sql<TraceRow>`
+    select e.trace_id, ${AT} as place_at, e.event_id as place_id, t.*
+    from (
+      select * from audit_events e
+      where e.app_id = ${scopeId} and e.trace_id is not null ${sql.join(
+        conditions.map((condition) => sql`and ${condition}`),
+        sql` `,
+      )}
+        and not exists (
+          select from audit_events o where o.app_id = e.app_id and o.trace_id = e.trace_id
+            and (o.occurred_at, o.event_id) < (e.occurred_at, e.event_id))
+      order by e.occurred_at desc, e.event_id desc limit ${limit + 1}
+    ) e cross join lateral (
+      select to_char(max(o.occurred_at) at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as last_at,
+        count(*)::int as event_count,
+        coalesce(array_agg(distinct o.provider_id) filter (where o.provider_id is not null), '{}') as provider_ids,
+        coalesce(array_agg(distinct o.agent_id::text) filter (where o.agent_id is not null), '{}') as agent_ids,
+        array_agg(distinct o.outcome) as outcomes
+      from audit_events o where o.app_id = e.app_id and o.trace_id = e.trace_id
+    ) t
+    order by e.occurred_at desc, e.event_id desc`.execute(tx)
+  return rows
+}
+
+/** The sealed bodies of the block that begins at a row; undefined when none were kept or they were erased. */
+export async function findBodyFrames(
+  tx: Tx,
+  scopeId: string,
+  chainId: string,
+  blockSeq: number,
+): Promise<Buffer | undefined> {
+  const row = await tx
+    .selectFrom('audit_bodies')
+    .select('frames')
+    .where('app_id', '=', scopeId)
+    .where('chain_id', '=', chainId)
+    .where('first_seq', '=', blockSeq)
+    .executeTakeFirst()
+  return row?.frames
+}
