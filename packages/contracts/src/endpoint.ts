@@ -1,12 +1,22 @@
 import type Type from 'typebox'
 import type { ErrorCode } from './errors.ts'
 
-/** Who may call an endpoint. `api_key` is any SDK key; narrower kinds are checked by the handler and listed as errors. */
+/** Who may call an endpoint. What depends on the body of a call is checked by the handler and listed as errors. */
 export type Access =
   | { kind: 'public' }
-  /** `inactiveAgent`: open to an agent that is paused. */
-  | { kind: 'api_key'; scopes: readonly string[]; anyOf?: boolean; inactiveAgent?: boolean }
-  | { kind: 'operator'; scope: string | null }
+  /**
+   * `inactiveAgent`: open to an agent that is paused. `refusesAgents`: the code that a key of agent type gets, and an app key that
+   * acts as an agent.
+   */
+  | {
+      kind: 'api_key'
+      scopes: readonly string[]
+      anyOf?: boolean
+      inactiveAgent?: boolean
+      refusesAgents?: ErrorCode
+    }
+  /** `inPerson`: only for a member who is signed in; a token is refused with `interactive_session_required`. */
+  | { kind: 'operator'; scope: string | null; inPerson?: boolean }
   | { kind: 'approval_link' }
 
 /** What an endpoint writes to the audit trail, or the reason why nothing. */
@@ -38,6 +48,8 @@ export type Endpoint<S extends Schemas = Schemas> = S & {
   audit: AuditDeclaration
   /** Unknown body members are ignored (telemetry calls 5, 6, 28 only); everywhere else they are refused. */
   lenient?: boolean
+  /** Media types of a success that is no JSON; it is sent as it is made. */
+  produces?: readonly string[]
   /** Sends and checks `ETag` / `If-Match` (control-plane.md 8). */
   versioned?: boolean
 }

@@ -19,3 +19,21 @@ export function answer<Body>(parts: {
 }): Answer<Body> {
   return new Answer(parts.status, parts.headers ?? {}, parts.body)
 }
+
+/** A success that is no JSON, sent as it is made. A failure while it is sent breaks the answer off. */
+export class Download {
+  readonly contentType: string
+  readonly fileName: string
+  readonly chunks: AsyncIterable<string>
+
+  constructor(contentType: string, fileName: string, chunks: AsyncIterable<string>) {
+    this.contentType = contentType
+    this.fileName = fileName
+    this.chunks = chunks
+  }
+}
+
+/** What a handler returns instead of a value to send a file. `fileName` holds letters, digits, dots and hyphens only. */
+export function download(parts: { contentType: string; fileName: string; chunks: AsyncIterable<string> }): Download {
+  return new Download(parts.contentType, parts.fileName, parts.chunks)
+}

@@ -1,6 +1,6 @@
 import type { Access, Endpoint } from '@alter-vault/contracts'
 import type Type from 'typebox'
-import type { Answer } from './answer.ts'
+import type { Answer, Download } from './answer.ts'
 import type { Operator, SdkCaller } from './principals.ts'
 
 type StaticOf<S> = S extends Type.TSchema ? Type.Static<S> : Record<never, never>
@@ -32,7 +32,7 @@ export type SuccessOf<E> = E extends { success: infer S } ? StaticOf<S> : unknow
  * Does the work of one endpoint and returns its success value; every refusal is a thrown `VaultError`.
  * What any other throw says is logged and never leaves the process.
  */
-export type Handler<E> = (call: Call<E>) => Promise<SuccessOf<E> | Answer<SuccessOf<E> | undefined>>
+export type Handler<E> = (call: Call<E>) => Promise<SuccessOf<E> | Answer<SuccessOf<E> | undefined> | Download>
 
 /** A declaration with the function that serves it. `handler` has lost its types: only the listener calls it. */
 export type BoundEndpoint = {

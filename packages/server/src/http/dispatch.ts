@@ -4,10 +4,10 @@ import { errorRegistry } from '@alter-vault/contracts'
 import Type from 'typebox'
 import { Compile } from 'typebox/compile'
 import { VaultError } from '../kernel/vault-error.ts'
-import { Answer } from './answer.ts'
+import { Answer, Download } from './answer.ts'
 import type { Authenticators, Presented } from './authenticators.ts'
 import type { BoundEndpoint, Call } from './bind-endpoint.ts'
-import { sendJson } from './error-response.ts'
+import { sendDownload, sendJson } from './error-response.ts'
 import type { Idempotency } from './idempotency.ts'
 import type { JsonSchema } from './json-schema.ts'
 import { MANAGEMENT_BODY_MAX_BYTES, readBody } from './read-body.ts'
@@ -69,6 +69,7 @@ export function createDispatch(bound: BoundEndpoint, deps: DispatchDeps): (arriv
       }
       throw error
     }
+    if (result instanceof Download) return { status: 200, headers: {}, body: result }
     const answered = result instanceof Answer ? result : undefined
     const body = answered === undefined ? result : answered.body
     if (successCheck !== undefined && body !== undefined && !successCheck.Check(JSON.parse(JSON.stringify(body)))) {
@@ -124,6 +125,10 @@ export function createDispatch(bound: BoundEndpoint, deps: DispatchDeps): (arriv
     const key = remembers ? request.headers['idempotency-key'] : undefined
     if (key === undefined || principal === null) {
       const answered = await call(made)
+      if (answered.body instanceof Download) {
+        await sendDownload(response, answered.body, { requestId, method: request.method })
+        return
+      }
       send(answered.status, answered.body, answered.headers)
       return
     }
@@ -149,11 +154,23 @@ export function createDispatch(bound: BoundEndpoint, deps: DispatchDeps): (arriv
 }
 
 async function authenticate(endpoint: Endpoint, presented: Presented, authenticators: Authenticators) {
-  switch (endpoint.access.kind) {
-    case 'api_key':
-      return authenticators.apiKey(presented, endpoint.access)
-    case 'operator':
-      return authenticators.operator(presented, endpoint.access)
+  const { access } = endpoint
+  switch (access.kind) {
+    case 'api_key': {
+      const caller = await authenticators.apiKey(presented, access)
+      const isAgent = caller.agentId !== null || caller.keyType === 'ak'
+      if (access.refusesAgents !== undefined && isAgent) throw new VaultError(access.refusesAgents)
+      return caller
+    }
+    case 'operator': {
+      const operator = await authenticators.operator(presented, access)
+      if (access.inPerson === true) {
+        throw new VaultError('interactive_session_required', {
+          message: 'A personal access token cannot do this: sign in to the portal.',
+        })
+      }
+      return operator
+    }
     case 'public':
     case 'approval_link':
       return null

@@ -1,7 +1,10 @@
 import type { ServerResponse } from 'node:http'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
 import { errorRegistry } from '@alter-vault/contracts'
 import type { Log } from '../kernel/log.ts'
 import { VaultError } from '../kernel/vault-error.ts'
+import type { Download } from './answer.ts'
 import { RequestAbandoned } from './read-body.ts'
 
 /** What an answer must say of its request. */
@@ -52,6 +55,33 @@ export function sendText(
   }
   response.writeHead(status, { ...common, 'Content-Length': String(Buffer.byteLength(text)), ...headers })
   response.end(text)
+}
+
+/**
+ * Writes a file as it is made. What fails before its first part is thrown and can still be refused; what fails later breaks the
+ * answer off, so that no half file looks whole.
+ */
+export async function sendDownload(
+  response: ServerResponse,
+  file: Download,
+  { requestId, method }: { requestId: string; method: string | undefined },
+): Promise<void> {
+  const parts = file.chunks[Symbol.asyncIterator]()
+  const first = method === 'HEAD' ? undefined : await parts.next()
+  if (response.headersSent || response.destroyed) return
+  response.writeHead(200, {
+    'X-Request-ID': requestId,
+    'Cache-Control': 'no-store',
+    'X-Content-Type-Options': 'nosniff',
+    'Content-Type': file.contentType,
+    'Content-Disposition': `attachment; filename="${file.fileName}"`,
+  })
+  async function* whole(): AsyncGenerator<string> {
+    if (first === undefined || first.done === true) return
+    yield first.value
+    yield* { [Symbol.asyncIterator]: () => parts }
+  }
+  await pipeline(Readable.from(whole(), { objectMode: true, highWaterMark: 4 }), response)
 }
 
 /**

@@ -223,9 +223,12 @@ function successOf(endpoint: Endpoint): Json {
   return {
     description: 'Success',
     headers,
-    ...(status === 204 ? {} : { content: { 'application/json': { schema: endpoint.success } } }),
+    ...(status === 204 ? {} : { content: contentOf(endpoint) }),
   }
 }
+
+const contentOf = ({ produces = ['application/json'], success }: Endpoint): Json =>
+  Object.fromEntries(produces.map((mediaType) => [mediaType, { schema: success }]))
 
 function refusalsOf(endpoint: Endpoint): Record<string, Json> {
   const byStatus = new Map<number, ErrorCode[]>()
