@@ -35,7 +35,10 @@ export function parseHostPatterns(patterns: readonly string[], options: Options 
   for (const [index, pattern] of patterns.entries()) {
     const parsed = parsePattern(pattern, allowedPrivateHosts)
     if (typeof parsed === 'string') canonical.add(parsed)
-    else errors.push({ pointer: `${pointer}/${index}`, code: 'invalid_host', message: parsed.fault })
+    else {
+      const message = `An entry of "${pointer.slice(pointer.lastIndexOf('/') + 1)}" cannot be used: ${parsed.fault}`
+      errors.push({ pointer: `${pointer}/${index}`, code: 'invalid_host', message })
+    }
   }
   if (errors.length > 0) throw new VaultError('validation_failed', { message: errors[0]!.message, errors })
   return [...canonical]

@@ -70,7 +70,7 @@ function parseEnd(text: string | null | undefined, nowMs: number): Date | null {
   if (text === null || text === undefined) return null
   const pointer = '/grant_policy/expires_at'
   const ms = parseInstant(text)
-  if (ms === undefined) throw invalidField(pointer, 'Expected a time that exists, with a zone.')
+  if (ms === undefined) throw invalidField(pointer, '"expires_at" must be a time that exists, with a zone.')
   if (ms <= nowMs) {
     throw invalidPolicy([{ pointer, code: 'out_of_range', message: '"expires_at" must be in the future.' }])
   }

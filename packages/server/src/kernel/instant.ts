@@ -18,7 +18,8 @@ export function parseInstant(text: string): number | undefined {
 /** An instant that is still to come. Refusal: `validation_failed` at `pointer`. */
 export function parseFutureInstant(text: string, pointer: string, nowMs: number): Date {
   const ms = parseInstant(text)
-  if (ms === undefined) throw invalidField(pointer, 'Expected a time that exists, with a zone.')
-  if (ms <= nowMs) throw invalidField(pointer, 'Expected a time in the future.', 'out_of_range')
+  const field = pointer.slice(pointer.lastIndexOf('/') + 1)
+  if (ms === undefined) throw invalidField(pointer, `"${field}" must be a time that exists, with a zone.`)
+  if (ms <= nowMs) throw invalidField(pointer, `"${field}" must be in the future.`, 'out_of_range')
   return new Date(ms)
 }

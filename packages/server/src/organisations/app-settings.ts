@@ -34,7 +34,7 @@ export function parsePrivateHosts(entries: readonly string[]): string[] {
     const host = parsePrivateHost(entry)
     if (host !== undefined) hosts.add(host)
     else {
-      const message = 'Expected one host and one port, such as "127.0.0.1:9000".'
+      const message = '"allowed_private_hosts" takes one host and one port for each entry, such as "127.0.0.1:9000".'
       errors.push({ pointer: `/settings/allowed_private_hosts/${index}`, code: 'invalid_host', message })
     }
   }

@@ -127,7 +127,13 @@ function checkCidrs(cidrs: readonly string[]): RuleRemark[] {
 
 function checkTimeZone(name: string, pointer: string): RuleRemark[] {
   if (isTimeZoneName(name)) return []
-  return [{ pointer, code: UNKNOWN_TIMEZONE, message: `"${name}" is no IANA time zone name in its exact case.` }]
+  return [
+    {
+      pointer,
+      code: UNKNOWN_TIMEZONE,
+      message: `"timezone" must be an IANA time zone name in its exact case; got "${name}".`,
+    },
+  ]
 }
 
 function checkTimeWindows({ timezone, windows, excluded_dates }: TimeWindows, base: string): RuleRemark[] {
@@ -139,7 +145,7 @@ function checkTimeWindows({ timezone, windows, excluded_dates }: TimeWindows, ba
   })
   excluded_dates?.forEach((date, i) => {
     if (dateNumberOf(date) !== undefined) return
-    const message = `"${date}" is in no calendar.`
+    const message = `"excluded_dates" holds "${date}", which is in no calendar.`
     remarks.push({ pointer: `${base}/excluded_dates/${i}`, code: 'invalid_format', message })
   })
   return remarks
