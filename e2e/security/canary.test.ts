@@ -66,7 +66,7 @@ function leaksIn(text: string): string[] {
 const recordingFetch: typeof fetch = async (input, init) => {
   const response = await fetch(input, init)
   const url = String(input instanceof Request ? input.url : input)
-  const handsOut = url.endsWith('/sdk/token') && response.status === 200
+  const handsOut = (url.endsWith('/sdk/token') && response.status === 200) || response.status === 202
   if (!handsOut && url.startsWith(desk.vault.baseUrl)) {
     const copy = response.clone()
     received.push(JSON.stringify([...copy.headers]), await copy.text())
@@ -148,17 +148,18 @@ async function tellAllStories(): Promise<void> {
 
   await using app = desk.app({ ...client, caller: 'canary' })
   const quietly = (call: Promise<unknown>) => call.catch(() => undefined)
-  for (const { base_grant_id } of secrets) {
+  for (const [index, { base_grant_id }] of secrets.entries()) {
     const grantId = base_grant_id ?? ''
     // A provider that gives back all it was sent, inline and after an approval.
     await app.proxyRequest('POST', `${api.url}/echo`, { grantId, json: { note: 'plain' }, reason: 'echo' })
     const pending = (await app.proxyRequest('POST', `${api.url}/held/echo`, { grantId, json: {} })) as PendingApproval
     const link = approvalLink(pending.approvalUrl)
     found.set(`link ${grantId}`, link.token)
-    await lookInBrowser(pending.approvalUrl)
+    if (index === 0) await lookInBrowser(pending.approvalUrl)
     await link.approve('fine')
     await app.awaitApproval(pending.approvalId, { timeoutMs: 30_000, pollIntervalMs: 50 })
-    await lookInBrowser(pending.approvalUrl)
+    if (index < 2) await lookInBrowser(pending.approvalUrl)
+    received.push(JSON.stringify(await link.page()))
     // Calls that are refused, and providers that fail.
     for (const path of ['/status/401', '/status/500']) await app.proxyRequest('GET', `${api.url}${path}`, { grantId })
     await quietly(app.proxyRequest('GET', 'https://example.com/', { grantId }))
@@ -274,7 +275,7 @@ describe('the search itself', () => {
     expect(desk.api.to('/held/echo')).toHaveLength(5)
     expect(desk.api.to('/echo').map(({ headers }) => headers.authorization)).toContain(`Bearer ${SECRETS.bearer}`)
     expect(received.length).toBeGreaterThan(50)
-    expect(browserState.length).toBeGreaterThan(20)
+    expect(browserState).toHaveLength(9)
     expect(processArguments.join()).toContain('main.ts')
     expect(desk.vault.logs()).toContain('"level":"debug"')
   })

@@ -35,7 +35,7 @@ type Held = { promise: Promise<void>; arrive: (request: RecordedRequest) => void
  *   any path            200, says which method and path came and the body; nothing of the headers
  *   /status/<n>         that status
  *   /redirect           302 to the query member `to`
- *   /echo               200, everything that came: headers and query as they are, in base64 and percent-encoded, in body and headers
+ *   …/echo              200, everything that came: headers and query as they are, in base64 and percent-encoded, in body and headers
  */
 export async function startRecordingApi(): Promise<RecordingApi> {
   const requests: RecordedRequest[] = []
@@ -64,7 +64,7 @@ export async function startRecordingApi(): Promise<RecordingApi> {
       response.end()
       return
     }
-    if (pathname === '/echo') return echo(request, response)
+    if (pathname.endsWith('/echo')) return echo(request, response)
     send(response, 200, { method: request.method, path: pathname, body })
   }
 
