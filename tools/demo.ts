@@ -7,7 +7,15 @@
 import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { Agent, ApprovalDeniedError, PendingApproval, PolicyViolationError } from '@alter-ai/alter-sdk'
+import {
+  Agent,
+  ApprovalDeniedError,
+  ApprovalExpiredError,
+  ApprovalTimeoutError,
+  NetworkError,
+  PendingApproval,
+  PolicyViolationError,
+} from '@alter-ai/alter-sdk'
 
 type Dev = {
   base_url: string
@@ -24,18 +32,30 @@ const { values } = parseArgs({
 const dataDir = resolve(values['data-dir'])
 const say = (text = '') => process.stdout.write(`${text}\n`)
 
+/** Ends the demonstration with a sentence for whoever runs it. */
+function stop(sentence: string): never {
+  process.stderr.write(`${sentence}\n`)
+  process.exit(1)
+}
+
 function readDev(): Dev {
   const file = join(dataDir, 'dev.json')
   try {
     return JSON.parse(readFileSync(file, 'utf8')) as Dev
   } catch {
-    throw new Error(`There is no "${file}". Start the vault first: npm start`)
+    return stop(`There is no "${file}". Start the vault first: npm start`)
   }
 }
 
 const dev = readDev()
 const payments = `${dev.demo_api.url}/v1`
-await using agent = new Agent({ apiKey: dev.agent_key, baseUrl: dev.base_url, caller: 'demo' })
+await using agent = new Agent({
+  apiKey: dev.agent_key,
+  baseUrl: dev.base_url,
+  caller: 'demo',
+  // The client warns of plain HTTP; on this machine that is expected.
+  runtime: { warn: () => {} },
+})
 const grantId = dev.grants.payments_agent
 
 async function manage<T>(method: string, path: string): Promise<T> {
@@ -51,10 +71,15 @@ async function manage<T>(method: string, path: string): Promise<T> {
 const startedAt = new Date(Date.now() - 1_000).toISOString()
 
 say('1. An allowed call: the agent lists payments. It never sees the API token.')
-const listed = await agent.proxyRequest('GET', `${payments}/payments`, {
-  grantId,
-  reason: 'Show the payments of today',
-})
+const listed = await agent
+  .proxyRequest('GET', `${payments}/payments`, {
+    grantId,
+    reason: 'Show the payments of today',
+  })
+  .catch((error: unknown) => {
+    if (error instanceof NetworkError) stop(`The vault at ${dev.base_url} does not answer. Start it first: npm start`)
+    throw error
+  })
 if (listed instanceof PendingApproval) throw new Error('Listing payments was held; a rule of this app asks for it.')
 const { data } = listed.bodyJson() as { data: { id: string; amount: number; customer: string }[] }
 for (const payment of data)
@@ -88,6 +113,8 @@ try {
   const result = await agent.awaitApproval(refund.approvalId, { timeoutMs: Number(values.timeout) * 1_000 })
   say(`     approved and sent once; the payments API answered ${result.statusCode}: ${result.bodyText()}`)
 } catch (error) {
+  if (error instanceof ApprovalTimeoutError || error instanceof ApprovalExpiredError)
+    stop(`     nobody decided within ${values.timeout} s, and nothing was sent. Type npm run demo to begin again.`)
   if (!(error instanceof ApprovalDeniedError)) throw error
   say(`     denied${error.message ? `: ${error.message}` : ''}. Nothing was sent.`)
 }
