@@ -6,7 +6,7 @@ export type Access =
   | { kind: 'public' }
   /**
    * `inactiveAgent`: open to an agent that is paused. `refusesAgents`: the code that a key of agent type gets, and an app key that
-   * acts as an agent.
+   * acts as an agent. `instances`: open to a key that holds a scope for single instances only; the handler shows it no other.
    */
   | {
       kind: 'api_key'
@@ -14,6 +14,7 @@ export type Access =
       anyOf?: boolean
       inactiveAgent?: boolean
       refusesAgents?: ErrorCode
+      instances?: boolean
     }
   /** `inPerson`: only for a member who is signed in; a token is refused with `interactive_session_required`. */
   | { kind: 'operator'; scope: string | null; inPerson?: boolean }

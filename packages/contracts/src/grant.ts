@@ -208,7 +208,7 @@ export const sdkListGrants = defineEndpoint({
   path: '/sdk/grants/list',
   summary: 'List the grants that the caller reaches',
   tag: 'sdk',
-  access: { kind: 'api_key', scopes: ['grants:read'] },
+  access: { kind: 'api_key', scopes: ['grants:read'], instances: true },
   body: Type.Object({
     limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000 })),
     offset: Type.Optional(Type.Integer({ minimum: 0 })),
@@ -289,7 +289,7 @@ export const sdkRevokeGrant = defineEndpoint({
   path: '/sdk/oauth/grants/:grant_id/revoke',
   summary: 'End a grant at once',
   tag: 'sdk',
-  access: { kind: 'api_key', scopes: ['grants:write'] },
+  access: { kind: 'api_key', scopes: ['grants:write'], refusesAgents: 'app_key_required' },
   params: Type.Object({ grant_id: PathId }),
   body: Type.Object({
     reason: Type.Optional(Type.String({ minLength: 1, maxLength: 2_000 })),
@@ -301,6 +301,6 @@ export const sdkRevokeGrant = defineEndpoint({
     grant_id: Uuid,
     revoked_at: Timestamp,
   }),
-  errors: ['app_key_required', 'grant_not_found', 'grant_revoked', 'invalid_characters', 'jwt_validation_error'],
+  errors: ['grant_not_found', 'grant_revoked', 'invalid_characters', 'jwt_validation_error'],
   audit: audited(...endsGrant),
 })

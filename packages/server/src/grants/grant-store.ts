@@ -102,6 +102,8 @@ function inState(state: GrantState, at: Date): RawBuilder<unknown> {
 
 export type GrantFilter = {
   states?: readonly GrantState[] | undefined
+  /** Null: whichever. */
+  ids?: readonly string[] | null
   managedSecretId?: string | undefined
   slug?: string | undefined
   principalType?: GrantRow['principal_type'] | undefined
@@ -111,12 +113,13 @@ export type GrantFilter = {
 }
 
 function matching(appId: string, filter: GrantFilter, at: Date): RawBuilder<unknown> {
-  const { states, managedSecretId, slug, principalType, principalId, label, search } = filter
+  const { states, ids, managedSecretId, slug, principalType, principalId, label, search } = filter
   const conditions = [sql`g.app_id = ${appId}`]
   if (states !== undefined) {
     const any = states.map((state) => inState(state, at))
     conditions.push(any.length === 0 ? sql`false` : sql`(${sql.join(any, sql` or `)})`)
   }
+  if (ids) conditions.push(sql`g.grant_id::text = any(${ids}::text[])`)
   if (managedSecretId !== undefined) conditions.push(sql`g.managed_secret_id = ${managedSecretId}`)
   if (slug !== undefined) conditions.push(sql`s.slug = ${slug}`)
   if (principalType !== undefined) conditions.push(sql`g.principal_type = ${principalType}`)

@@ -527,6 +527,7 @@ describe('an SDK caller', () => {
       const { grants: found, ...rest } = await grants.listCallerGrants(caller(over), body)
       return { ids: found.map((grant) => grant.grant_id), ...rest }
     }
+    expect(await list({}, { scopes: [`grants:read:${own.id}`] })).toMatchObject({ ids: [own.id], total: 1 })
     expect(await list({ limit: 1, offset: 1 })).toEqual({
       ids: [own.id],
       total: 3,

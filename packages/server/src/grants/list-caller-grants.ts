@@ -1,4 +1,4 @@
-import type { sdkListGrants } from '@alter-vault/contracts'
+import { type sdkListGrants, visibleInstances } from '@alter-vault/contracts'
 import type Type from 'typebox'
 import type { Database } from '../db/database.ts'
 import type { SdkCaller } from '../http/principals.ts'
@@ -15,7 +15,10 @@ const STATES_FOR_AGENTS: readonly GrantState[] = ['active', 'expired']
 type ListBody = Type.Static<typeof sdkListGrants.body>
 type ListAnswer = Type.Static<typeof sdkListGrants.success>
 
-/** An app's grants, newest first; an agent's own. Refusal: `jwt_validation_error` for a user's token. */
+/**
+ * An app's grants, newest first; an agent's own. A key that may read single grants only sees these. Refusal: `jwt_validation_error` for a user's
+ * token.
+ */
 export const listCallerGrants =
   ({ db, clock }: { db: Pick<Database, 'readForApp'>; clock: Clock }) =>
   async (caller: SdkCaller, body: ListBody): Promise<ListAnswer> => {
@@ -26,6 +29,7 @@ export const listCallerGrants =
     const reachesNothing = body.account !== undefined || (caller.keyType === 'ak' && caller.agentId === null)
     const filter: GrantFilter = {
       states: reachesNothing ? [] : visible.filter((state) => body.status === undefined || state === body.status),
+      ids: visibleInstances(caller.scopes, 'grants', 'read'),
       slug: body.provider_id,
       label: body.label,
       ...(caller.agentId === null ? {} : { principalType: 'agent', principalId: caller.agentId }),

@@ -59,6 +59,8 @@ export type IdentifyOptions = {
   /** One of these must be held (`anyOf`), or all. */
   scopes: readonly string[]
   anyOf?: boolean
+  /** A scope for single instances lets in as well; the handler then shows no other. */
+  instances?: boolean
   /** Reading oneself and telemetry stay open to an agent that is paused (control-plane.md 4). */
   allowInactiveAgent?: boolean
 }
@@ -331,8 +333,13 @@ function effectiveScopes(key: KeyFacts, parts: SignedParts): readonly string[] {
   return asked
 }
 
-function assertScopes(scopes: readonly string[], { scopes: required, anyOf = false }: IdentifyOptions): void {
-  const missing = required.filter((scope) => !scopesImply(scopes, scope))
+function assertScopes(
+  scopes: readonly string[],
+  { scopes: required, anyOf = false, instances = false }: IdentifyOptions,
+): void {
+  const missing = required.filter(
+    (scope) => !scopesImply(scopes, scope) && !(instances && scopes.some((held) => held.startsWith(`${scope}:`))),
+  )
   if (missing.length === 0 || (anyOf && missing.length < required.length)) return
   throw new VaultError('insufficient_scope', {
     message: `The key lacks ${missing.map((scope) => `"${scope}"`).join(anyOf ? ' or ' : ', ')}.`,

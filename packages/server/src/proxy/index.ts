@@ -155,6 +155,7 @@ export function createProxy(deps: ProxyDeps): Proxy {
         const identified = await identify(presented, {
           scopes: access.scopes,
           ...(access.anyOf === undefined ? {} : { anyOf: access.anyOf }),
+          ...(access.instances === undefined ? {} : { instances: access.instances }),
           ...(access.inactiveAgent === undefined ? {} : { allowInactiveAgent: access.inactiveAgent }),
         })
         if (identified.kind === 'refused' && identified.known === null) throw identified.error
