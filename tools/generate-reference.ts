@@ -133,9 +133,12 @@ const ACCESS: Readonly<Record<Endpoint['access']['kind'], string>> = {
 }
 
 function accessOf({ access }: Endpoint): string {
-  if (access.kind === 'api_key' && access.scopes.length > 0) {
-    return `${ACCESS.api_key} with ${access.scopes.map(code).join(access.anyOf === true ? ' or ' : ' and ')}`
+  if (access.kind === 'api_key') {
+    const scopes = access.scopes.map(code).join(access.anyOf === true ? ' or ' : ' and ')
+    const agents = access.refusesAgents === undefined ? '' : ', not for agents'
+    return `${ACCESS.api_key}${scopes === '' ? '' : ` with ${scopes}`}${agents}`
   }
+  if (access.kind === 'operator' && access.inPerson === true) return 'member who is signed in'
   if (access.kind === 'operator' && access.scope !== null) return `${ACCESS.operator} with ${code(access.scope)}`
   return ACCESS[access.kind]
 }

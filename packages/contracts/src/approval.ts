@@ -252,7 +252,7 @@ export const decideApprovalAsOperator = defineEndpoint({
   path: '/api/v1/apps/:app_id/approvals/:approval_id/decide',
   summary: 'Approve or deny a held request as a signed-in member',
   tag: 'approvals',
-  access: { kind: 'operator', scope: null },
+  access: { kind: 'operator', scope: null, inPerson: true },
   params: approvalParams,
   body: Exactly({
     decision: ApprovalDecision,
@@ -260,7 +260,7 @@ export const decideApprovalAsOperator = defineEndpoint({
     reason: Type.Optional(Type.String({ minLength: 1, maxLength: 500 })),
   }),
   success: ManagedApproval,
-  errors: ['interactive_session_required', 'not_found'],
+  errors: ['not_found'],
   audit: noAudit('never succeeds for a token, and only tokens reach it'),
 })
 

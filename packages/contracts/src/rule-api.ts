@@ -243,9 +243,9 @@ export const showOrganizationRule = defineEndpoint({
 
 const interactive = {
   tag,
-  access: { kind: 'operator', scope: null },
+  access: { kind: 'operator', scope: null, inPerson: true },
   success: Type.Object({}),
-  errors: ['interactive_session_required'],
+  errors: [],
   audit: noAudit('refuses every token: an organisation rule is written by a member in person'),
 } as const
 

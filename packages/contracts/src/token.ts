@@ -5,9 +5,9 @@ import { PathId } from './list.ts'
 const tag = 'tokens'
 const interactive = {
   tag,
-  access: { kind: 'operator', scope: null },
+  access: { kind: 'operator', scope: null, inPerson: true },
   success: Type.Object({}),
-  errors: ['interactive_session_required'],
+  errors: [],
   audit: noAudit('refuses every token: tokens are managed by their member in person'),
 } as const
 

@@ -10,7 +10,7 @@ import {
   readApprovalStatus,
 } from '@alter-vault/contracts'
 import { type BoundEndpoint, bind } from '../http/bind-endpoint.ts'
-import { VaultError } from '../kernel/vault-error.ts'
+import { refuseTokens } from '../organisations/index.ts'
 import type { Approvals } from './create-approvals.ts'
 import { managedApproval } from './manage-approvals.ts'
 
@@ -46,8 +46,6 @@ export function createApprovalRoutes(approvals: Approvals): BoundEndpoint[] {
     bind(cancelApproval, async ({ principal, params }) =>
       managedApproval(await approvals.cancelApproval(principal, params.app_id, params.approval_id)),
     ),
-    bind(decideApprovalAsOperator, async () => {
-      throw new VaultError('interactive_session_required')
-    }),
+    refuseTokens(decideApprovalAsOperator),
   ]
 }

@@ -148,10 +148,12 @@ function operationOf(endpoint: Endpoint): Json {
 
 function accessSentence({ access }: Endpoint): string {
   if (access.kind === 'api_key') {
-    if (access.scopes.length === 0) return 'Any active API key.'
-    return `Scope: ${access.scopes.map((scope) => `\`${scope}\``).join(access.anyOf === true ? ' or ' : ' and ')}.`
+    const agents = access.refusesAgents === undefined ? '' : ' Not for agents.'
+    if (access.scopes.length === 0) return `Any active API key.${agents}`
+    return `Scope: ${access.scopes.map((scope) => `\`${scope}\``).join(access.anyOf === true ? ' or ' : ' and ')}.${agents}`
   }
-  if (access.kind === 'operator')
+  if (access.kind === 'operator') {
+    if (access.inPerson === true) return 'Only for a member who is signed in: every token is refused.'
     return access.scope === null ? 'Any personal access token.' : `Scope: \`${access.scope}\`.`
   return ''
 }

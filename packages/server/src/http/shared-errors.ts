@@ -38,7 +38,6 @@ const BY_ACCESS: Readonly<Record<Access['kind'], readonly ErrorCode[]>> = {
   operator: [
     'authentication_required',
     'insufficient_scope',
-    'interactive_session_required',
     'not_found',
     'rate_limit_exceeded',
     'role_insufficient',
@@ -59,6 +58,9 @@ export const isIdempotent = (endpoint: Endpoint): boolean =>
 /** Every code that an endpoint may answer with: its own, and those that its access, its input and its headers bring along. */
 export function errorsOf(endpoint: Endpoint): readonly ErrorCode[] {
   const codes = new Set<ErrorCode>([...endpoint.errors, ...EVERY_ENDPOINT, ...BY_ACCESS[endpoint.access.kind]])
+  if (endpoint.access.kind === 'operator' && endpoint.access.inPerson === true)
+    codes.add('interactive_session_required')
+  if (endpoint.access.kind === 'api_key' && endpoint.access.refusesAgents) codes.add(endpoint.access.refusesAgents)
   for (const code of WITH_BODY) codes.add(code)
   codes.add('validation_failed')
   if (speaksProblem(endpoint.path)) {

@@ -29,11 +29,9 @@ export function bindForOperators<const E extends Endpoint>(endpoint: E, handler:
   return bind(endpoint, serve as Handler<E>)
 }
 
-/** An endpoint that only a member in person may use. */
+/** An endpoint that is declared `inPerson`: the listener refuses every token, and nobody can come in person. */
 export function refuseTokens(endpoint: Endpoint): BoundEndpoint {
   return bind(endpoint, async () => {
-    throw new VaultError('interactive_session_required', {
-      message: 'A personal access token cannot do this: sign in to the portal.',
-    })
+    throw new Error('never reached: the listener refuses tokens here')
   })
 }

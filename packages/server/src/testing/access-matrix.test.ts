@@ -26,9 +26,9 @@ const createAgent = defineEndpoint({
   id: 'create_agent',
   method: 'POST',
   path: '/sdk/agents',
-  access: { kind: 'api_key', scopes: ['agents:write'] },
+  access: { kind: 'api_key', scopes: ['agents:write'], refusesAgents: 'agent_cannot_mint_subagents' },
   body: Type.Object({ name: Type.String() }),
-  errors: ['agent_cannot_mint_subagents'],
+  errors: [],
 })
 const readPage = defineEndpoint({
   ...common,
@@ -55,9 +55,9 @@ const authenticators: Authenticators = {
   async apiKey({ headers }, { scopes }) {
     const caller = headers['x-caller']
     if (caller === 'app_key_lacking_scope') throw new VaultError('insufficient_scope', { fields: { missing: scopes } })
-    if (caller === 'agent_key') throw new VaultError('agent_cannot_mint_subagents')
+    if (caller === 'agent_key') return { agentId: APP, keyType: 'ak' } as SdkCaller
     if (caller !== 'app_key') throw new VaultError('invalid_key')
-    return {} as SdkCaller
+    return { agentId: null, keyType: 'rk' } as SdkCaller
   },
   async operator({ headers, params }) {
     const caller = headers['x-caller']
@@ -118,7 +118,7 @@ describe('the access matrix', () => {
     const forgetsScope = await faultsWith({
       apiKey: async (presented, access) =>
         presented.headers['x-caller'] === 'app_key_lacking_scope' || presented.headers['x-caller'] === 'agent_key'
-          ? ({} as SdkCaller)
+          ? ({ agentId: null, keyType: 'rk' } as SdkCaller)
           : authenticators.apiKey(presented, access),
     })
     expect(forgetsScope.map((fault) => fault.split(' as ')[1]!.split(' ')[0])).toEqual([

@@ -58,12 +58,6 @@ const NOT_LET_IN: readonly ErrorCode[] = [
 ]
 
 const NO_VALID_KEY: readonly ErrorCode[] = ['invalid_key', 'signature_missing', 'signature_invalid']
-const NOT_FOR_AGENTS: readonly ErrorCode[] = [
-  'agent_cannot_mint_subagents',
-  'agents_cannot_mint',
-  'app_key_required',
-  'use_self_revoke_path',
-]
 const FOR_AGENTS_ONLY: readonly ErrorCode[] = ['agent_key_required', 'me_requires_agent_key']
 const UNKNOWN_NOUN: readonly ErrorCode[] = ['not_found']
 const NO_VALID_LINK: readonly ErrorCode[] = ['approval_not_found', 'sign_in_required']
@@ -82,11 +76,11 @@ export function expectedAccess(endpoint: Endpoint, caller: MatrixCaller): Expect
       return caller === 'link_token' ? 'let_in' : NO_VALID_LINK
     case 'api_key':
       if (caller === 'app_key') return unlessListed(FOR_AGENTS_ONLY)
-      if (caller === 'agent_key') return unlessListed(NOT_FOR_AGENTS)
+      if (caller === 'agent_key') return access.refusesAgents === undefined ? 'let_in' : [access.refusesAgents]
       if (caller !== 'app_key_lacking_scope') return NO_VALID_KEY
       return access.scopes.length > 0 ? ['insufficient_scope'] : unlessListed(FOR_AGENTS_ONLY)
     case 'operator': {
-      const letIn = unlessListed(['interactive_session_required'])
+      const letIn: Expected = access.inPerson === true ? ['interactive_session_required'] : 'let_in'
       if (caller === 'pat') return letIn
       if (caller === 'pat_lacking_scope') {
         return access.scope === null ? letIn : ['insufficient_scope', 'role_insufficient']

@@ -1,10 +1,10 @@
 import { createHmac } from 'node:crypto'
-import { decodeRows } from '../audit/chain.ts'
 import { createAuditLog } from '../audit/index.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { newId } from '../kernel/ids.ts'
 import { silentLog } from '../kernel/log.ts'
 import type { ChangeAuthor } from '../organisations/index.ts'
+import { type AuditedRow, auditedRows } from './audited-rows.ts'
 import { createTestDatabase, type TestDatabase } from './test-database.ts'
 
 /** A clock that stands still until it is moved; it starts at the real time, which the database's clock shares. */
@@ -20,9 +20,6 @@ export function createHandClock(startMs = Date.now()): HandClock {
     },
   }
 }
-
-/** What the log says of one event, keep and detail together. */
-export type AuditedRow = { keep: Record<string, unknown>; detail: Record<string, unknown> }
 
 export type ManagementTest = AsyncDisposable &
   Pick<TestDatabase, 'db' | 'asOwner'> & {
@@ -70,15 +67,7 @@ export async function createManagementTest(): Promise<ManagementTest> {
       name,
     ])
   }
-  const auditRows = async (scopeId = appId) => {
-    const blocks = await database.asOwner<{ rows: Buffer }>(
-      'select rows from audit_blocks where app_id = $1 order by committed_at, chain_id, first_seq',
-      [scopeId],
-    )
-    return blocks.flatMap((block) =>
-      decodeRows(block.rows).map((row) => ({ keep: JSON.parse(row.keep), detail: JSON.parse(row.detail ?? '{}') })),
-    )
-  }
+  const auditRows = (scopeId = appId) => auditedRows(database.asOwner, scopeId)
   return {
     db: database.db,
     asOwner: database.asOwner,
