@@ -77,7 +77,7 @@ const recordingFetch: typeof fetch = async (input, init) => {
 /** As a caller reads them: bodies inside answers decoded. */
 function opened(text: string): string {
   return text.replace(
-    /"body_b64":"([^"]*)"/g,
+    /"(?:body_b64|base64)":"([^"]*)"/g,
     (_, body: string) => `"body":${Buffer.from(body, 'base64').toString('latin1')}`,
   )
 }

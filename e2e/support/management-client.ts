@@ -1,6 +1,7 @@
 import type {
   Agent,
   App,
+  AuditEvent,
   CreatedAgent,
   CreateRule,
   Grant,
@@ -13,23 +14,6 @@ import type {
 
 /** An answer as it came, whatever its status. */
 export type Answer = { status: number; headers: Headers; text: string; body: unknown }
-
-/** A row of the audit trail as the management API shows it. */
-export type AuditEvent = {
-  event_id: string
-  event: string
-  stream: string
-  outcome: string
-  grant_id: string | null
-  key_id: string | null
-  agent_id: string | null
-  approval_id: string | null
-  intent_id: string | null
-  primary_reason: string | null
-  reason: string | null
-  trace_id: string | null
-  detail?: Record<string, unknown> | null
-} & Record<string, unknown>
 
 type NewSecret = {
   name: string
@@ -148,10 +132,9 @@ export function managementClient({ baseUrl, pat, appId }: { baseUrl: string; pat
     /** Every row that the filters find, newest first. */
     auditEvents: (filters: Record<string, string> = {}) => all<AuditEvent>(`${inApp}/audit/events`, filters),
     checkIntegrity: () =>
-      must<{ status: string; rows_checked: number; first_error: unknown }>(
+      must<{ status: string; rows_checked: number; checkpoints_checked: number; first_error: unknown }>(
         'POST',
         `${inApp}/audit/integrity-checks`,
-        {},
       ),
   }
 }
