@@ -12,6 +12,8 @@ import {
 import { createApprovalRoutes, createApprovals, endWaitingApprovals } from './approvals/index.ts'
 import {
   createAuditLog,
+  createAuditReads,
+  createAuditRoutes,
   createProcessRegistry,
   createRateMeter,
   installationScope,
@@ -121,7 +123,7 @@ async function compose(
   if (config.database.dataDir !== undefined) await mkdir(config.database.dataDir, { recursive: true, mode: 0o700 })
   const rootKeys = await openLocalRootKeys({ path: config.keys.rootKeyFile, clock })
   const { keyDigest, fingerprint } = await openPepper({ path: config.keys.pepperFile })
-  await openAuditSigningKeys({ path: config.keys.auditSigningKeyFile, clock })
+  const signingKeys = await openAuditSigningKeys({ path: config.keys.auditSigningKeyFile, clock })
   const database = await openDatabase(config.database, { log, version })
   opens(database.close)
   const { db } = database
@@ -146,6 +148,10 @@ async function compose(
   await registry.register()
   opens(registry.end)
   const audit = createAuditLog({ db, clock, log, processId })
+  const auditReads = createAuditReads({ db, audit, keyring, signingKeys, clock, log })
+  await auditReads.listSigningKeys()
+  // Closed after the lanes, so that their ends are signed too.
+  opens(auditReads.close)
   opens(audit.close)
   const meter = createRateMeter({ clock, append: audit.append })
 
@@ -248,6 +254,10 @@ async function compose(
   jobs.every('due approvals', 1_000, approvals.runDueWork)
   jobs.every('execute approved', 1_000, proxy.executor.wake)
   jobs.every('last uses', 60_000, proxy.saveLastUses)
+  jobs.every('audit checkpoints', 1_000, () => auditReads.issueDueCheckpoints())
+  jobs.every('audit projection', 1_000, auditReads.project)
+  jobs.every('audit outcomes', 60_000, auditReads.sweepOutcomes)
+  jobs.every('audit retention', 3_600_000, auditReads.applyRetention)
   opens(jobs.close)
   await rewrapDataKeys()
 
@@ -265,6 +275,7 @@ async function compose(
     ...createGrantRoutes({ grants }),
     ...createRuleRoutes({ db, clock, writeRules, findGrantTargets }),
     ...createApprovalRoutes(approvals),
+    ...createAuditRoutes(auditReads),
     ...proxy.routes,
   ]
   const callsPerMinute = operatorCallsPerMinute === undefined ? {} : { callsPerMinute: operatorCallsPerMinute }

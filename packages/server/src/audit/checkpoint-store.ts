@@ -1,10 +1,8 @@
 import { sql } from 'kysely'
+import type { AuditPublicJwk } from '../crypto/audit-signing-key.ts'
 import type { Tx } from '../db/database.ts'
 import { genesisHash } from './chain.ts'
 import type { CheckpointHead, SignedCheckpoint } from './checkpoint.ts'
-
-/** A public key in the installation's list. Times are RFC 3339. */
-export type ListedKey = { kid: string; not_before: string; not_after: string | null } & Record<string, unknown>
 
 /** Takes the right to issue a scope's next checkpoint for this transaction. False: another process has it. */
 export async function tryCheckpointLock(tx: Tx, scopeId: string): Promise<boolean> {
@@ -173,7 +171,7 @@ export async function readCheckpointAges(tx: Tx, scopeIds: readonly string[]): P
 }
 
 /** Lists public keys; a key that is listed keeps its entry but for the end of its time. */
-export async function listPublicKeys(tx: Tx, keys: readonly ListedKey[]): Promise<void> {
+export async function listPublicKeys(tx: Tx, keys: readonly AuditPublicJwk[]): Promise<void> {
   for (const { not_before, not_after, ...jwk } of keys) {
     await sql`
       insert into audit_signing_keys (key_id, public_jwk, valid_from, valid_until)
@@ -184,10 +182,10 @@ export async function listPublicKeys(tx: Tx, keys: readonly ListedKey[]): Promis
 }
 
 /** Every key that ever signed in this installation, oldest first. */
-export async function readPublicKeys(tx: Tx): Promise<ListedKey[]> {
+export async function readPublicKeys(tx: Tx): Promise<AuditPublicJwk[]> {
   const rows = await tx.selectFrom('audit_signing_keys').selectAll().orderBy('valid_from').orderBy('key_id').execute()
   return rows.map((row) => ({
-    ...(row.public_jwk as Record<string, unknown>),
+    ...(row.public_jwk as Omit<AuditPublicJwk, 'kid' | 'not_before' | 'not_after'>),
     kid: row.key_id,
     not_before: row.valid_from.toISOString(),
     not_after: row.valid_until?.toISOString() ?? null,

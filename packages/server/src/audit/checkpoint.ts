@@ -19,7 +19,7 @@ export type CheckpointHead = { chain_id: string; first_seq: number; seq: number;
 export type Checkpoint = {
   v: 1
   scope_id: string
-  heads: readonly CheckpointHead[]
+  heads: CheckpointHead[]
   prev_checkpoint: string | null
   issued_at: string
   key_id: string

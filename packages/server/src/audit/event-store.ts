@@ -1,8 +1,10 @@
+import type { AuditEvent } from '@alter-vault/contracts'
 import { sql } from 'kysely'
 import type { Tx } from '../db/database.ts'
+import type { PagePlace } from '../kernel/page.ts'
 
-/** Where an event is ordered: newest first by these two. `at` is RFC 3339 with six fraction digits. */
-export type EventPlace = { at: string; id: string }
+/** Where an event is ordered: newest first by time and id. */
+export type EventPlace = PagePlace
 
 /** An audit row as it is stored, found by the projection. `keep` and `detail` are RFC 8785 texts; `detail` null once pruned. */
 export type FoundEvent = {
@@ -86,22 +88,27 @@ const LINE = sql<Buffer | null>`(
   select substring(b.rows from e.line_at + 1 for e.line_bytes) from audit_blocks b
   where b.app_id = e.app_id and b.chain_id = e.chain_id and b.first_seq = e.block_seq)`
 
+/** A time as a cursor holds it. */
+const PLACE_AT = sql<string>`to_char(e.occurred_at at time zone 'utc', 'YYYY-MM-DD HH24:MI:SS.US"+00"')`
 /** RFC 3339 with six fraction digits, as rows write it. */
 const AT = sql<string>`to_char(e.occurred_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`
 
-/** Events newest first, one more than `limit` if there is one. */
+/** A page of events. `next` is where the following page begins; undefined on the last one. */
+export type EventsFound = { rows: FoundEvent[]; next: EventPlace | undefined }
+
+/** Events newest first, at most `limit`. */
 export async function listEvents(
   tx: Tx,
   scopeId: string,
   filter: EventFilter,
   { after, limit }: { after: EventPlace | undefined; limit: number },
-): Promise<FoundEvent[]> {
+): Promise<EventsFound> {
   const conditions = conditionsOf(filter)
   if (after !== undefined) {
     conditions.push(sql<boolean>`(e.occurred_at, e.event_id) < (${after.at}::timestamptz, ${after.id}::uuid)`)
   }
-  const { rows } = await sql<EventRow>`
-    select e.event_id, e.chain_id, e.seq, e.block_seq, ${LINE} as line
+  const { rows } = await sql<EventRow & { at: string }>`
+    select e.event_id, e.chain_id, e.seq, e.block_seq, ${PLACE_AT} as at, ${LINE} as line
     from (
       select * from audit_events e
       where e.app_id = ${scopeId} ${sql.join(
@@ -110,7 +117,10 @@ export async function listEvents(
       )}
       order by e.occurred_at desc, e.event_id desc limit ${limit + 1}
     ) e order by e.occurred_at desc, e.event_id desc`.execute(tx)
-  return rows.flatMap(toFound)
+  const page = rows.slice(0, limit)
+  const last = page.at(-1)
+  const hasMore = rows.length > limit && last !== undefined
+  return { rows: page.flatMap(toFound), next: hasMore ? { at: last.at, id: last.event_id } : undefined }
 }
 
 function conditionsOf(filter: EventFilter) {
@@ -176,13 +186,14 @@ export async function readTrace(tx: Tx, scopeId: string, traceId: string, limit:
 /** A trace as a list shows it. The place is that of its first row, which later rows do not move. */
 export type TraceRow = {
   trace_id: string
+  started_at: string
   place_at: string
   place_id: string
   last_at: string
   event_count: number
   provider_ids: string[]
   agent_ids: string[]
-  outcomes: string[]
+  outcomes: AuditEvent['outcome'][]
 }
 
 /** Traces by their first row, newest first, one more than `limit` if there is one. */
@@ -197,7 +208,7 @@ export async function listTraces(
     conditions.push(sql<boolean>`(e.occurred_at, e.event_id) < (${after.at}::timestamptz, ${after.id}::uuid)`)
   }
   const { rows } = await sql<TraceRow>`
-    select e.trace_id, ${AT} as place_at, e.event_id as place_id, t.*
+    select e.trace_id, ${AT} as started_at, ${PLACE_AT} as place_at, e.event_id as place_id, t.*
     from (
       select * from audit_events e
       where e.app_id = ${scopeId} and e.trace_id is not null ${sql.join(

@@ -70,7 +70,7 @@ export function createIssueCheckpoints({ db, signingKeys, clock, log }: Deps) {
     scopeId: string,
     last: SignedCheckpoint | undefined,
     before: Checkpoint | null,
-    heads: readonly CheckpointHead[],
+    heads: CheckpointHead[],
     unlistedClosed: readonly string[],
   ): Promise<SignedCheckpoint> {
     const now = formatMicros(clock.now() * 1_000)

@@ -83,7 +83,7 @@ function createLog() {
     })
     sealCheckpoint(listedHeads)
   }
-  function sealCheckpoint(listedHeads: readonly CheckpointHead[]): void {
+  function sealCheckpoint(listedHeads: CheckpointHead[]): void {
     nowMs += 1_000
     const message = checkpointMessage({
       v: 1,

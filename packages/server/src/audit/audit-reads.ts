@@ -1,0 +1,236 @@
+import type { AuditBody, AuditEvent, AuditExplanation, AuditFilter, AuditTraceRow } from '@alter-vault/contracts'
+import type { AuditSigningKeys } from '../crypto/audit-signing-key.ts'
+import type { Keyring } from '../crypto/keyring.ts'
+import type { Database } from '../db/database.ts'
+import type { Operator } from '../http/principals.ts'
+import type { Clock } from '../kernel/clock.ts'
+import type { Log } from '../kernel/log.ts'
+import { decodeCursor, encodeCursor } from '../kernel/page.ts'
+import { VaultError } from '../kernel/vault-error.ts'
+import { createApplyRetention } from './apply-retention.ts'
+import { toAuditEvent } from './audit-event.ts'
+import type { AuditLog } from './audit-log.ts'
+import { appScope, type RowDetail, type RowDraft } from './audit-row.ts'
+import { decodeBodies } from './body-frames.ts'
+import { createCheckIntegrity } from './check-integrity.ts'
+import { type Checkpoint, parseCheckpointMessage } from './checkpoint.ts'
+import { readCheckpointsBefore, readPublicKeys } from './checkpoint-store.ts'
+import { createExports } from './create-exports.ts'
+import { parseEventFilter } from './event-filter.ts'
+import { type EventFilter, findBodyFrames, findEvent, listEvents, listTraces, readTrace } from './event-store.ts'
+import { explainTrace } from './explain-trace.ts'
+import { createIssueCheckpoints } from './issue-checkpoints.ts'
+import { openAuditBody } from './open-audit-body.ts'
+import { type CaughtUp, createProjectEvents } from './project-events.ts'
+import { createSweepOutcomes } from './sweep-outcomes.ts'
+import { traceTree } from './trace-tree.ts'
+import type { Verification } from './verify-lanes.ts'
+
+export type AuditReadsDeps = {
+  db: Database
+  audit: Pick<AuditLog, 'change'>
+  keyring: Pick<Keyring, 'openFor'>
+  signingKeys: Pick<AuditSigningKeys, 'keyId' | 'sign' | 'publicJwks'>
+  clock: Clock
+  log: Log
+  /** How long a query waits for the projection, milliseconds. */
+  catchUpMs?: number
+}
+
+export type AuditReads = ReturnType<typeof createAuditReads>
+
+type PageQuery = { limit?: number | undefined; cursor?: string | undefined }
+type Listed<T> = { items: T[]; has_more: boolean; next_cursor: string | null } & CaughtUp
+type CheckpointItem = { checkpoint_no: number; checkpoint: Checkpoint; message_hash: string; signature: string }
+
+const DEFAULT_LIMIT = 100
+const DEFAULT_CHECKPOINTS = 100
+const TRACE_MAX_ROWS = 1_000
+
+/**
+ * The read side of the audit log: queries, proof, exports, and the work that keeps them going. A query first waits until what was
+ * durable when it came is searchable, for two seconds at most, and says so when that was not enough.
+ */
+export function createAuditReads(deps: AuditReadsDeps) {
+  const { db, audit, keyring, signingKeys, clock, log, catchUpMs = 2_000 } = deps
+  const projection = createProjectEvents({ db, clock, log, catchUpMs })
+  const checkpoints = createIssueCheckpoints({ db, signingKeys, clock, log })
+  const integrity = createCheckIntegrity({ db, audit })
+  const { sweepOutcomes } = createSweepOutcomes({ db, audit, projection, log })
+  const { applyRetention } = createApplyRetention({ db, audit, clock, log })
+  const exports = createExports({ db, audit, clock, projection, checkpoints })
+
+  async function search(appId: string, filter: EventFilter, query: PageQuery): Promise<Listed<AuditEvent>> {
+    const after = query.cursor === undefined ? undefined : decodeCursor(query.cursor)
+    const reached = await projection.catchUp(appId)
+    const limit = query.limit ?? DEFAULT_LIMIT
+    const { rows, next } = await db.forApp(appId, (tx) => listEvents(tx, appId, filter, { after, limit }))
+    return {
+      items: rows.map(toAuditEvent),
+      has_more: next !== undefined,
+      next_cursor: next === undefined ? null : encodeCursor(next),
+      ...reached,
+    }
+  }
+
+  async function getEvent(appId: string, eventId: string) {
+    const find = () => db.forApp(appId, (tx) => findEvent(tx, appId, eventId))
+    const found = (await find()) ?? (await projection.catchUp(appId).then(find))
+    if (found === undefined) throw new VaultError('not_found', { message: 'There is no audit event with this id.' })
+    return found
+  }
+
+  async function traceOf(appId: string, traceId: string): Promise<{ events: AuditEvent[]; reached: CaughtUp }> {
+    const reached = await projection.catchUp(appId)
+    const found = await db.forApp(appId, (tx) => readTrace(tx, appId, traceId, TRACE_MAX_ROWS + 1))
+    if (found.length === 0) throw new VaultError('not_found', { message: 'There is no trace with this id.' })
+    return { events: found.map(toAuditEvent), reached }
+  }
+
+  return {
+    /** Signs what is new, in every scope; for a job, every second. `all`: also what is not due yet, at shutdown. */
+    issueDueCheckpoints: checkpoints.issueDueCheckpoints,
+    /** Makes what is new searchable, in every scope; for a job, every second. Returns how many rows were new. */
+    project: projection.project,
+    /** Throws away what is searchable in a scope, so that it is made anew. */
+    rebuildProjection: projection.rebuild,
+    /** Says of intents whose process died that their outcome is unknown; for a job, every minute. Returns of how many. */
+    sweepOutcomes,
+    /** Forgets what apps no longer want kept; for a job, every hour. */
+    applyRetention,
+    /** Last checkpoints; call it when the lanes of this process are closed and the database is not. */
+    async close(): Promise<void> {
+      await checkpoints.issueDueCheckpoints({ all: true })
+    },
+    /** Makes the public keys of this process known to every reader. */
+    listSigningKeys: checkpoints.listKeys,
+
+    exports,
+
+    /** Refusals: `invalid_cursor`, `validation_failed`. */
+    listEvents: (appId: string, query: AuditFilter & PageQuery): Promise<Listed<AuditEvent>> =>
+      search(appId, parseEventFilter(query, clock.now()), query),
+
+    listPortalActions: (appId: string, query: AuditFilter & PageQuery): Promise<Listed<AuditEvent>> =>
+      search(appId, { ...parseEventFilter(query, clock.now()), streams: ['portal'] }, query),
+
+    listGrantEvents: (appId: string, query: AuditFilter & PageQuery): Promise<Listed<AuditEvent>> =>
+      search(appId, { ...parseEventFilter(query, clock.now()), streams: ['grants'] }, query),
+
+    /** Refusal: `not_found`. */
+    async showEvent(appId: string, eventId: string): Promise<AuditEvent> {
+      return toAuditEvent(await getEvent(appId, eventId))
+    },
+
+    /** Opens the captured bodies of a row after recording who looks. Refusal: `not_found`. */
+    async showBody(
+      appId: string,
+      eventId: string,
+      operator: Operator,
+    ): Promise<{ event_id: string; request: AuditBody | null; response: AuditBody | null }> {
+      const found = await getEvent(appId, eventId)
+      const event = toAuditEvent(found)
+      await audit.change(appScope(appId, operator.organizationId), async (_tx, record) =>
+        record({
+          ...operatorRow(operator, { resourceType: 'audit_event', resourceId: eventId }),
+          event: 'audit.queried_body',
+          stream: 'portal',
+          outcome: 'success',
+          grantId: event.grant_id,
+          providerId: event.provider_id,
+        }),
+      )
+      const stored = await db.forApp(appId, (tx) => findBodyFrames(tx, appId, found.chainId, found.blockSeq))
+      const frames = stored === undefined ? [] : decodeBodies(stored)
+      const [request, response] = await Promise.all([
+        openAuditBody(keyring, appId, event, 'request', frames),
+        openAuditBody(keyring, appId, event, 'response', frames),
+      ])
+      return { event_id: eventId, request, response }
+    },
+
+    async listTraces(appId: string, query: AuditFilter & PageQuery) {
+      const filter = parseEventFilter(query, clock.now())
+      const after = query.cursor === undefined ? undefined : decodeCursor(query.cursor)
+      const reached = await projection.catchUp(appId)
+      const limit = query.limit ?? DEFAULT_LIMIT
+      const found = await db.forApp(appId, (tx) => listTraces(tx, appId, filter, { after, limit }))
+      const page = found.slice(0, limit)
+      const last = page.at(-1)
+      const hasMore = found.length > limit && last !== undefined
+      return {
+        items: page.map(({ place_at: _at, place_id: _id, ...trace }) => trace),
+        has_more: hasMore,
+        next_cursor: hasMore ? encodeCursor({ at: last.place_at, id: last.place_id }) : null,
+        ...reached,
+      }
+    },
+
+    /** Refusal: `not_found`. */
+    async showTrace(
+      appId: string,
+      traceId: string,
+    ): Promise<{ trace_id: string; items: AuditTraceRow[]; is_truncated: boolean } & CaughtUp> {
+      const { events, reached } = await traceOf(appId, traceId)
+      const items = traceTree(events.slice(0, TRACE_MAX_ROWS))
+      return { trace_id: traceId, items, is_truncated: events.length > TRACE_MAX_ROWS, ...reached }
+    },
+
+    /** Refusal: `not_found`. */
+    async explainTrace(appId: string, traceId: string): Promise<AuditExplanation & CaughtUp> {
+      const { events, reached } = await traceOf(appId, traceId)
+      return { ...explainTrace(traceId, events, appId), ...reached }
+    },
+
+    /** Newest first. Refusal: `invalid_cursor`. */
+    async listCheckpoints(appId: string, query: PageQuery) {
+      const limit = query.limit ?? DEFAULT_CHECKPOINTS
+      const before = query.cursor === undefined ? undefined : parseCheckpointCursor(query.cursor)
+      const found = await db.forApp(appId, (tx) => readCheckpointsBefore(tx, appId, { before, limit: limit + 1 }))
+      const page = found.slice(0, limit)
+      const last = page.at(-1)
+      const hasMore = found.length > limit && last !== undefined
+      return {
+        items: page.flatMap(({ number, message, messageHash, signature }): CheckpointItem[] => {
+          const checkpoint = parseCheckpointMessage(message)
+          return checkpoint === null
+            ? []
+            : [{ checkpoint_no: number, checkpoint, message_hash: messageHash, signature }]
+        }),
+        has_more: hasMore,
+        next_cursor: hasMore ? checkpointCursor(last.number) : null,
+      }
+    },
+
+    /** Checks the log of an app and writes down what was found. */
+    checkIntegrity: (appId: string, operator: Operator): Promise<Verification> =>
+      integrity.checkIntegrity(appScope(appId, operator.organizationId), {
+        callerKind: operator.kind,
+        memberId: operator.memberId,
+        clientIp: operator.clientIp,
+        userAgent: operator.userAgent,
+      }),
+
+    /** The public keys of every process, as a JWK set. */
+    async listPublicKeys() {
+      return { keys: await db.unscoped(readPublicKeys) }
+    },
+  }
+}
+
+const operatorRow = (operator: Operator, detail: RowDetail): Pick<RowDraft, 'callerKind' | 'memberId' | 'detail'> => ({
+  callerKind: operator.kind,
+  memberId: operator.memberId,
+  detail: { clientIp: operator.clientIp, userAgent: operator.userAgent, initiator: 'cli', ...detail },
+})
+
+const CHECKPOINT_CURSOR = /^checkpoint:([1-9]\d{0,14})$/
+const checkpointCursor = (number: number): string => Buffer.from(`checkpoint:${number}`).toString('base64url')
+
+function parseCheckpointCursor(cursor: string): number {
+  const number = CHECKPOINT_CURSOR.exec(Buffer.from(cursor, 'base64url').toString('latin1'))?.[1]
+  if (number === undefined) {
+    throw new VaultError('invalid_cursor', { message: '"cursor" is not one that this list gave. Start without it.' })
+  }
+  return Number(number)
+}

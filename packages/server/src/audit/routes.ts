@@ -1,0 +1,46 @@
+import * as contract from '@alter-vault/contracts'
+import { answer, download } from '../http/answer.ts'
+import { type BoundEndpoint, bind } from '../http/bind-endpoint.ts'
+import type { AuditReads } from './audit-reads.ts'
+
+/** Keys are only ever added, and whoever meets an unknown one asks again. */
+const KEYS_CACHED_SECONDS = 3_600
+
+/** The audit log as operators read it, and the public keys as anybody does. */
+export function createAuditRoutes(reads: AuditReads): BoundEndpoint[] {
+  return [
+    bind(contract.listAuditEvents, async ({ params, query }) => reads.listEvents(params.app_id, query)),
+    bind(contract.showAuditEvent, async ({ params }) => reads.showEvent(params.app_id, params.event_id)),
+    bind(contract.showAuditBody, async ({ params, principal }) =>
+      reads.showBody(params.app_id, params.event_id, principal),
+    ),
+    bind(contract.listPortalActions, async ({ params, query }) => reads.listPortalActions(params.app_id, query)),
+    bind(contract.listGrantEvents, async ({ params, query }) => reads.listGrantEvents(params.app_id, query)),
+    bind(contract.listAuditTraces, async ({ params, query }) => reads.listTraces(params.app_id, query)),
+    bind(contract.showAuditTrace, async ({ params }) => reads.showTrace(params.app_id, params.trace_id)),
+    bind(contract.explainAuditTrace, async ({ params }) => reads.explainTrace(params.app_id, params.trace_id)),
+    bind(contract.listAuditCheckpoints, async ({ params, query }) => reads.listCheckpoints(params.app_id, query)),
+    bind(contract.checkAuditIntegrity, async ({ params, principal }) => reads.checkIntegrity(params.app_id, principal)),
+    bind(contract.createAuditExport, async ({ params, principal, body }) =>
+      reads.exports.create(params.app_id, principal, body),
+    ),
+    bind(contract.listAuditExports, async ({ params }) => ({
+      items: await reads.exports.list(params.app_id),
+      has_more: false,
+      next_cursor: null,
+    })),
+    bind(contract.showAuditExport, async ({ params }) => reads.exports.show(params.app_id, params.export_id)),
+    bind(contract.fetchAuditExportRows, async ({ params }) =>
+      download(await reads.exports.rowsFile(params.app_id, params.export_id)),
+    ),
+    bind(contract.fetchAuditExportCheckpoints, async ({ params }) =>
+      download(await reads.exports.checkpointsFile(params.app_id, params.export_id)),
+    ),
+    bind(contract.listAuditKeys, async () =>
+      answer({
+        headers: { 'Cache-Control': `public, max-age=${KEYS_CACHED_SECONDS}` },
+        body: await reads.listPublicKeys(),
+      }),
+    ),
+  ]
+}
