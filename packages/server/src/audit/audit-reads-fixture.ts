@@ -1,0 +1,172 @@
+import { createSecretKey, randomBytes } from 'node:crypto'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { openAuditSigningKeys } from '../crypto/audit-signing-key.ts'
+import { open, seal } from '../crypto/envelope.ts'
+import type { Keyring } from '../crypto/keyring.ts'
+import type { Operator } from '../http/principals.ts'
+import { newId, randomHex } from '../kernel/ids.ts'
+import { silentLog } from '../kernel/log.ts'
+import { createManagementTest, type ManagementTest } from '../testing/management.ts'
+import { type AuditLog, createAuditLog } from './audit-log.ts'
+import { type AuditReads, type AuditReadsDeps, createAuditReads } from './audit-reads.ts'
+import { appScope, type RowDraft, type Scope } from './audit-row.ts'
+import { verifyExportFile } from './verify-export-file.ts'
+import type { Verification } from './verify-lanes.ts'
+
+/** The rows of one use of a credential, as the proxy writes them. */
+export type CallOptions = { outcome?: Partial<RowDraft>; intent?: Partial<RowDraft>; traceId?: string; url?: string }
+
+export type AuditReadsTest = AsyncDisposable &
+  ManagementTest & {
+    scope: Scope
+    operator: Operator
+    reads: AuditReads
+    keyring: Pick<Keyring, 'sealFor' | 'openFor'>
+    signingKeys: Awaited<ReturnType<typeof openAuditSigningKeys>>
+    /** Another process's log; closed at the end if it is not before. */
+    startProcess(): AuditLog
+    /** Another reader over the same database. */
+    startReads(deps?: Partial<AuditReadsDeps>): AuditReads
+    intentRow(changes?: Partial<RowDraft>): RowDraft & { eventId: string; traceId: string }
+    /** Records an intent and its outcome in two commits; returns their ids. */
+    call(options?: CallOptions, log?: AuditLog): Promise<{ traceId: string; intentId: string; outcomeId: string }>
+    /** Makes an export, writes its files, and gives their paths. */
+    exportFiles(request?: { start?: string; end?: string }): Promise<ExportPaths>
+    /** What the offline verifier says of an export made now. */
+    verifyOffline(): Promise<Verification>
+  }
+
+export type ExportPaths = { ndjsonPath: string; checkpointsPath: string; jwksPath: string }
+
+export async function createAuditReadsTest(deps: Partial<AuditReadsDeps> = {}): Promise<AuditReadsTest> {
+  const test = await createManagementTest()
+  const folder = await mkdtemp(join(tmpdir(), 'alter-vault-audit-'))
+  const { app, clock, db, audit } = test
+  const scope = appScope(app.appId, app.organizationId)
+  const signingKeys = await openAuditSigningKeys({ path: join(folder, 'audit-keys.json'), clock })
+  const dataKey = { id: newId(), key: createSecretKey(randomBytes(32)) }
+  const keyring: Pick<Keyring, 'sealFor' | 'openFor'> = {
+    sealFor: async (appId, place, plaintext) => seal(dataKey, { appId, ...place }, plaintext),
+    openFor: async (appId, place, frame) => open(dataKey, { appId, ...place }, frame),
+  }
+  const logs: AuditLog[] = []
+  const startReads = (more: Partial<AuditReadsDeps> = {}) =>
+    createAuditReads({ db, audit, keyring, signingKeys, clock, log: silentLog, ...deps, ...more })
+  const reads = startReads()
+  await reads.listSigningKeys()
+
+  const operator: Operator = {
+    kind: 'pat',
+    organizationId: app.organizationId,
+    memberId: test.owner.kind === 'member' ? test.owner.memberId : newId(),
+    patId: newId(),
+    role: 'owner',
+    scopes: ['audit:read'],
+    appIds: null,
+    clientIp: '203.0.113.7',
+    userAgent: 'test',
+  }
+
+  const who = { keyId: newId(), agentId: newId(), grantId: newId(), actorId: newId() }
+  const intentRow: AuditReadsTest['intentRow'] = (changes = {}) => ({
+    event: 'proxy.requested',
+    stream: 'runtime',
+    outcome: 'allowed',
+    decisionEffect: 'allow',
+    callerKind: 'agent_key',
+    providerId: 'refunds',
+    resourceKind: 'managed_secret',
+    ...who,
+    ...changes,
+    eventId: changes.eventId ?? newId(clock.now()),
+    traceId: changes.traceId ?? randomHex(16),
+    detail: {
+      method: 'POST',
+      url: 'https://api.example.com/v1/refunds?currency=eur',
+      clientIp: '203.0.113.9',
+      context: { tool: 'refund' },
+      ...changes.detail,
+    },
+  })
+
+  const call: AuditReadsTest['call'] = async (options = {}, log = audit) => {
+    const detail = options.url === undefined ? {} : { detail: { url: options.url } }
+    const intent = intentRow({
+      ...(options.traceId === undefined ? {} : { traceId: options.traceId }),
+      ...detail,
+      ...options.intent,
+    })
+    const outcomeId = newId(clock.now())
+    const outcome: RowDraft = {
+      ...intent,
+      event: 'proxy.executed',
+      outcome: 'success',
+      decisionEffect: null,
+      ...options.outcome,
+      eventId: outcomeId,
+      intentId: intent.eventId,
+      detail: { ...intent.detail, responseStatus: 200, latencyMs: 12, ...options.outcome?.detail },
+    }
+    for (const rows of [[intent], [outcome]]) {
+      const stored = await log.append(scope, { rows })
+      if (stored.kind !== 'stored') throw new Error(stored.kind)
+    }
+    return { traceId: intent.traceId, intentId: intent.eventId, outcomeId }
+  }
+
+  const textOf = async (chunks: AsyncIterable<string>): Promise<string> => {
+    let text = ''
+    for await (const chunk of chunks) text += chunk
+    return text
+  }
+
+  let exported = 0
+  const exportFiles: AuditReadsTest['exportFiles'] = async (request = {}) => {
+    // Each by a member of its own: a member makes five an hour.
+    const made = await reads.exports.create(
+      app.appId,
+      { ...operator, memberId: newId() },
+      { format: 'ndjson', ...request },
+    )
+    exported += 1
+    const path = (name: string) => join(folder, `${exported}-${name}`)
+    const paths = {
+      ndjsonPath: path('rows.ndjson'),
+      checkpointsPath: path('checkpoints.ndjson'),
+      jwksPath: path('jwks.json'),
+    }
+    await writeFile(paths.ndjsonPath, await textOf((await reads.exports.rowsFile(app.appId, made.id)).chunks))
+    await writeFile(
+      paths.checkpointsPath,
+      await textOf((await reads.exports.checkpointsFile(app.appId, made.id)).chunks),
+    )
+    await writeFile(paths.jwksPath, JSON.stringify(await reads.listPublicKeys()))
+    return paths
+  }
+
+  return {
+    ...test,
+    scope,
+    operator,
+    reads,
+    keyring,
+    signingKeys,
+    startReads,
+    startProcess() {
+      const log = createAuditLog({ db, clock, log: silentLog, processId: newId() })
+      logs.push(log)
+      return log
+    },
+    intentRow,
+    call,
+    exportFiles,
+    verifyOffline: async () => verifyExportFile(await exportFiles()),
+    async [Symbol.asyncDispose]() {
+      for (const log of logs) await log.close()
+      await test[Symbol.asyncDispose]()
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+}
