@@ -20,14 +20,17 @@ export function createLaneClients(connect: () => Promise<pg.Client>, size: numbe
       if (handed) return handed
     }
     open += 1
+    const client = await connect().catch((error: unknown) => {
+      open -= 1
+      waiting.shift()?.(null)
+      throw error
+    })
+    client.on('error', () => discard(client))
     try {
-      const client = await connect()
-      client.on('error', () => discard(client))
       await client.query("set lock_timeout = '2s'")
       return client
     } catch (error) {
-      open -= 1
-      waiting.shift()?.(null)
+      discard(client)
       throw error
     }
   }

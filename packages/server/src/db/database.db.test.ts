@@ -192,6 +192,14 @@ test("a session of one's own has the role and the types of the pool", async () =
   expect(rows).toEqual([{ seven: 7, role: 'alter_vault_server' }])
 })
 
+test("a session of one's own that is lost before anybody listens does not end the process", async () => {
+  await using test = await createTestDatabase()
+  const client = await test.db.connectClient()
+  // An event named `error` that nobody listens to is thrown.
+  client.emit('error', new Error('terminating connection due to administrator command'))
+  await client.end()
+})
+
 test('a URL gives up the rights of its user for those of the server', async () => {
   await using test = await createTestDatabase()
   const { host, database } = test.ownerConnection

@@ -25,7 +25,7 @@ export type Database = {
   unscoped<T>(fn: (tx: Tx) => Promise<T>, options?: TransactionOptions): Promise<T>
   /** One snapshot of one app: repeatable read, read only. */
   readForApp<T>(appId: string, fn: (tx: Tx) => Promise<T>): Promise<T>
-  /** A session outside the pool for a hot lane, with the same role and types. The caller listens for `error` and ends it. */
+  /** A session outside the pool, with the same role and types. The caller ends it; that it was lost shows at the next statement. */
   connectClient(): Promise<Client>
   /** Ends the pool when its transactions are done. Clients of `connectClient` are their callers' own. */
   close(): Promise<void>
@@ -100,6 +100,8 @@ export function createDatabase(options: DatabaseOptions): Database {
       transact({ setting: { name: 'vault.app', value: appId }, snapshot: true }, fn, { retryable: true }),
     async connectClient() {
       const client = new Client(config)
+      // Before it connects: a session that is ended in the same breath emits `error` before any caller can listen.
+      client.on('error', () => undefined)
       try {
         await client.connect()
       } catch (error) {
