@@ -16,8 +16,8 @@ import { type LaneHead, newLaneHead, placeRows, type StoredEvent } from './row-b
  *   [member] ───────────▶ queue ───────────────────────────▶ database ─────────────▶ answered `stored`
  *                           ▲                                   │
  *                           │   a member's condition failed:    │  commit unknown, or another process closed the lane:
- *                           └── it leaves with its refusal, ◀───┴─ the lane is dead; members with conditions are refused,
- *                               the rest goes again with           the rest is written by the next lane
+ *                           └── it leaves with its refusal, ◀───┴─ the lane is dead; what is surely not written goes to the next
+ *                               the rest goes again with           lane, its conditions with it; what stays unknown is refused
  *                               new seq and hashes
  *
  * A batch is what arrived while the previous one was written; a lone member waits for nobody. The head moves on success only.
@@ -76,10 +76,16 @@ export function createLane(deps: LaneDeps) {
   let queue: Waiting[] = []
   let writing = false
   let dead = false
+  let handedOver = false
   let idleSinceMs = clock.monotonic()
   const drained: (() => void)[] = []
 
   function append(waiting: Waiting): void {
+    // Whoever asked for this lane before it died may come only now.
+    if (handedOver) {
+      deps.onDead({ orphans: [waiting] })
+      return
+    }
     queue.push(waiting)
     if (!writing) {
       writing = true
@@ -124,6 +130,11 @@ export function createLane(deps: LaneDeps) {
           resolveStored(members, input.events, window)
           return
         case 'unknown': {
+          if (input.append.block === null) {
+            // Conditions alone leave no block by which to find out, and a nonce that was settled cannot be settled again.
+            for (const waiting of members) waiting.reject(unavailable(answer.cause))
+            return
+          }
           deps.log.warn({ err: answer.cause, chain_id: chainId }, 'audit commit outcome unknown, closing the lane')
           const before = head
           dead = true
@@ -198,6 +209,7 @@ export function createLane(deps: LaneDeps) {
   }
 
   function die(members: Waiting[]): void {
+    handedOver = true
     const orphans = [...members, ...queue]
     queue = []
     deps.onDead({ orphans })
