@@ -4,6 +4,5 @@ export { agentNotFound, findAgent, getAgent, lockLiveAgent } from './agent-store
 export type { AgentNeighbours, NewAgent } from './create-agent.ts'
 export { type Agents, type AgentsDeps, createAgents } from './create-agents.ts'
 export { type AgentCascade, revokeAgentsOfApp } from './end-agent.ts'
-export { withoutApprovers } from './read-agents.ts'
 export { createAgentRoutes } from './routes.ts'
 export type { AgentChange } from './update-agent.ts'

@@ -4,7 +4,6 @@ export type { NewManagedSecret, SecretNeighbours } from './create-managed-secret
 export { destroyCredentialsOfApp, type SecretCascade } from './delete-managed-secret.ts'
 export {
   type CredentialRow,
-  findSecret,
   findSecretIdBySlug,
   getSecret,
   type HeldSecret,

@@ -1,5 +1,5 @@
 export { appSettings } from './app-settings.ts'
-export { type AppRow, findApp, getApp, lockApp, readAppSettings, readEpoch } from './app-store.ts'
+export { type AppRow, getApp, lockApp, readAppSettings, readEpoch } from './app-store.ts'
 export type { EndWaitingApprovals } from './archive-app.ts'
 export { createPatAuthenticator } from './authenticate-operator.ts'
 export {
@@ -9,7 +9,6 @@ export {
   callerAuthor,
   changeRow,
   changesBetween,
-  operatorAuthor,
   secretChange,
   shownAuthor,
   systemAuthor,
@@ -18,7 +17,7 @@ export { createOrganisations, type Organisations, type OrganisationsDeps } from 
 export type { AppDeletionStep } from './delete-app.ts'
 export type { MintedToken, NewToken } from './mint-token.ts'
 export { bindForOperators, refuseTokens } from './operator-endpoint.ts'
-export { findOrganization, getOrganization, lockOrganization, organizationSettings } from './organization-store.ts'
+export { getOrganization, lockOrganization, organizationSettings } from './organization-store.ts'
 export { createOrganisationRoutes } from './routes.ts'
 export { freeSlug, slugOf } from './slug.ts'
 export { assertVersion } from './update-app.ts'

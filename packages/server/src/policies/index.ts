@@ -1,9 +1,8 @@
-export {
-  type ApprovalDefaults,
-  type GateConfiguration,
-  type GatePlan,
-  type GateRule,
-  normalizeApprovers,
+export type {
+  ApprovalDefaults,
+  GateConfiguration,
+  GatePlan,
+  GateRule,
 } from './approval-gate.ts'
 export {
   type CompiledRule,
@@ -17,7 +16,6 @@ export {
   type DecideInput,
   type Decision,
   decide,
-  EVALUATION_LIMIT_MS,
   refuseSpentBudgets,
   type SpentBudget,
 } from './decide.ts'
@@ -25,7 +23,6 @@ export { decisionRecord, reasonsForCaller } from './decision-record.ts'
 export { type Fact, UNKNOWN } from './fact.ts'
 export type { BudgetUse } from './firing.ts'
 export {
-  assertGrantRestrictions,
   type CheckRestrictions,
   checkGrantRestrictions,
   compileGrantRestrictions,
@@ -43,7 +40,6 @@ export {
 export { parseRequestRule } from './request-rule.ts'
 export { createRuleRoutes } from './routes.ts'
 export { findRulesOf } from './rule-store.ts'
-export { isTimeZoneName } from './time-zone.ts'
 export { type RuleDraft, type RuleVerdict, ruleRefusalCode, validateRule } from './validate-rule.ts'
 export {
   createWriteRules,
