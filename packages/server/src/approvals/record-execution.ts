@@ -91,18 +91,20 @@ export function createRecordExecution({ audit, keyring, readAppScope, announce }
 
   /**
    * No usable answer exists: refused at the last check, or sent without an answer. `executionError` is `<code>` or
-   * `<code>: <short text>`, without any secret.
+   * `<code>: <short text>`, without any secret. `detail.decision` of what was not sent is the decision that refused it.
    */
   async function recordFailed(attempt: AttemptRef, executionError: string, detail: RowDetail = {}): Promise<Recorded> {
     const code = executionError.split(':', 1)[0]!
     return end(attempt, async (tx, record, group, open, now) => {
       const sent = open.sentAt !== null
+      const judged = sent ? undefined : detail.decision
       await endAttempt(tx, attempt.appId, attempt.attemptId, 'failed', now)
       const failed = await moveGroup(tx, group, 'failed', { executionError })
       record({
         ...serverRow(failed),
         event: 'approval.failed',
-        outcome: sent ? 'network_error' : 'refused',
+        outcome: sent ? 'network_error' : judged ? 'policy_denied' : 'refused',
+        ...(judged ? { decisionEffect: judged.effect as 'deny' | 'hold' } : {}),
         primaryReason: code,
         intentId: sent ? attempt.intentEventId : null,
         detail: { ...detail, errorCode: code, attemptId: attempt.attemptId },

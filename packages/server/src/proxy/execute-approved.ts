@@ -66,6 +66,9 @@ type Checked = {
 const MAX_TRIES = 3
 const RENEW_LEASE_EVERY_MS = 40_000
 
+/** The rules do not let it through now; `record` says why. */
+type Judged = { kind: 'judged'; refusal: VaultError; record: Record<string, unknown> }
+
 type CheckDeps = Pick<ExecuteDeps, 'clock' | 'findGrant' | 'findAgent' | 'appPolicy'>
 /** What of a held request the last check looks at. */
 type Held = Pick<HeldRequest, 'appId' | 'organizationId' | 'approvalId' | 'request' | 'satisfied' | 'approverIds'>
@@ -75,7 +78,9 @@ type Held = Pick<HeldRequest, 'appId' | 'organizationId' | 'approvalId' | 'reque
  * code of an execution error that differs from the refusal's stands in `fields.execution_error`.
  */
 function createCheckAgain(deps: CheckDeps) {
-  return async function checkAgain(held: Held): Promise<Checked | { kind: 'stale'; subjects: readonly string[] }> {
+  return async function checkAgain(
+    held: Held,
+  ): Promise<Checked | Judged | { kind: 'stale'; subjects: readonly string[] }> {
     const { request, appId } = held
     const policy = await deps.appPolicy(appId)
     if (policy.appStatus !== 'live')
@@ -98,9 +103,9 @@ function createCheckAgain(deps: CheckDeps) {
       satisfiedHolds: new Map(held.satisfied.map(({ ruleId, ruleVersion }) => [ruleId, ruleVersion])),
       approval: { id: held.approvalId, approverIds: held.approverIds, edited: false },
     })
-    if (made.decision.effect === 'deny') throw refusalOf(made)
-    if (made.decision.effect === 'hold')
-      throw new VaultError('policy_denied', { fields: { execution_error: 'policy_changed' } })
+    const { effect } = made.decision
+    if (effect === 'deny') return { kind: 'judged', refusal: refusalOf(made), record: made.record }
+    if (effect === 'hold') return { kind: 'judged', refusal: newHold(), record: made.record }
     const rests = joinFences([policy.fence], grant.fences, agent === null ? [] : [agent.fence])
     return rests.kind === 'stale' ? rests : { call, grant, policy, use, fences: rests.fences, decision: made.record }
   }
@@ -109,16 +114,25 @@ function createCheckAgain(deps: CheckDeps) {
 const executionErrorOf = (error: VaultError): string =>
   typeof error.fields.execution_error === 'string' ? error.fields.execution_error : error.code
 
+/** A rule holds it that its approval does not answer: the rule is new, or was changed since. */
+const newHold = (): VaultError => new VaultError('policy_denied', { fields: { execution_error: 'policy_changed' } })
+
+const shown = (refusal: VaultError) => ({
+  code: executionErrorOf(refusal),
+  message: refusal.message,
+  rule_name: null,
+})
+
 /** Why a held request would not be sent if it were approved now; empty when it would be. */
 export function createWouldBeDenied(deps: CheckDeps): WouldBeDenied {
   const checkAgain = createCheckAgain(deps)
   return async (held) => {
     try {
-      await checkAgain(held)
-      return []
+      const checked = await checkAgain(held)
+      return 'kind' in checked && checked.kind === 'judged' ? [shown(checked.refusal)] : []
     } catch (error) {
       if (!(error instanceof VaultError)) throw error
-      return [{ code: executionErrorOf(error), message: error.message, rule_name: null }]
+      return [shown(error)]
     }
   }
 }
@@ -203,6 +217,10 @@ export function createExecuteApproved(deps: ExecuteDeps) {
     try {
       for (let tries = 1; tries <= MAX_TRIES; tries++) {
         const checked = await checkAgain(claimed)
+        if ('kind' in checked && checked.kind === 'judged') {
+          await deps.recordFailed(claimed, executionErrorOf(checked.refusal), { decision: checked.record })
+          return
+        }
         const ended = 'kind' in checked ? checked : await sendClaimed(claimed, checked)
         if (ended === 'done') return
         deps.forget(claimed.appId, ended.subjects)
