@@ -7,10 +7,12 @@ import type { Config } from '../config.ts'
 import { createServer, type ServerOptions } from '../create-server.ts'
 import { openPepper } from '../crypto/pepper.ts'
 import { Secret } from '../crypto/secret.ts'
+import { maintainNoncePartitions } from '../db/installation-store.ts'
 import type { DevFile } from '../demo/prepare-demonstration.ts'
 import { newId } from '../kernel/ids.ts'
 import { silentLog } from '../kernel/log.ts'
 import { createOrganisations, type Organisations } from '../organisations/index.ts'
+import { createWriteRules, type WriteRules } from '../policies/index.ts'
 import { type AuditedRow, auditedRows } from './audited-rows.ts'
 import { createHandClock, type HandClock } from './management.ts'
 import type { SocketConnection } from './postgres-for-tests.ts'
@@ -38,6 +40,8 @@ export type TestServer = AsyncDisposable & {
   /** Keys and ids of the demonstration. */
   dev: DevFile
   clock: HandClock
+  /** Moves the clock, and makes room for the nonces of that time, as a job of the server does in real time. */
+  advance(ms: number): Promise<void>
   asOwner: TestDatabase['asOwner']
   /** A management call with a token that may do everything. */
   operator(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Reply>
@@ -45,8 +49,9 @@ export type TestServer = AsyncDisposable & {
   signed(apiKey: string, call: SdkCall): Record<string, string>
   sdk(apiKey: string, call: SdkCall): Promise<Reply>
   auditRows(appId: string): Promise<AuditedRow[]>
-  /** Organisations, members and tokens, for which there is no API without a person. */
+  /** What only a person who is signed in may do, and no API offers to a token. */
   organisations: Pick<Organisations, 'createOrganization' | 'mintPersonalAccessToken'>
+  writeRules: Pick<WriteRules, 'createRule' | 'deleteRule'>
 }
 
 type Options = Pick<ServerOptions, 'faults' | 'resolve'> & { clock?: HandClock }
@@ -134,6 +139,10 @@ export async function createTestServer({ clock = createHandClock(), ...options }
     origin,
     dev,
     clock,
+    async advance(ms) {
+      clock.advance(ms)
+      await database.db.unscoped((tx) => maintainNoncePartitions(tx, Math.floor(clock.now() / 1000)))
+    },
     asOwner: database.asOwner,
     operator: (method, path, body, headers) =>
       send(method, path, asText(body), { authorization: `Bearer ${dev.pat}`, ...headers }),
@@ -145,6 +154,7 @@ export async function createTestServer({ clock = createHandClock(), ...options }
       }),
     auditRows: (appId) => auditedRows(database.asOwner, appId),
     organisations,
+    writeRules: createWriteRules({ audit, clock, targetExists: async () => true }),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
 }
