@@ -14,6 +14,10 @@ async function run(...args: string[]) {
       calls.push(['verifyFile', options])
       return 1
     },
+    createOrganization: async (options) => {
+      calls.push(['createOrganization', options])
+      return 0
+    },
     rotateRootKey: async () => {
       calls.push(['rotateRootKey'])
       return 0
@@ -36,6 +40,10 @@ describe('the command line', () => {
     [['serve'], ['run', 'serve']],
     [['dev'], ['run', 'dev']],
     [['rotate-root-key'], ['rotateRootKey']],
+    [
+      ['create-organization', '--name', 'Acme', '--owner-email', 'ann@example.com'],
+      ['createOrganization', { name: 'Acme', ownerEmail: 'ann@example.com' }],
+    ],
     [
       ['audit', 'verify-file', 'rows.ndjson', '--jwks', 'k.json', '--checkpoints', 'c.json'],
       ['verifyFile', { file: 'rows.ndjson', jwksFile: 'k.json', checkpointsFile: 'c.json' }],

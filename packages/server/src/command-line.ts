@@ -7,6 +7,8 @@ export type Commands = {
   run(mode: Mode, flags: { port?: string; dataDir?: string }): Promise<number>
   /** Checks an exported audit file without a server. */
   verifyFile(options: { file: string; jwksFile: string; checkpointsFile: string }): Promise<number>
+  /** Makes an organisation, its owner and their first token. */
+  createOrganization(options: { name: string; ownerEmail: string }): Promise<number>
   /** Adds a root key that wraps from now on. */
   rotateRootKey(): Promise<number>
 }
@@ -44,6 +46,14 @@ export async function runCommandLine(
     .option('--data-dir <folder>', 'where everything is kept (ALTER_DATA_DIR, .alter)')
     .action(async (flags: { port?: string; dataDir?: string }) => {
       code = await commands.run('dev', flags)
+    })
+  program
+    .command('create-organization')
+    .description('make an organisation with its owner, and print a token of theirs once')
+    .requiredOption('--name <name>', 'its name')
+    .requiredOption('--owner-email <address>', 'the e-mail address of its owner')
+    .action(async (options: { name: string; ownerEmail: string }) => {
+      code = await commands.createOrganization(options)
     })
   program
     .command('rotate-root-key')

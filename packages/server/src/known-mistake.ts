@@ -30,6 +30,8 @@ export function describeKnownMistake(error: unknown): string | undefined {
   const { code, address, port, path } = error as NodeJS.ErrnoException & { address?: string; port?: number }
   const where = `${address ?? 'the address'}:${port ?? ''}`
   switch (code) {
+    case '42501':
+      return `The database user may not change the schema: ${error.message}. Set DATABASE_MIGRATION_URL to the owner of the tables.`
     case 'EADDRINUSE':
       return `${where} is taken by another program. Stop that one, or set ALTER_PORT and ALTER_ADMIN_PORT.`
     case 'EADDRNOTAVAIL':

@@ -3,6 +3,7 @@ import { pino } from 'pino'
 import { type Commands, EXIT, runCommandLine } from './command-line.ts'
 import { type Config, readConfig, readKeyFiles } from './config.ts'
 import { rotateRootKey } from './crypto/rotate-root-key.ts'
+import { foundOrganization } from './found-organization.ts'
 import { systemClock } from './kernel/clock.ts'
 import { createLog, type Log, withoutSecrets } from './kernel/log.ts'
 import { describeKnownMistake } from './known-mistake.ts'
@@ -55,6 +56,17 @@ const commands: Commands = {
       log,
       announce: (line) => say(`${line}\n`),
     })
+  },
+
+  async createOrganization(input) {
+    const config = readConfig(process.env, { mode: 'serve', workingDir: process.cwd() })
+    const made = await foundOrganization(config, input, { log: logFor(config), clock, version })
+    say(`Organisation ${made.organizationId} was made; its owner is member ${made.ownerId}.\n\n`)
+    say(`  ${made.token.reveal()}\n\n`)
+    say(
+      `This token of the owner is shown once and ends on ${made.tokenExpiresAt.toISOString().slice(0, 10)}. Store it now.\n`,
+    )
+    return EXIT.ok
   },
 
   async rotateRootKey() {

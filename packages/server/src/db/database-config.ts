@@ -24,8 +24,8 @@ export const databaseConfig = defineSection('Store', {
   migrationUrl: postgresUrlField({
     variable: 'DATABASE_MIGRATION_URL',
     sentence:
-      'As `DATABASE_URL`, as the user who owns the tables; used at start-up to migrate, then closed. Without it the schema must be current already.',
-    shownDefault: 'no migration of your own PostgreSQL',
+      'As `DATABASE_URL`, as the user who owns the tables; used at start-up to migrate, then closed. Without it `DATABASE_URL` itself must be the owner.',
+    shownDefault: '`DATABASE_URL`',
   }),
   poolSize: integerField({
     variable: 'ALTER_DATABASE_POOL_SIZE',

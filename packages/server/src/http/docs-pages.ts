@@ -51,6 +51,8 @@ export const docsPages: Pages = (app) => {
       documentDownloadType: 'json',
     },
   })
+  // What a person sees who opens the address that the start message prints.
+  app.get('/', (_request, reply) => reply.redirect('/docs/', 302))
   app.get<{ Params: { code: string } }>('/errors/:code', (request, reply) => {
     const { code } = request.params
     if (!Object.hasOwn(errorRegistry, code))
