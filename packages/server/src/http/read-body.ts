@@ -46,7 +46,10 @@ export function readBody(request: IncomingMessage, limitBytes: number): Promise<
     })
     // Node emits it for a connection that broke off, and for nothing else once the headers are in.
     request.on('error', () => reject(new RequestAbandoned()))
-    request.on('close', () => reject(new RequestAbandoned()))
+    request.on('close', () => {
+      // Emitted behind the end of each request too; an error with its stack would then be made for nobody.
+      if (!request.readableEnded) reject(new RequestAbandoned())
+    })
   })
 }
 
