@@ -1,8 +1,10 @@
-import { createHmac, randomBytes } from 'node:crypto'
+import { hmacSha256 } from '../crypto/hmac.ts'
+import { fillRandom } from '../kernel/ids.ts'
 import type { BodyDigest } from './audit-row.ts'
 
 /** How much of a body is kept (control-plane.md 7.3). */
 export const STORED_BODY_MAX_BYTES = 10_000
+const SALT_BYTES = 32
 
 const NEVER_STORED = new Set([
   'authorization',
@@ -61,14 +63,16 @@ export type CapturedBody = { digest: BodyDigest; toSeal: Buffer | null }
  */
 export function captureBody(body: Buffer, contentType: string | null): CapturedBody {
   const kept = body.length > STORED_BODY_MAX_BYTES ? body.subarray(0, STORED_BODY_MAX_BYTES) : body
-  const salt = randomBytes(32)
+  const salted = Buffer.allocUnsafe(SALT_BYTES + kept.length)
+  fillRandom(salted, 0, SALT_BYTES)
+  kept.copy(salted, SALT_BYTES)
   const mediaType = contentType?.replace(/;.*$/s, '').trim().toLowerCase() ?? null
   const digest: BodyDigest = {
-    digest: createHmac('sha256', salt).update(kept).digest('hex'),
+    digest: hmacSha256(salted.subarray(0, SALT_BYTES)).update(kept).digest('hex'),
     length: body.length,
     truncated: body.length > STORED_BODY_MAX_BYTES,
     content_type: mediaType,
   }
   const isText = mediaType === null || TEXT_TYPE.test(mediaType)
-  return { digest, toSeal: isText && kept.length > 0 ? Buffer.concat([salt, kept]) : null }
+  return { digest, toSeal: isText && kept.length > 0 ? salted : null }
 }

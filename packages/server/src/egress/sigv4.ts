@@ -1,4 +1,5 @@
-import { createHash, createHmac } from 'node:crypto'
+import { createHash } from 'node:crypto'
+import { hmacSha256 } from '../crypto/hmac.ts'
 import type { Secret } from '../crypto/secret.ts'
 import { type CanonicalUrl, withEscapedPath, withQuery } from './canonical-url.ts'
 import type { HeaderList } from './header-rules.ts'
@@ -101,8 +102,8 @@ export function authorizationOf(
   const credentialScope = `${date}/${region}/${service}/aws4_request`
   const hash = createHash('sha256').update(canonical).digest('hex')
   const toSign = `AWS4-HMAC-SHA256\n${time}\n${credentialScope}\n${hash}`
-  const hmac = (key: string | Buffer, text: string) => createHmac('sha256', key).update(text).digest()
-  const dateKey = hmac(`AWS4${keys.secretAccessKey.reveal()}`, date)
+  const hmac = (key: Buffer, text: string) => hmacSha256(key).update(text).digest()
+  const dateKey = hmac(Buffer.from(`AWS4${keys.secretAccessKey.reveal()}`), date)
   const signingKey = hmac(hmac(hmac(dateKey, region), service), 'aws4_request')
   const signature = hmac(signingKey, toSign).toString('hex')
   return `AWS4-HMAC-SHA256 Credential=${keys.accessKeyId}/${credentialScope}, SignedHeaders=${signedNames}, Signature=${signature}`

@@ -15,6 +15,11 @@ function randomBytesFromPool(length: number): Buffer {
   return slice
 }
 
+/** Writes `length` random bytes into `target`. */
+export function fillRandom(target: Buffer, offset: number, length: number): void {
+  randomBytesFromPool(length).copy(target, offset)
+}
+
 /** A UUIDv7 (RFC 9562, 5.7): 48 bits of Unix milliseconds, then random bits. Lower-case, hyphenated. */
 export function newId(nowMs: number = Date.now()): string {
   const random = randomBytesFromPool(10)

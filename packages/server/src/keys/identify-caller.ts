@@ -1,4 +1,4 @@
-import { hash, type KeyObject, randomBytes } from 'node:crypto'
+import { hash, type KeyObject } from 'node:crypto'
 import { parseKey, scopesImply } from '@alter-vault/contracts'
 import type { AuditLog, Budget, MeterAnswer, Scope } from '../audit/index.ts'
 import { appScope, organizationScope } from '../audit/index.ts'
@@ -6,7 +6,7 @@ import { deriveSigningKey, isSignatureOf } from '../crypto/signing-key.ts'
 import type { Presented } from '../http/authenticators.ts'
 import type { Fence, SdkCaller } from '../http/principals.ts'
 import type { Clock } from '../kernel/clock.ts'
-import { isUuid } from '../kernel/ids.ts'
+import { isUuid, randomHex } from '../kernel/ids.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import type { AgentFacts, KeyFacts } from './caller-facts.ts'
 import { hasActorLine, type SignedParts, stringToSign } from './string-to-sign.ts'
@@ -391,7 +391,7 @@ const TRACEPARENT = /^00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$/
 /** The W3C trace id of the caller, else a new one. */
 function traceIdOf(traceparent: string | undefined): string {
   const sent = traceparent === undefined ? undefined : TRACEPARENT.exec(traceparent)?.[1]
-  return sent !== undefined && !/^0+$/.test(sent) ? sent : randomBytes(16).toString('hex')
+  return sent !== undefined && !/^0+$/.test(sent) ? sent : randomHex(16)
 }
 
 function single(request: Presented, name: string): string | undefined {
