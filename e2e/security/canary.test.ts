@@ -151,7 +151,9 @@ async function tellAllStories(): Promise<void> {
   for (const [index, { base_grant_id }] of secrets.entries()) {
     const grantId = base_grant_id ?? ''
     // A provider that gives back all it was sent, inline and after an approval.
-    await app.proxyRequest('POST', `${api.url}/echo`, { grantId, json: { note: 'plain' }, reason: 'echo' })
+    for (const path of ['/echo', '/gzip/echo']) {
+      await app.proxyRequest('POST', `${api.url}${path}`, { grantId, json: { note: 'plain' }, reason: 'echo' })
+    }
     const pending = (await app.proxyRequest('POST', `${api.url}/held/echo`, { grantId, json: {} })) as PendingApproval
     const link = approvalLink(pending.approvalUrl)
     found.set(`link ${grantId}`, link.token)

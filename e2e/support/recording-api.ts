@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { gzipSync } from 'node:zlib'
 
 /** One request as it arrived at the provider. */
 export type RecordedRequest = {
@@ -36,6 +37,7 @@ type Held = { promise: Promise<void>; arrive: (request: RecordedRequest) => void
  *   /status/<n>         that status
  *   /redirect           302 to the query member `to`
  *   …/echo              200, everything that came: headers and query as they are, in base64 and percent-encoded, in body and headers
+ *   /gzip/echo          the same, compressed
  */
 export async function startRecordingApi(): Promise<RecordingApi> {
   const requests: RecordedRequest[] = []
@@ -107,7 +109,7 @@ export async function startRecordingApi(): Promise<RecordingApi> {
 }
 
 /** What a debugging endpoint of a careless provider does: it gives back what it was sent, in every way it can think of. */
-function echo({ headers, query, body }: RecordedRequest, response: ServerResponse): void {
+function echo({ path, headers, query, body }: RecordedRequest, response: ServerResponse): void {
   const seen = [...Object.values(headers).map(String), ...query.values()]
   const forms = seen.flatMap((value) => [
     value,
@@ -121,7 +123,10 @@ function echo({ headers, query, body }: RecordedRequest, response: ServerRespons
   response.setHeader('X-Echo', authorization)
   response.setHeader('X-Echo-Base64', Buffer.from(authorization).toString('base64'))
   response.setHeader('Set-Cookie', `session=${encodeURIComponent(authorization)}`)
-  send(response, 200, { forms, body })
+  if (path.startsWith('/gzip/')) {
+    response.writeHead(200, { 'Content-Type': 'application/json', 'Content-Encoding': 'gzip' })
+    response.end(gzipSync(JSON.stringify({ forms, body })))
+  } else send(response, 200, { forms, body })
 }
 
 function send(response: ServerResponse, status: number, body: unknown): void {
