@@ -8,6 +8,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Endpoint, type ErrorEntry, errorRegistry } from '@alter-vault/contracts'
+import { auditEvents } from '../packages/server/src/audit/index.ts'
 import { configSections } from '../packages/server/src/config.ts'
 import { declaredEndpoints } from '../packages/server/src/http/declared-endpoints.ts'
 import { errorsOf } from '../packages/server/src/http/shared-errors.ts'
@@ -150,17 +151,20 @@ export function renderAuditEvents(endpoints: readonly Endpoint[]): string {
       writers.set(event, [...(writers.get(event) ?? []), code(`${method} ${path}`)])
     }
   }
-  const rows = [...writers]
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([event, calls]) => [code(event), calls.join(', ')])
+  const rows = Object.entries(auditEvents).map(([event, { stream, sentence }]) => [
+    code(event),
+    stream,
+    sentence,
+    writers.get(event)?.join(', ') ?? 'the server',
+  ])
   return `# Audit events
 
 ${GENERATED}
 
-Names are \`noun.past_participle\`. A call that changes something writes its events in the same transaction as the change. Events that the
-server writes by itself, when something expires or is swept, have the same names.
+Names are \`noun.past_participle\`. A call that changes something writes its events in the same transaction as the change. What the
+server writes by itself, when something expires or is swept, has the same names.
 
-${table(['Event', 'Written by'], rows)}
+${table(['Event', 'Stream', 'What happened', 'Written by'], rows)}
 `
 }
 

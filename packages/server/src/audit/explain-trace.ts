@@ -106,7 +106,6 @@ function explainApproval(row: AuditEvent, events: readonly AuditEvent[], appId: 
       }
     case 'approval.approved':
     case 'approval.decided':
-    case 'approval.edited':
       return {
         endState: row.event === 'approval.approved' ? 'approval_approved' : 'approval_pending',
         summary: 'The request has been decided on; it is not executed yet.',

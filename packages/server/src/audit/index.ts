@@ -1,4 +1,5 @@
 export type { Charge, SendClaim } from './append-store.ts'
+export { type AuditEventKind, type AuditEventName, auditEvents } from './audit-events.ts'
 export {
   type AuditLog,
   type ChangeConditions,
