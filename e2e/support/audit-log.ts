@@ -12,6 +12,7 @@ export type LoggedRow = {
   outcome: string
   grantId: string | null
   keyId: string | null
+  agentId: string | null
   approvalId: string | null
   intentId: string | null
   primaryReason: string | null
@@ -64,6 +65,7 @@ export async function readAuditLog(owner: Client, appId: string): Promise<Logged
         outcome: said.outcome ?? '',
         grantId: said.grant_id ?? null,
         keyId: said.key_id ?? null,
+        agentId: said.agent_id ?? null,
         approvalId: said.approval_id ?? null,
         intentId: said.intent_id ?? null,
         primaryReason: said.primary_reason ?? null,

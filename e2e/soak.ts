@@ -1,0 +1,17 @@
+/*
+ * `npm run soak`: 200 revocations under load, with everything breaking meanwhile, on two servers. Ends with 1 when a promise was broken.
+ * `npm run soak -- 1000` revokes as many.
+ */
+import { runRevocationStorm } from './support/revocation-storm.ts'
+
+const say = (line: string) => process.stdout.write(`${line}\n`)
+
+const revocations = Number(process.argv[2] ?? 200)
+if (!Number.isSafeInteger(revocations) || revocations < 4) {
+  throw new Error(`Expected how many revocations, at least 4; got "${process.argv[2]}"`)
+}
+const { violations, ...report } = await runRevocationStorm({ revocations, callers: 8, killEveryMs: 150 }, say)
+say(JSON.stringify(report, null, 2))
+for (const violation of violations) say(violation)
+say(violations.length === 0 ? 'Every promise held.' : `${violations.length} promises were broken.`)
+process.exitCode = violations.length === 0 ? 0 : 1
