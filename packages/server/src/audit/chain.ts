@@ -13,12 +13,22 @@ import { hash } from 'node:crypto'
  */
 
 const ROW_PREFIX = Buffer.from('alter.audit.row.v1\n')
+export const KEEP_PREFIX = 'alter.audit.keep.v1\n'
+export const DETAIL_PREFIX = 'alter.audit.detail.v1\n'
+export const TAB = Buffer.from('\t')
+export const LINE_FEED = Buffer.from('\n')
 
 const sha256 = (data: string | Buffer): Buffer => hash('sha256', data, 'buffer')
 
 export const genesisHash = (chainId: string): Buffer => sha256(`alter.audit.genesis.v1\n${chainId}`)
-export const keepHash = (keep: string): Buffer => sha256(`alter.audit.keep.v1\n${keep}`)
-export const detailHash = (detail: string): Buffer => sha256(`alter.audit.detail.v1\n${detail}`)
+export const keepHash = (keep: string): Buffer => sha256(KEEP_PREFIX + keep)
+export const detailHash = (detail: string): Buffer => sha256(DETAIL_PREFIX + detail)
+
+/** A part as it is stored, with its hash: made into bytes once for both. */
+export function prefixed(prefix: string, part: string): { bytes: Buffer; hash: Buffer } {
+  const all = Buffer.from(prefix + part)
+  return { bytes: all.subarray(prefix.length), hash: sha256(all) }
+}
 
 export function rowHash(previous: Buffer, keep: Buffer, detail: Buffer): Buffer {
   return sha256(Buffer.concat([ROW_PREFIX, previous, keep, detail], 115))

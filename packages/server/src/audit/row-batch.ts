@@ -1,7 +1,7 @@
 import type { Clock } from '../kernel/clock.ts'
 import { newId, randomHex } from '../kernel/ids.ts'
 import { canonicalDetail, canonicalKeep, type RowDraft, type Scope } from './audit-row.ts'
-import { detailHash, encodeRow, genesisHash, keepHash, rowHash } from './chain.ts'
+import { DETAIL_PREFIX, genesisHash, KEEP_PREFIX, LINE_FEED, prefixed, rowHash, TAB } from './chain.ts'
 
 /** Where a row went. */
 export type StoredEvent = { eventId: string; chainId: string; seq: number; occurredAt: string }
@@ -22,7 +22,7 @@ export function placeRows(
   clock: Clock,
 ): PlacedRows {
   const events: StoredEvent[] = []
-  const lines: string[] = []
+  const lines: Buffer[] = []
   let { nextSeq, hash, lastMicros } = head
   const nowMs = clock.now()
   for (const draft of drafts) {
@@ -35,15 +35,14 @@ export function placeRows(
       eventId: draft.eventId ?? newId(nowMs),
       salt: randomHex(16),
     }
-    const keep = canonicalKeep(draft, place)
-    const detail = canonicalDetail(draft, place)
-    const hashOfDetail = detailHash(detail)
-    hash = rowHash(hash, keepHash(keep), hashOfDetail)
-    lines.push(encodeRow(keep, detail, hashOfDetail))
+    const keep = prefixed(KEEP_PREFIX, canonicalKeep(draft, place))
+    const detail = prefixed(DETAIL_PREFIX, canonicalDetail(draft, place))
+    hash = rowHash(hash, keep.hash, detail.hash)
+    lines.push(keep.bytes, TAB, detail.bytes, LINE_FEED)
     events.push({ eventId: place.eventId, chainId, seq: nextSeq, occurredAt: place.occurredAt })
     nextSeq += 1
   }
-  return { rows: Buffer.from(lines.join('')), head: { nextSeq, hash, lastMicros }, events }
+  return { rows: Buffer.concat(lines), head: { nextSeq, hash, lastMicros }, events }
 }
 
 let cachedSecond = -1
