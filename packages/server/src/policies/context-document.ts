@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { canonicalJson, canonicalString } from '../kernel/canonical-json.ts'
 import { type Fact, UNKNOWN } from './fact.ts'
 import type { Moment } from './moment.ts'
@@ -126,10 +126,20 @@ export const contextDocument: Readonly<Record<string, DocumentAttribute>> = Obje
   'approval.edited': maybe('bool', ({ context }) => context.approval?.edited ?? null),
 })
 
+const UNKNOWN_TEXT = '{"unknown":true}'
+const writeKnown: Partial<Record<DocumentType, (value: unknown) => string>> = {
+  string: (value) => canonicalString(value as string),
+  'google.protobuf.Timestamp': (value) => `"${new Date(value as number).toISOString()}"`,
+  'map<string, list<string>>': (value) => canonicalJson(value instanceof Map ? Object.fromEntries(value) : value),
+}
+
 /** The members of the document in the order of RFC 8785, each with its name as it is written. */
 const members = Object.entries(contextDocument)
   .sort(([a], [b]) => (a < b ? -1 : 1))
-  .map(([name, attribute]) => ({ name, written: `${canonicalString(name)}:`, attribute }))
+  .map(([name, attribute], index) => ({
+    written: `${index === 0 ? '{' : ','}${canonicalString(name)}:`,
+    write: name === 'request.body' ? bodyDigest : writerOf(attribute),
+  }))
 
 /**
  * Hex SHA-256 of the RFC 8785 form of the context document: dotted name → value, times in RFC 3339, `{"unknown":true}` for what
@@ -137,21 +147,20 @@ const members = Object.entries(contextDocument)
  */
 export function digestContext(moment: Moment): string {
   let text = ''
-  for (const { name, written, attribute } of members) {
-    const value = name === 'request.body' ? bodyDigest(moment) : documentValue(attribute, attribute.read(moment))
-    text += `${text === '' ? '{' : ','}${written}${canonicalJson(value)}`
+  for (const { written, write } of members) text += written + write(moment)
+  return hash('sha256', `${text}}`)
+}
+
+/** How the value of an attribute is written; by its type, since this runs for every member of every decision. */
+function writerOf({ type, read }: DocumentAttribute): (moment: Moment) => string {
+  const write = writeKnown[type] ?? canonicalJson
+  return (moment) => {
+    const value = read(moment)
+    return value === null ? 'null' : value === UNKNOWN ? UNKNOWN_TEXT : write(value)
   }
-  return createHash('sha256').update(`${text}}`).digest('hex')
 }
 
-function bodyDigest({ context: { request } }: Moment): unknown {
-  if (request === UNKNOWN || request.bodyBytes === UNKNOWN) return { unknown: true }
-  return request.bodyBytes === null ? null : createHash('sha256').update(request.bodyBytes).digest('hex')
-}
-
-function documentValue(attribute: DocumentAttribute, value: Fact<unknown>): unknown {
-  if (value === UNKNOWN) return { unknown: true }
-  if (value === null) return null
-  if (attribute.type === 'google.protobuf.Timestamp') return new Date(value as number).toISOString()
-  return value instanceof Map ? Object.fromEntries(value) : value
+function bodyDigest({ context: { request } }: Moment): string {
+  if (request === UNKNOWN || request.bodyBytes === UNKNOWN) return UNKNOWN_TEXT
+  return request.bodyBytes === null ? 'null' : `"${hash('sha256', request.bodyBytes)}"`
 }
