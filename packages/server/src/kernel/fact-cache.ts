@@ -47,8 +47,11 @@ export function createFactCache<V>(maxEntries: number): FactCache<V> {
     async get(name, load) {
       const entry = entries.get(name)
       if (entry !== undefined) {
-        entries.delete(name)
-        entries.set(name, entry)
+        // The order is worth keeping only when something may soon have to go.
+        if (entries.size > maxEntries >> 1) {
+          entries.delete(name)
+          entries.set(name, entry)
+        }
         return entry.value
       }
       const pending = loading.get(name)

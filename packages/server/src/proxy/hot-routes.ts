@@ -27,12 +27,15 @@ export function createHotRoutes(deps: {
   const tokenBody = compileBody(TokenRequestBody, STYLE)
 
   const proxy: RawHandler = async (request, response, context) => {
-    const incoming = await arrive(request, response, context, (value, text) => {
+    const incoming = await arrive(request, response, context, (value, bytes) => {
       const body = proxyBody(value)
       // Checked above as plain numbers; sent as they were written.
       return body.body === undefined
         ? body
-        : { ...body, body: (withNumbersAsWritten(value, text) as { body: unknown }).body }
+        : {
+            ...body,
+            body: (withNumbersAsWritten(value, bytes.toString('utf8')) as { body: unknown }).body,
+          }
     })
     const outgoing = await deps.proxyRequest(incoming)
     if (outgoing.kind === 'answered') sendJson(response, 200, outgoing.result, context.requestId)
@@ -56,7 +59,7 @@ async function arrive<Body extends Type.Static<typeof ProxyRequestBody> | Type.S
   request: IncomingMessage,
   response: ServerResponse,
   context: Parameters<RawHandler>[2],
-  check: (value: unknown, text: string) => Body,
+  check: (value: unknown, bytes: Buffer) => Body,
 ): Promise<Incoming<Body>> {
   const rawBody = await readBody(request, PROXY_BODY_MAX_BYTES)
   const presented: Presented = {
@@ -74,7 +77,7 @@ async function arrive<Body extends Type.Static<typeof ProxyRequestBody> | Type.S
     body() {
       if (body === undefined) {
         assertJsonContent(request.headers)
-        body = check(parseStrictJson(rawBody), rawBody.toString('utf8'))
+        body = check(parseStrictJson(rawBody), rawBody)
       }
       return body
     },
