@@ -108,13 +108,13 @@ export function createAuditReads(deps: AuditReadsDeps) {
     exports,
 
     /** Refusals: `invalid_cursor`, `validation_failed`. */
-    listEvents: (appId: string, query: AuditFilter & PageQuery): Promise<Listed<AuditEvent>> =>
+    listEvents: async (appId: string, query: AuditFilter & PageQuery): Promise<Listed<AuditEvent>> =>
       search(appId, parseEventFilter(query, clock.now()), query),
 
-    listPortalActions: (appId: string, query: AuditFilter & PageQuery): Promise<Listed<AuditEvent>> =>
+    listPortalActions: async (appId: string, query: AuditFilter & PageQuery): Promise<Listed<AuditEvent>> =>
       search(appId, { ...parseEventFilter(query, clock.now()), streams: ['portal'] }, query),
 
-    listGrantEvents: (appId: string, query: AuditFilter & PageQuery): Promise<Listed<AuditEvent>> =>
+    listGrantEvents: async (appId: string, query: AuditFilter & PageQuery): Promise<Listed<AuditEvent>> =>
       search(appId, { ...parseEventFilter(query, clock.now()), streams: ['grants'] }, query),
 
     /** Refusal: `not_found`. */

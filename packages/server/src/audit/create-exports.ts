@@ -96,7 +96,8 @@ export function createExports({ db, audit, clock, projection, checkpoints }: Dep
 
   async function planCsv(appId: string, filters: AuditFilter, now: Date) {
     const range = parseTimeRange(filters, now.getTime(), '/')
-    const end = range.end ?? now.toISOString()
+    // Rows that are added while it is fetched do not belong to it.
+    const end = range.end ?? new Date(now.getTime() + 1).toISOString()
     const { since: _, ...others } = filters
     const fixed = { ...others, ...(range.start === undefined ? {} : { start: range.start }), end }
     await catchUp(appId)

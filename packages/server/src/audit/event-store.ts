@@ -161,7 +161,7 @@ export async function countEvents(tx: Tx, scopeId: string, filter: EventFilter, 
       where e.app_id = ${scopeId} ${sql.join(
         conditionsOf(filter).map((condition) => sql`and ${condition}`),
         sql` `,
-      )} limit ${atMost}) some`.execute(tx)
+      )} limit ${atMost}) found`.execute(tx)
   return rows[0]?.n ?? 0
 }
 

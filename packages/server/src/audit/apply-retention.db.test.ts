@@ -1,0 +1,118 @@
+import { describe, expect, test } from 'vitest'
+import { type AuditReadsTest, createAuditReadsTest } from './audit-reads-fixture.ts'
+import { captureBody } from './stored-text.ts'
+
+const DAY_MS = 86_400_000
+
+const settings = (t: AuditReadsTest, values: object) =>
+  t.asOwner('update apps set settings = $2 where app_id = $1', [t.app.appId, JSON.stringify(values)])
+
+const age = (t: AuditReadsTest, days: number) => t.clock.advance(days * DAY_MS)
+
+async function callWithBody(t: AuditReadsTest) {
+  const row = t.intentRow({ event: 'proxy.executed' })
+  const captured = captureBody(Buffer.from('paid'), 'text/plain')
+  const place = { table: 'audit_bodies', column: 'frames', rowId: `${row.eventId}:request` }
+  const frame = await t.keyring.sealFor(t.app.appId, place, captured.toSeal!)
+  await t.audit.append(t.scope, {
+    rows: [{ ...row, detail: { ...row.detail, requestBody: captured.digest } }],
+    bodies: [{ eventId: row.eventId, side: 'request', frame }],
+  })
+  return row.eventId
+}
+
+describe('retention', () => {
+  test('gives hashes for old runtime details; the log stays provable and searchable by what stays', async () => {
+    await using t = await createAuditReadsTest()
+    const { outcomeId } = await t.call()
+    await t.audit.change(t.scope, async (_tx, record) =>
+      record({ event: 'key.minted', stream: 'portal', outcome: 'changed', detail: { resourceType: 'key' } }),
+    )
+    await t.reads.issueDueCheckpoints({ all: true })
+    await t.reads.project()
+    age(t, 366)
+    const fresh = await t.call()
+    expect(await t.reads.applyRetention()).toEqual({ detailsPruned: 2, bodyBlocksErased: 0 })
+
+    expect(await t.reads.showEvent(t.app.appId, outcomeId)).toMatchObject({
+      event: 'proxy.executed',
+      provider_id: 'refunds',
+      detail: null,
+      detail_h: expect.stringMatching(/^[0-9a-f]{64}$/),
+    })
+    const ids = async (query: Record<string, string>) =>
+      (await t.reads.listEvents(t.app.appId, query)).items.map(({ event_id }) => event_id)
+    expect(await ids({ method: 'POST' })).toEqual([fresh.outcomeId, fresh.intentId])
+    expect(await ids({ provider_id: 'refunds' })).toHaveLength(4)
+    expect((await t.reads.listPortalActions(t.app.appId, { resource_type: 'key' })).items).toHaveLength(1)
+
+    const checked = await t.reads.checkIntegrity(t.app.appId, t.operator)
+    expect(checked).toMatchObject({ status: 'ok', details_pruned: 2 })
+    expect(await t.verifyOffline()).toMatchObject({ status: 'ok', details_pruned: 2 })
+    const [row] = (await t.auditRows()).filter(({ keep }) => keep.event === 'retention.applied')
+    expect(row).toMatchObject({ keep: { stream: 'system', caller_kind: 'system' } })
+    expect(row!.detail.changes).toContainEqual({ field: 'details_pruned', from: null, to: '2' })
+    expect(await t.reads.applyRetention()).toEqual({ detailsPruned: 0, bodyBlocksErased: 0 })
+  })
+
+  test('leaves no trace of a detail in the database', async () => {
+    await using t = await createAuditReadsTest()
+    await t.call({ url: 'https://api.example.com/patients/4711' })
+    await t.reads.project()
+    age(t, 366)
+    await t.reads.applyRetention()
+    const [left] = await t.asOwner<{ n: number }>(
+      `select (select count(*) from audit_blocks where position('4711'::bytea in rows) > 0)
+         + (select count(*) from audit_events e where e::text like '%4711%') as n`,
+    )
+    expect(Number(left!.n)).toBe(0)
+  })
+
+  test('prunes what is projected later, too', async () => {
+    await using t = await createAuditReadsTest()
+    const { outcomeId } = await t.call()
+    age(t, 366)
+    await t.reads.applyRetention()
+    expect(await t.reads.showEvent(t.app.appId, outcomeId)).toMatchObject({ detail: null })
+    expect((await t.reads.checkIntegrity(t.app.appId, t.operator)).status).toBe('ok')
+  })
+
+  test('goes by the settings of the app: a shorter time, or for ever', async () => {
+    await using t = await createAuditReadsTest()
+    await t.call()
+    age(t, 40)
+    await settings(t, { retain_runtime_days: null })
+    expect((await t.reads.applyRetention()).detailsPruned).toBe(0)
+    await settings(t, { retain_runtime_days: 41 })
+    expect((await t.reads.applyRetention()).detailsPruned).toBe(0)
+    await settings(t, { retain_runtime_days: 30 })
+    expect((await t.reads.applyRetention()).detailsPruned).toBe(2)
+    await t.call()
+    age(t, 31)
+    expect((await t.reads.applyRetention()).detailsPruned).toBe(2)
+  })
+
+  test('erases bodies after 30 days and leaves their digests', async () => {
+    await using t = await createAuditReadsTest()
+    const eventId = await callWithBody(t)
+    age(t, 29)
+    expect((await t.reads.applyRetention()).bodyBlocksErased).toBe(0)
+    expect((await t.reads.showBody(t.app.appId, eventId, t.operator)).request).toMatchObject({ text: 'paid' })
+    age(t, 2)
+    expect((await t.reads.applyRetention()).bodyBlocksErased).toBe(1)
+    expect((await t.reads.showBody(t.app.appId, eventId, t.operator)).request).toBeNull()
+    expect((await t.reads.showEvent(t.app.appId, eventId)).detail).toMatchObject({ request_body: { length: 4 } })
+    expect((await t.reads.checkIntegrity(t.app.appId, t.operator)).status).toBe('ok')
+  })
+
+  test('of a damaged lane is held up, of the others not', async () => {
+    await using t = await createAuditReadsTest()
+    const other = t.startProcess()
+    await t.call({}, other)
+    await t.call()
+    await t.asOwner(`update audit_blocks set rows = '\\xff'
+      where chain_id = (select min(chain_id::text)::uuid from audit_blocks) and first_seq = 1`)
+    age(t, 366)
+    expect((await t.reads.applyRetention()).detailsPruned).toBe(2)
+  })
+})
