@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import fastifyStatic from '@fastify/static'
+import { VaultError } from '../kernel/vault-error.ts'
 import type { Pages } from './listener.ts'
 
 type AppPages = {
@@ -38,6 +39,8 @@ export function appPages({ prefix, folder }: AppPages): Pages {
     })
     for (const url of [prefix, `${prefix}/*`]) {
       app.get(url, (request, reply) => {
+        // What the app asks the server, misspelt: a page would be taken for its answer.
+        if (request.url.startsWith(`${prefix}/api/`)) throw new VaultError('not_found')
         reply.header('Cache-Control', 'no-cache').header('ETag', etag)
         if (request.headers['if-none-match'] === etag) return reply.code(304).send()
         return reply.type('text/html; charset=utf-8').send(index)

@@ -283,6 +283,13 @@ describe('a refusal', () => {
     expect([hotPath.status, hotPath.headers.allow, hotPath.json.error]).toEqual([405, 'POST', 'method_not_allowed'])
   })
 
+  it('is not told of methods that only a path with another meaning takes', async () => {
+    const statistics = { ...readMe, id: 'key_statistics', path: `${createKey.path}/statistics` } as const
+    await start({ declared: [...endpoints, statistics], bound: [...handlers, bind(statistics, async () => ({}))] })
+    const refused = await send('OPTIONS', `/api/v1/apps/${id}/keys/statistics`)
+    expect([refused.status, refused.headers.allow]).toEqual([405, 'GET, HEAD'])
+  })
+
   it.each(['/nowhere', '/sdk', '/sdk/me/', '/%', '/sdk/%ff', '//', '/SDK/proxy'])('is 404 for %s', async (path) => {
     await start()
     const refused = await send('POST', path, { body: 'x', headers: { 'content-type': 'a/b' } })

@@ -214,6 +214,14 @@ export async function createListener(options: ListenerOptions): Promise<Listener
         allowed.length === 0 ? new VaultError('not_found') : methodNotAllowed(method, allowed),
       )
     } else if (request.routeOptions.config.endpoint !== true) {
+      const { method, path } = contextOf(request.raw)
+      const allowed = allowedMethods(path)
+      // The pages of an app answer to every path below theirs; an endpoint among them stays one.
+      if (allowed.length > 0) {
+        reply.hijack()
+        refuse(request.raw, reply.raw, methodNotAllowed(method, allowed))
+        return
+      }
       track(reply.raw, 'page')
       reply.header('X-Request-ID', newId())
     }
@@ -248,14 +256,19 @@ export async function createListener(options: ListenerOptions): Promise<Listener
   }
 }
 
-/** The methods that a path takes; empty for an unknown path. */
+/** The methods that a path takes; empty for an unknown path. As the router does, words are taken before parameters. */
 function createAllowedMethods(declared: readonly Endpoint[]): (path: string) => string[] {
   const routes = declared.map(({ method, path }) => ({
     method,
+    parameters: path.split(':').length,
     pattern: new RegExp(`^${path.replace(/[.*+?^${}()|[\]\\]/g, '\\$&').replace(/:[A-Za-z_]+/g, '[^/]+')}$`),
   }))
   return (path) => {
-    const methods = new Set<string>(routes.filter(({ pattern }) => pattern.test(path)).map(({ method }) => method))
+    const fitting = routes.filter(({ pattern }) => pattern.test(path))
+    const fewest = Math.min(...fitting.map(({ parameters }) => parameters))
+    const methods = new Set<string>(
+      fitting.filter(({ parameters }) => parameters === fewest).map(({ method }) => method),
+    )
     if (methods.has('GET')) methods.add('HEAD')
     return [...methods].sort()
   }

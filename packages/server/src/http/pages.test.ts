@@ -2,10 +2,12 @@ import { createHash } from 'node:crypto'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { defineEndpoint, JsonObject, noAudit } from '@alter-vault/contracts'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { systemClock } from '../kernel/clock.ts'
 import { silentLog } from '../kernel/log.ts'
 import { appPages } from './app-pages.ts'
+import { type BoundEndpoint, bind } from './bind-endpoint.ts'
 import { docsPages } from './docs-pages.ts'
 import { createListener, type Listener, type Pages } from './listener.ts'
 
@@ -19,10 +21,13 @@ afterAll(() => rmSync(folder, { recursive: true }))
 
 let listener: Listener
 const nobody = () => Promise.reject(new Error('no endpoint is called'))
-async function serve(pages: Pages): Promise<(path: string, init?: RequestInit) => Promise<Response>> {
+async function serve(
+  pages: Pages,
+  bound: readonly BoundEndpoint[] = [],
+): Promise<(path: string, init?: RequestInit) => Promise<Response>> {
   listener = await createListener({
-    declared: [],
-    bound: [],
+    declared: bound.map(({ endpoint }) => endpoint),
+    bound,
     hotRoutes: new Map(),
     authenticators: { apiKey: nobody, operator: nobody },
     idempotency: { once: nobody, forget: nobody },
@@ -52,6 +57,26 @@ describe('the pages of an app', () => {
       const again = await get(path, { headers: { 'if-none-match': page.headers.get('etag')! } })
       expect(again.status).toBe(304)
     }
+  })
+
+  it('never stand in for an answer of the API', async () => {
+    const decide = defineEndpoint({
+      id: 'decide',
+      method: 'POST',
+      path: '/wallet/api/approvals/:approval_id/decide',
+      summary: 'x',
+      tag: 'x',
+      access: { kind: 'public' },
+      success: JsonObject,
+      errors: [],
+      audit: noAudit('a test'),
+    })
+    const get = await serve(appPages({ prefix: '/wallet', folder }), [bind(decide, async () => ({}))])
+    const wrongMethod = await get('/wallet/api/approvals/x/decide')
+    expect([wrongMethod.status, wrongMethod.headers.get('allow')]).toEqual([405, 'POST'])
+    expect(await wrongMethod.json()).toMatchObject({ error: 'method_not_allowed' })
+    const unknown = await get('/wallet/api/nothing')
+    expect([unknown.status, (await unknown.json()) as unknown]).toMatchObject([404, { error: 'not_found' }])
   })
 
   it('are files that may be kept when their names carry their content', async () => {
