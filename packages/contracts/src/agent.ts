@@ -118,7 +118,15 @@ export const createAgent = defineEndpoint({
   }),
   success: CreatedAgent,
   status: 201,
-  errors: ['agent_name_exists', 'conflict', 'invalid_characters', 'invalid_rule_body', 'not_found'],
+  errors: [
+    'agent_name_exists',
+    'cidr_too_wide',
+    'conflict',
+    'invalid_characters',
+    'invalid_cidr',
+    'invalid_rule_body',
+    'not_found',
+  ],
   audit: audited('agent.created', 'key.minted'),
   versioned: true,
 })
@@ -160,7 +168,15 @@ export const updateAgent = defineEndpoint({
     { minProperties: 1 },
   ),
   success: Agent,
-  errors: ['conflict', 'invalid_characters', 'invalid_rule_body', 'not_found', 'version_conflict'],
+  errors: [
+    'cidr_too_wide',
+    'conflict',
+    'invalid_characters',
+    'invalid_cidr',
+    'invalid_rule_body',
+    'not_found',
+    'version_conflict',
+  ],
   audit: audited('agent.updated'),
   versioned: true,
 })

@@ -3,7 +3,8 @@ import { type AuditLog, appScope } from '../audit/index.ts'
 import type { Operator, SdkCaller } from '../http/principals.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { newId } from '../kernel/ids.ts'
-import { VaultError } from '../kernel/vault-error.ts'
+import { parseInstant } from '../kernel/instant.ts'
+import { invalidField, VaultError } from '../kernel/vault-error.ts'
 import type { AgentFacts } from '../keys/index.ts'
 import { compileRules, ruleRefusalCode, type StoredRule, validateRule } from '../policies/index.ts'
 import type { AppPolicy } from './app-policy.ts'
@@ -95,7 +96,8 @@ export function createSimulate(deps: Deps) {
       fences: [],
     }
     const use: Use = { caller, agent, grant, reason: request.reason ?? null, call, declared: null, lastUsedAtMs: null }
-    const atMs = request.at === undefined ? deps.clock.now() : Date.parse(request.at)
+    const atMs = request.at === undefined ? deps.clock.now() : parseInstant(request.at)
+    if (atMs === undefined) throw invalidField('/at', '"at" must be a time that exists, with a zone.')
     const clock: Clock = { now: () => atMs, monotonic: deps.clock.monotonic }
     const made = decideUse(use, { ...policy, rules: compileRules([...stored, ...drafts]) }, clock, {
       phase: 'simulation',
