@@ -155,6 +155,7 @@ function accessSentence({ access }: Endpoint): string {
   if (access.kind === 'operator') {
     if (access.inPerson === true) return 'Only for a member who is signed in: every token is refused.'
     return access.scope === null ? 'Any personal access token.' : `Scope: \`${access.scope}\`.`
+  }
   return ''
 }
 
