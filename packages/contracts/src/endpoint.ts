@@ -31,6 +31,8 @@ type Schemas = {
   headers?: Type.TSchema
   body?: Type.TSchema
   success: Type.TSchema
+  /** A success with status 202: what was asked for goes on. */
+  accepted?: Type.TSchema
 }
 
 export type Endpoint<S extends Schemas = Schemas> = S & {

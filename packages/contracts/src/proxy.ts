@@ -2,6 +2,7 @@ import Type from 'typebox'
 import { PendingApproval } from './approval.ts'
 import { audited, defineEndpoint } from './endpoint.ts'
 import { JsonObject, Label, Nullable, Timestamp, Uuid } from './primitives.ts'
+import { CallerDecisionRecord } from './rule.ts'
 
 const Exactly = <P extends Type.TProperties>(properties: P) => Type.Object(properties, { additionalProperties: false })
 
@@ -94,7 +95,7 @@ const USE_ERRORS = [
   'unknown_rule_version',
 ] as const
 
-/** SDK call 2: uses a credential on the caller's behalf; 202 when a human has to approve first. */
+/** SDK call 2: uses a credential on the caller's behalf; 202 when a human has to approve first. A dry run answers its decision. */
 export const proxyRequest = defineEndpoint({
   id: 'proxy_request',
   method: 'POST',
@@ -103,7 +104,8 @@ export const proxyRequest = defineEndpoint({
   tag: 'calls',
   access: { kind: 'api_key', scopes: ['proxy:execute'] },
   body: ProxyRequestBody,
-  success: Type.Union([ProxyResult, PendingApproval]),
+  success: Type.Union([ProxyResult, CallerDecisionRecord]),
+  accepted: PendingApproval,
   errors: [
     ...USE_ERRORS,
     'approval_unroutable',

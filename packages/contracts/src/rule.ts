@@ -443,6 +443,9 @@ export const DecisionRecord = Exactly({
   retry_after_seconds: Nullable(Type.Integer({ minimum: 0 })),
 })
 
+/** The record of a caller's own call, as the caller may see it. */
+export const CallerDecisionRecord = Exactly({ ...DecisionRecord.properties, reasons: Type.Array(CallerReason) })
+
 export type RuleTargetType = Type.Static<typeof RuleTargetType>
 export type RuleType = Type.Static<typeof RuleType>
 export type RequestRuleType = (typeof REQUEST_RULE_TYPES)[number]
@@ -478,3 +481,4 @@ export type DecisionReason = Type.Static<typeof DecisionReason>
 export type CallerReason = Type.Static<typeof CallerReason>
 export type DecisionObligation = Type.Static<typeof DecisionObligation>
 export type DecisionRecord = Type.Static<typeof DecisionRecord>
+export type CallerDecisionRecord = Type.Static<typeof CallerDecisionRecord>

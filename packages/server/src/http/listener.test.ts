@@ -285,7 +285,10 @@ describe('a refusal', () => {
 
   it('is not told of methods that only a path with another meaning takes', async () => {
     const statistics = { ...readMe, id: 'key_statistics', path: `${createKey.path}/statistics` } as const
-    await start({ declared: [...endpoints, statistics], bound: [...handlers, bind(statistics, async () => ({}))] })
+    await start({
+      declared: [...endpoints, statistics],
+      bound: [...handlers, bind(statistics, async () => ({ agent_id: id }))],
+    })
     const refused = await send('OPTIONS', `/api/v1/apps/${id}/keys/statistics`)
     expect([refused.status, refused.headers.allow]).toEqual([405, 'GET, HEAD'])
   })

@@ -142,7 +142,7 @@ function operationOf(endpoint: Endpoint): Json {
     security: SECURITY[endpoint.access.kind],
     ...(parameters.length === 0 ? {} : { parameters }),
     ...(body === undefined ? {} : { requestBody: body }),
-    responses: { [success]: successOf(endpoint), ...refusalsOf(endpoint) },
+    responses: { [success]: successOf(endpoint), ...acceptedOf(endpoint), ...refusalsOf(endpoint) },
   }
 }
 
@@ -228,6 +228,12 @@ function successOf(endpoint: Endpoint): Json {
     headers,
     ...(status === 204 ? {} : { content: contentOf(endpoint) }),
   }
+}
+
+function acceptedOf({ accepted }: Endpoint): Record<string, Json> {
+  if (accepted === undefined) return {}
+  const headers = { 'X-Request-ID': { $ref: '#/components/headers/RequestId' } }
+  return { '202': { description: 'Accepted', headers, content: { 'application/json': { schema: accepted } } } }
 }
 
 const contentOf = ({ produces = ['application/json'], success }: Endpoint): Json =>

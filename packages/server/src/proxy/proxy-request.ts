@@ -1,4 +1,4 @@
-import type { PendingApproval, ProxyRequestBody, ProxyResult } from '@alter-vault/contracts'
+import type { CallerDecisionRecord, PendingApproval, ProxyRequestBody, ProxyResult } from '@alter-vault/contracts'
 import type Type from 'typebox'
 import type { RateMeter } from '../audit/index.ts'
 import { type AppendResult, type AuditLog, appScope, ConditionRefused, type Scope } from '../audit/index.ts'
@@ -10,7 +10,13 @@ import type { Faults } from '../kernel/faults.ts'
 import { newId } from '../kernel/ids.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import { type AgentFacts, agentScopesAt, type IdentifyCaller } from '../keys/index.ts'
-import { type CompiledRule, compileRequestRule, type GatePlan, parseRequestRule } from '../policies/index.ts'
+import {
+  type CompiledRule,
+  compileRequestRule,
+  type GatePlan,
+  parseRequestRule,
+  reasonsForCaller,
+} from '../policies/index.ts'
 import type { AppPolicy } from './app-policy.ts'
 import { decideUse, refusalOf, takeLeases, type Use, type UseDecision, withSpentBudgets } from './decide-use.ts'
 import type { GrantFacts } from './grant-facts.ts'
@@ -33,7 +39,7 @@ export type Incoming<Body> = {
 export type Outgoing =
   | { kind: 'answered'; result: ProxyResult }
   | { kind: 'held'; pending: Type.Static<typeof PendingApproval> }
-  | { kind: 'simulated'; record: UseDecision['record'] }
+  | { kind: 'simulated'; record: CallerDecisionRecord }
 
 /** A held request as the approvals slice takes it. */
 export type HoldRequest = {
@@ -367,7 +373,7 @@ async function simulated(
   })
   if (result.kind === 'stale') return result
   if (result.kind !== 'stored') throw replayed(result)
-  return { kind: 'simulated', record }
+  return { kind: 'simulated', record: { ...record, reasons: reasonsForCaller(made.decision.reasons) } }
 }
 
 export const scopeOf = (caller: SdkCaller): Scope => appScope(caller.appId, caller.organizationId)
