@@ -199,7 +199,8 @@ $$;
 -- No row: somebody else is at it (with p_wait it waits instead). is_done: nothing will follow.
 create function project_audit_lane(p_app uuid, p_chain uuid, p_max_rows integer, p_wait boolean)
   returns table (rows_projected integer, next_seq bigint, is_done boolean)
-  language plpgsql volatile as
+  -- Compiling the statement would take longer than running it.
+  language plpgsql volatile set jit = off as
 $$
 #variable_conflict use_column
 declare
@@ -281,7 +282,7 @@ $$;
 -- blocks_seen < p_max_blocks: the lane is pruned as far as it can be now.
 create function prune_audit_lane(p_app uuid, p_chain uuid, p_before timestamptz, p_max_blocks integer)
   returns table (details_pruned integer, blocks_seen integer)
-  language plpgsql volatile as
+  language plpgsql volatile set jit = off as
 $$
 declare
   v_from bigint;

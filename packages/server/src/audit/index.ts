@@ -26,4 +26,4 @@ export { createProcessRegistry, type ProcessRegistry } from './process-registry.
 export { type Budget, chargeOf, createRateMeter, type MeterAnswer, type RateMeter } from './rate-meter.ts'
 export { createAuditRoutes } from './routes.ts'
 export { type CapturedBody, captureBody, storedHeaders, storedUrl } from './stored-text.ts'
-export { verifyAuditFile, verifyExportFile } from './verify-export-file.ts'
+export { verifyAuditFile } from './verify-export-file.ts'
