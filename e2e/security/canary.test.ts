@@ -1,7 +1,5 @@
-import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
-import { promisify } from 'node:util'
+import { readdir, readFile } from 'node:fs/promises'
 import { brotliDecompressSync, gunzipSync, inflateSync, zstdDecompressSync } from 'node:zlib'
 import type { PendingApproval } from '@alter-ai/alter-sdk'
 import type { Browser } from 'playwright-core'
@@ -11,6 +9,9 @@ import { approvalLink } from '../support/approval-link.ts'
 import { launchBrowser } from '../support/browser.ts'
 import { signedRequest } from '../support/signed-request.ts'
 import { startVaultWithProvider, type VaultWithProvider } from '../support/vault-with-provider.ts'
+
+/** Where `/proc` shows the arguments of processes. */
+const LINUX = process.platform === 'linux'
 
 /** A text that nothing else contains, with characters that percent-encoding changes. */
 const marked = (what: string) => `CANARY+${what}/${randomBytes(12).toString('hex')}`
@@ -207,7 +208,7 @@ async function tellAllStories(): Promise<void> {
   received.push(JSON.stringify(await operator.ask('GET', `${operator.inApp}/managed-secrets`)))
   received.push(JSON.stringify(await operator.ask('GET', `${operator.inApp}/keys`)))
   received.push(JSON.stringify(await operator.ask('GET', `${operator.inApp}/approvals`)))
-  processArguments.push(...(await argumentsOfTree(desk.vault.pid)))
+  if (LINUX) processArguments.push(...(await argumentsOfTree(desk.vault.pid)))
 
   await desk.vault.stop()
   await desk.vault.startAgain()
@@ -241,18 +242,20 @@ async function lookInBrowser(link: string): Promise<void> {
 /** A fragment is never sent; the browser's own record of the navigation has it. */
 const withoutFragment = (url: string) => url.split('#')[0] ?? ''
 
-/** The command lines of a process and all its descendants. */
+/** The command lines of a process and all its descendants, from where every user of the machine can read them. */
 async function argumentsOfTree(pid: number): Promise<string[]> {
-  const { stdout } = await promisify(execFile)('ps', ['-A', '-o', 'pid=,ppid='])
-  const pairs = stdout
-    .trim()
-    .split('\n')
-    .map((line) => line.trim().split(/\s+/).map(Number))
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
+  const parents = await Promise.all(
+    pids.map(async (each) => {
+      const stat = await readFile(`/proc/${each}/stat`, 'utf8').catch(() => '')
+      // The name in brackets may hold anything; the parent is the second field behind it.
+      return [Number(each), Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1])] as const
+    }),
+  )
   const tree = new Set([pid])
-  for (let grew = true; grew; ) {
-    const size = tree.size
-    for (const [child = 0, parent = 0] of pairs) if (tree.has(parent)) tree.add(child)
-    grew = tree.size > size
+  for (let size = 0; size !== tree.size; ) {
+    size = tree.size
+    for (const [child, parent] of parents) if (tree.has(parent)) tree.add(child)
   }
   return Promise.all([...tree].map((each) => readFile(`/proc/${each}/cmdline`, 'utf8').catch(() => '')))
 }
@@ -278,7 +281,7 @@ describe('the search itself', () => {
     expect(desk.api.to('/echo').map(({ headers }) => headers.authorization)).toContain(`Bearer ${SECRETS.bearer}`)
     expect(received.length).toBeGreaterThan(50)
     expect(browserState).toHaveLength(9)
-    expect(processArguments.join()).toContain('main.ts')
+    if (LINUX) expect(processArguments.join()).toMatch(/main\.ts.*postgres/s)
     expect(desk.vault.logs()).toContain('"level":"debug"')
   })
 })
@@ -290,7 +293,7 @@ describe('no secret is left', () => {
     for (const text of received) expect(leaksIn(opened(text)), opened(text).slice(0, 2_000)).toEqual([])
   })
 
-  it('in the arguments of any process', () => {
+  it.skipIf(!LINUX)('in the arguments of any process', () => {
     for (const line of processArguments) expect(leaksIn(line), line).toEqual([])
   })
 

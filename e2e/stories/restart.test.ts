@@ -82,7 +82,7 @@ it('executes after a kill what was approved before it, once', async () => {
   await desk.vault.startAgain()
   await using app = desk.app()
   const end = await app
-    .awaitApproval(pending.approvalId, { timeoutMs: 30_000, pollIntervalMs: 200 })
+    .awaitApproval(pending.approvalId, { timeoutMs: 15_000, pollIntervalMs: 200 })
     .catch((error: unknown) => error as Error)
   // Whether the call had left before the kill is open; that it never leaves twice is not.
   const sent = desk.api.to('/held/2').length

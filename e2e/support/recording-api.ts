@@ -31,7 +31,7 @@ export type RecordingApi = AsyncDisposable & {
 type Held = { promise: Promise<void>; arrive: (request: RecordedRequest) => void }
 
 /**
- * Starts the provider on a free port of the loopback address.
+ * Starts the provider on a free port of the loopback address, or where it is told to.
  *
  *   any path            200, says which method and path came and the body; nothing of the headers
  *   /status/<n>         that status
@@ -39,7 +39,8 @@ type Held = { promise: Promise<void>; arrive: (request: RecordedRequest) => void
  *   …/echo              200, everything that came: headers and query as they are, in base64 and percent-encoded, in body and headers
  *   /gzip/echo          the same, compressed
  */
-export async function startRecordingApi(): Promise<RecordingApi> {
+export async function startRecordingApi(at: { address?: string; port?: number } = {}): Promise<RecordingApi> {
+  const { address = '127.0.0.1' } = at
   const requests: RecordedRequest[] = []
   const held = new Map<string, Held>()
   let connections = 0
@@ -73,13 +74,15 @@ export async function startRecordingApi(): Promise<RecordingApi> {
   const server = createServer((request, response) => {
     answer(request, response).catch(() => response.destroy())
   })
+  // A vault that slept for a while finds its connections as they were.
+  server.keepAliveTimeout = 60_000
   server.on('connection', () => {
     connections += 1
   })
-  server.listen(0, '127.0.0.1')
+  server.listen(at.port ?? 0, address)
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
-  const host = `127.0.0.1:${port}`
+  const host = `${address}:${port}`
 
   return {
     url: `http://${host}`,
