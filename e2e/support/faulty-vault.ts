@@ -7,6 +7,7 @@
  *                `pause` before the point, stops itself with SIGSTOP once. A file that is missing or empty names none, so that a test can
  *                arm it in between.
  *   E2E_PACE     JSON: how processes watch each other, see `Pace` in create-server.ts.
+ *   E2E_STRICT   any text: an answer that breaks its declaration is a fault, and operators may call as often as they like.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { isIP } from 'node:net'
@@ -19,7 +20,7 @@ import type { Faults } from '../../packages/server/src/kernel/faults.ts'
 import { createLog } from '../../packages/server/src/kernel/log.ts'
 import { runServer, type StopSignal } from '../../packages/server/src/run-server.ts'
 
-const { E2E_HOSTS = '{}', E2E_DIE_AT, E2E_PACE = '{}', ...env } = process.env
+const { E2E_HOSTS = '{}', E2E_DIE_AT, E2E_PACE = '{}', E2E_STRICT, ...env } = process.env
 
 const answers = JSON.parse(E2E_HOSTS) as Record<string, string[][]>
 const resolve: Resolve = async (host) => {
@@ -42,6 +43,7 @@ const faults: Faults = {
 
 const config = readConfig(env, { mode: process.argv[2] === 'serve' ? 'serve' : 'dev', workingDir: process.cwd() })
 const pace = JSON.parse(E2E_PACE) as Partial<Pace>
+const strict = E2E_STRICT === undefined ? {} : { assertContracts: true, operatorCallsPerMinute: 1_000_000 }
 const log = createLog({
   level: config.log.level,
   mode: config.mode,
@@ -50,7 +52,7 @@ const log = createLog({
 })
 process.exitCode = await runServer(config, {
   start: (started) =>
-    createServer(started, { log, clock: systemClock, version: '0.0.0-faulty', faults, resolve, pace }),
+    createServer(started, { log, clock: systemClock, version: '0.0.0-faulty', faults, resolve, pace, ...strict }),
   onStopSignal(stop: (signal: StopSignal) => void) {
     process.on('SIGTERM', stop)
     return () => process.off('SIGTERM', stop)

@@ -16,12 +16,12 @@ const CACHE = join(ROOT, 'node_modules/.cache/alter-python')
 export type Line = Record<string, unknown>
 
 /**
- * The Python with the packages of `e2e/python/requirements.txt`, installed once for each content of that file and each version of Python.
+ * The Python with the packages of a file of `e2e/python`, installed once for each content of that file and each version of Python.
  * Rejects, saying what is missing, where there is no Python 3.11 or newer.
  */
-export async function ensurePython(): Promise<string> {
+export async function ensurePython(packages = 'requirements.txt'): Promise<string> {
   const run = promisify(execFile)
-  const requirements = join(SCRIPTS, 'requirements.txt')
+  const requirements = join(SCRIPTS, packages)
   const { stdout } = await run('python3', ['-c', 'import sys; print("%d.%d" % sys.version_info[:2])']).catch(
     (cause) => {
       throw new Error('These tests need python3, version 3.11 or newer, with the module venv', { cause })
