@@ -70,7 +70,8 @@ export async function runRevocationStorm(
     value: { token: 'tok_storm' },
     allowed_hosts: [api.host],
   })
-  await liftRateLimits(postgres.asOwner)
+  await postgres.asOwner(liftRateLimits)
+  await postgres.asOwner(slowCommits)
 
   const makeTarget = createRevocableTargets({
     operator,
@@ -86,6 +87,8 @@ export async function runRevocationStorm(
   const calls: (MadeCall & { target: RevocableTarget })[] = []
   const revoked: { target: RevocableTarget; snapshot: string; used: number }[] = []
   const live: RevocableTarget[] = []
+  /** Goes next; half of all calls are on it. */
+  let doomed: RevocableTarget | undefined
   let killedBackends = 0
   let running = true
 
@@ -103,7 +106,7 @@ export async function runRevocationStorm(
   async function caller(replica: Replica): Promise<void> {
     for (let turn = 0; running; turn++) {
       const late = revoked.slice(-RECENTLY_REVOKED).map(({ target }) => target)
-      const from = turn % 6 === 5 && late.length > 0 ? late : live
+      const from = turn % 6 === 5 && late.length > 0 ? late : turn % 2 === 0 && doomed !== undefined ? [doomed] : live
       const target = from[Math.floor(Math.random() * from.length)]
       if (target === undefined) return
       const url = `${api.url}${target.path}/${target.calls++}`
@@ -176,18 +179,18 @@ export async function runRevocationStorm(
     await delay(500)
     for (let n = 0; revoked.length < options.revocations; n++) {
       const kind = REVOCABLE_KINDS[n % REVOCABLE_KINDS.length] ?? 'grant'
-      const index = live.findIndex((target) => target.kind === kind && target.calls > 0)
-      if (index >= 0) {
-        const [target] = live.splice(index, 1)
+      doomed = live.find((target) => target.kind === kind)
+      await delay(100)
+      if (doomed !== undefined && doomed.calls > 0) {
         const replica = Math.floor(n / REVOCABLE_KINDS.length) % 2 === 0 ? first : second
         const way = BREAKS[n % BREAKS.length] ?? 'after'
         link.breakNext(replica === second && n % 2 === 0 ? 'change' : 'append', way)
-        if (target !== undefined) await revoke(target, replica.baseUrl)
+        await revoke(doomed, replica.baseUrl)
+        live.splice(live.indexOf(doomed), 1)
       }
       live.push(await persevere(`Making a ${kind}`, () => makeTarget(kind)))
       if (pause === undefined && revoked.length >= options.revocations / 2) await pauseSecond()
       if (n % 20 === 19) tell(`${revoked.length} revocations, ${calls.length} calls`)
-      await delay(30)
     }
     await delay(500)
   } catch (error) {
@@ -222,27 +225,37 @@ export async function runRevocationStorm(
 }
 
 /** The storm makes more calls than the limits let through. */
-async function liftRateLimits(asOwner: <T>(run: (owner: Client) => Promise<T>) => Promise<T>): Promise<void> {
-  await asOwner(async (owner) => {
-    const { rows } = await owner.query<{ organization_id: string }>('select organization_id from organizations')
-    for (const { organization_id: id } of rows) {
-      await owner.query('begin')
-      await owner.query(`select set_config('vault.organization', $1, true)`, [id])
-      await owner.query(
-        `update organizations set settings = settings || '{"rate_limit_rpm": 10000000}' where organization_id = $1`,
-        [id],
-      )
-      const { rows: apps } = await owner.query<{ app_id: string }>(
-        'select app_id from apps where organization_id = $1',
-        [id],
-      )
-      for (const { app_id } of apps) {
-        await owner.query(`select set_config('vault.app', $1, true)`, [app_id])
-        await owner.query('update keys set rate_limit_rpm = 100000 where app_id = $1', [app_id])
-      }
-      await owner.query('commit')
+async function liftRateLimits(owner: Client): Promise<void> {
+  const { rows } = await owner.query<{ organization_id: string }>('select organization_id from organizations')
+  for (const { organization_id: id } of rows) {
+    await owner.query('begin')
+    await owner.query(`select set_config('vault.organization', $1, true)`, [id])
+    await owner.query(
+      `update organizations set settings = settings || '{"rate_limit_rpm": 10000000}' where organization_id = $1`,
+      [id],
+    )
+    const apps = await owner.query<{ app_id: string }>('select app_id from apps where organization_id = $1', [id])
+    for (const { app_id } of apps.rows) {
+      await owner.query(`select set_config('vault.app', $1, true)`, [app_id])
+      await owner.query('update keys set rate_limit_rpm = 100000 where app_id = $1', [app_id])
     }
-  })
+    await owner.query('commit')
+  }
+}
+
+/**
+ * In some batches of calls time passes between the check of the versions and the commit, as on a busy disk: longer than it takes to
+ * answer a revocation. One that did not wait would be answered in between.
+ */
+async function slowCommits(owner: Client): Promise<void> {
+  await owner.query(`
+    create function slow_commit() returns trigger language plpgsql as $$
+    begin
+      if random() < 0.3 and exists (select from audit_lanes l where l.app_id = new.app_id and l.chain_id = new.chain_id and l.purpose = 'calls')
+      then perform pg_sleep(0.15); end if;
+      return null;
+    end $$;
+    create trigger slow_commit after insert on audit_blocks for each row execute function slow_commit()`)
 }
 
 /** State of a process as /proc shows it: `T` is stopped, empty is gone. */
