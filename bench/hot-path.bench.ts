@@ -1,0 +1,265 @@
+/*
+ * The CPU of one proxied call inside the server, without sockets and without PostgreSQL: signature, JSON, rules, decryption, both audit
+ * rows. Prints the fastest of many short rounds, which a busy machine disturbs least.
+ *
+ *   node bench/hot-path.bench.ts [rounds, 60 unless said]
+ */
+import { createHash, createHmac, createSecretKey, randomBytes } from 'node:crypto'
+import { EventEmitter } from 'node:events'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { formatKey, keyRandomFrom } from '@alter-vault/contracts'
+import { appScope } from '../packages/server/src/audit/audit-row.ts'
+import type { AppendMember } from '../packages/server/src/audit/lane.ts'
+import { createLane } from '../packages/server/src/audit/lane.ts'
+import { createRateMeter } from '../packages/server/src/audit/rate-meter.ts'
+import { openSealedCredential } from '../packages/server/src/credentials/seal-credential.ts'
+import { createKeyring } from '../packages/server/src/crypto/keyring.ts'
+import { createAddressGuard } from '../packages/server/src/egress/address-guard.ts'
+import { compileAllowedHosts } from '../packages/server/src/egress/allowed-hosts.ts'
+import { injectedNames } from '../packages/server/src/egress/inject.ts'
+import { DEFAULT_INJECTION } from '../packages/server/src/egress/injection.ts'
+import { systemClock } from '../packages/server/src/kernel/clock.ts'
+import { noFaults } from '../packages/server/src/kernel/faults.ts'
+import { newId } from '../packages/server/src/kernel/ids.ts'
+import { silentLog as log } from '../packages/server/src/kernel/log.ts'
+import type { KeyFacts } from '../packages/server/src/keys/caller-facts.ts'
+import { compileRules } from '../packages/server/src/policies/compile-rules.ts'
+import type { GrantFacts } from '../packages/server/src/proxy/grant-facts.ts'
+import { createProxy, type ProxyDeps } from '../packages/server/src/proxy/index.ts'
+import { benchRules } from './bench-rules.ts'
+
+const rounds = Number(process.argv[2] ?? 60)
+const CALLS_A_ROUND = 2_000
+const CONCURRENT = 32
+
+const [appId, organizationId, keyId, grantId, secretId, credentialId] = Array.from({ length: 6 }, () => newId())
+const clock = systemClock
+const apiKey = formatKey('rk', keyRandomFrom(randomBytes(22)))
+const pepper = createSecretKey(randomBytes(32))
+const keyDigest = (plainKey: string) => createHmac('sha256', pepper).update(plainKey).digest()
+const dataKey = { dataKeyId: newId(), wrapped: randomBytes(32), createdAtMs: 0 }
+const keyring = createKeyring({
+  clock,
+  wrapper: {
+    wrap: async (_: unknown, bytes: Uint8Array) => Buffer.from(bytes),
+    unwrap: async (_: unknown, bytes: Uint8Array) => Buffer.from(bytes),
+  } as never,
+  loadDataKeys: async () => [dataKey],
+  createDataKey: async () => dataKey,
+})
+const fence = (subject: string) => ({ subject, version: 1 })
+const key: KeyFacts = {
+  appId: appId!,
+  organizationId: organizationId!,
+  appEnvironment: 'production',
+  appStatus: 'live',
+  organizationRpm: 1_000_000_000,
+  keyId: keyId!,
+  keyPrefix: apiKey.slice(0, 16),
+  keyName: 'Bench',
+  keyType: 'rk',
+  scopes: ['proxy:execute', 'tokens:retrieve'],
+  addresses: null,
+  rateLimitRpm: 1_000_000_000,
+  expiresAtMs: null,
+  revoked: false,
+  deprecated: false,
+  graceUntilMs: null,
+  agent: null,
+  fences: [fence('epoch'), fence(`key:${keyId}`)],
+}
+const token = `tok_${randomBytes(24).toString('base64url')}`
+const grant: GrantFacts = {
+  grantId: grantId!,
+  kind: 'managed_secret',
+  principalType: 'system',
+  principalId: null,
+  label: null,
+  status: 'active',
+  expiresAtMs: null,
+  createdAtMs: clock.now() - 1_000,
+  checkRestrictions: null,
+  secret: {
+    managedSecretId: secretId!,
+    slug: 'payments',
+    name: 'Payments',
+    status: 'active',
+    type: 'bearer',
+    injection: DEFAULT_INJECTION,
+    injectedNames: injectedNames('bearer', DEFAULT_INJECTION),
+    allowedHosts: compileAllowedHosts(['127.0.0.1:9999']),
+    proxyOnly: false,
+  },
+  credential: {
+    credentialId: credentialId!,
+    status: 'active',
+    sealed: await keyring.sealFor(
+      appId!,
+      { table: 'credentials', column: 'sealed', rowId: credentialId! },
+      Buffer.from(JSON.stringify({ token })),
+    ),
+    hint: token.slice(-4),
+  },
+  fences: [fence(`grant:${grantId}`), fence(`secret:${secretId}`), fence(`credential:${credentialId}`)],
+}
+const policy = {
+  appId: appId!,
+  appStatus: 'live' as const,
+  appEnvironment: 'production',
+  rules: compileRules(
+    benchRules('127.0.0.1').map(({ name, type, body }) => ({
+      id: newId(),
+      version: 1,
+      target: { type: 'app', id: appId! },
+      type,
+      name,
+      body,
+      bodyVersion: 1,
+      enabled: true,
+      mode: 'enforce',
+      expiresAtMs: null,
+      managedBy: 'operator' as const,
+    })),
+  ),
+  approvalDefaults: { channels: [], requireReason: false },
+  allowedPrivateHosts: new Set(['127.0.0.1:9999']),
+  captureBodies: true,
+  fence: fence('epoch'),
+}
+const lane = createLane({
+  scope: appScope(appId!, organizationId!),
+  chainId: newId(),
+  clock,
+  log,
+  withClient: (use) => use({ query: async () => ({ rows: [] }) } as never),
+  settleUnknown: async () => 'happened',
+  onDead: () => undefined,
+})
+const append = (_: unknown, member: AppendMember) =>
+  new Promise<never>((resolve, reject) => lane.append({ member, resolve: resolve as never, reject }))
+const body = JSON.stringify({
+  data: Array.from({ length: 5 }, (_, i) => ({
+    id: `pay_${1001 + i}`,
+    amount: 1_900 + i,
+    currency: 'EUR',
+    customer: 'Ada Vance',
+    status: 'settled',
+  })),
+  has_more: false,
+})
+
+const proxy = createProxy({
+  db: { forApp: async () => undefined } as never,
+  audit: { append, clockBehindMs: () => 0 },
+  keyring,
+  keyDigest,
+  clock,
+  log,
+  faults: noFaults,
+  facts: {
+    findKey: async () => key,
+    findAgent: async () => undefined,
+    findGrant: async () => grant,
+    findCandidates: async () => ({ grants: [], fence: fence('') }),
+    appPolicy: async () => policy,
+    forget: () => undefined,
+  },
+  noteUnknownKey: () => undefined,
+  meter: createRateMeter({ clock, append }),
+  approvals: {} as ProxyDeps['approvals'],
+  guard: createAddressGuard().guard,
+  upstream: {
+    send: async () => ({
+      statusCode: 200,
+      headers: [
+        ['content-type', 'application/json'],
+        ['server', 'bench'],
+        ['x-request-id', '8f14e45fceea167a'],
+        ['content-length', String(body.length)],
+      ],
+      body: Buffer.from(body),
+      truncated: false,
+      upstreamMs: 1,
+    }),
+  },
+  openCredential: (app, { credential, secret }) =>
+    openSealedCredential(keyring, app, credential.credentialId, secret.type, credential.sealed!),
+  maxResponseBytes: 25 * 1024 * 1024,
+})
+const path = process.argv[3] === 'token' ? '/sdk/token' : '/sdk/proxy'
+const handler = proxy.hotRoutes.get(`POST ${path}`)!
+const requestBody = Buffer.from(
+  JSON.stringify(
+    path === '/sdk/token'
+      ? { grant_id: grantId, reason: 'List payments' }
+      : { method: 'GET', url: 'http://127.0.0.1:9999/v1/payments', grant_id: grantId, reason: 'List payments' },
+  ),
+)
+const contentSha256 = createHash('sha256').update(requestBody).digest('hex')
+const signingKey = createSecretKey(createHmac('sha256', apiKey).update('alter-signing-v1').digest())
+
+type Signed = { timestamp: string; nonce: string; signature: string }
+function sign(): Signed {
+  const timestamp = String(Math.floor(clock.now() / 1000))
+  const nonce = randomBytes(16).toString('hex')
+  const signature = createHmac('sha256', signingKey)
+    .update(`POST\n${path}\n${timestamp}\n${nonce}\n${contentSha256}\n`)
+    .digest('hex')
+  return { timestamp, nonce, signature }
+}
+
+function call({ timestamp, nonce, signature }: Signed): Promise<void> {
+  const request = Object.assign(new EventEmitter(), {
+    url: path,
+    headers: {
+      host: '127.0.0.1:8787',
+      'content-type': 'application/json',
+      accept: 'application/json',
+      'user-agent': 'alter-sdk-typescript/0.1.0',
+      'x-api-key': apiKey,
+      'x-alter-timestamp': timestamp,
+      'x-alter-nonce': nonce,
+      'x-alter-content-sha256': contentSha256,
+      'x-alter-signature': signature,
+      'content-length': String(requestBody.length),
+    },
+  })
+  let status = 0
+  const response = {
+    setHeader: () => undefined,
+    writeHead: (code: number) => {
+      status = code
+    },
+    end: () => undefined,
+  }
+  const done = handler(request as unknown as IncomingMessage, response as unknown as ServerResponse, {
+    requestId: newId(),
+    path,
+    method: 'POST',
+    clientIp: '127.0.0.1',
+    sendRefusal: () => undefined,
+  })
+  request.emit('data', requestBody)
+  request.emit('end')
+  return done.then(() => {
+    if (status !== 200) throw new Error(`answered ${status}`)
+  })
+}
+
+async function round(): Promise<number> {
+  const signed = Array.from({ length: CALLS_A_ROUND }, sign)
+  const started = process.cpuUsage()
+  await Promise.all(
+    Array.from({ length: CONCURRENT }, async (_, worker) => {
+      for (let i = worker; i < signed.length; i += CONCURRENT) await call(signed[i]!)
+    }),
+  )
+  const { user, system } = process.cpuUsage(started)
+  return (user + system) / CALLS_A_ROUND
+}
+
+const results: number[] = []
+for (let i = 0; i < rounds; i++) results.push(await round())
+results.sort((a, b) => a - b)
+const us = (value: number | undefined) => `${value?.toFixed(1)} µs`
+process.stdout.write(`${path}: fastest ${us(results[0])}, median ${us(results[results.length >> 1])} of CPU a call\n`)
