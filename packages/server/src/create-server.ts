@@ -297,6 +297,11 @@ async function compose(
     assertContracts,
   })
   const admin = createAdminListener(metrics)
+  // Made after the listener, which has the address, and ended after it has drained: calls in flight still need them.
+  let endDemonstration = async () => {}
+  let recordStop = async () => {}
+  opens(() => endDemonstration())
+  opens(() => recordStop())
   const { port } = await listener.listen(config.http)
   opens(() => listener.close(config.http.drainSeconds * 1000))
   // Before the listener drains: those who wait for a decision are answered, so that it need not wait for them.
@@ -305,14 +310,16 @@ async function compose(
   opens(admin.close)
   const address = `http://${config.http.host}:${port}`
   await audit.append(installationScope(installationId), { rows: [lifeRow('server.started', version)] })
-  opens(() => audit.append(installationScope(installationId), { rows: [lifeRow('server.stopped', version)] }))
+  recordStop = async () => {
+    await audit.append(installationScope(installationId), { rows: [lifeRow('server.stopped', version)] })
+  }
 
   const announcement: string[] = []
   if (config.mode === 'dev' && config.database.dataDir !== undefined) {
     const { dataDir } = config.database
     const deps = { dataDir, baseUrl: address, organisations, keys, agents, credentials, grants, writeRules }
     const { dev, api } = await prepareDemonstration(deps)
-    opens(api.close)
+    endDemonstration = api.close
     announcement.push(...demonstrationLines(dev, `${dataDir}/dev.json`))
   }
   return { address, announcement, close: closeAll }

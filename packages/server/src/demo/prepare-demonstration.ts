@@ -121,7 +121,7 @@ async function seed(deps: Deps, apiUrl: string, token: Secret): Promise<DevFile>
     principal: { type: 'agent', id: agent.id },
   })
   const home = { kind: 'app', ...inApp } as const
-  const target = { type: 'app', id: app.id }
+  const target = { type: 'provider', id: secret.slug }
   await writeRules.createRule({
     home,
     author: owner,

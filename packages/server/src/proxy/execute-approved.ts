@@ -184,6 +184,7 @@ export function createExecuteApproved(deps: ExecuteDeps) {
     await deps.faults.at('after_result')
     const { rows, bodies } = await deps.outcomeOf(use.caller, grant, call, claimed.intentEventId, end, {
       captureBodies: policy.captureBodies,
+      reason: use.reason,
       startedMs,
     })
     const [row, ...also] = rows

@@ -132,7 +132,11 @@ export function createProxyRequest(deps: ProxyDeps) {
     progress.recorded = true
     const end = await deps.sendCall(caller.appId, call, grant, policy.allowedPrivateHosts, intent.window)
     await deps.faults.at('before_outcome')
-    await deps.recordOutcome(caller, grant, call, intentId, end, { captureBodies: policy.captureBodies, startedMs })
+    await deps.recordOutcome(caller, grant, call, intentId, end, {
+      captureBodies: policy.captureBodies,
+      startedMs,
+      reason: use.reason,
+    })
     deps.noteUse(caller, grant)
     if (end.kind === 'failed') throw withDecision(end.error, made)
     return {

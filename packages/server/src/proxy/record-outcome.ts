@@ -31,7 +31,7 @@ export function createRecordOutcome({ audit, keyring, clock }: OutcomeDeps) {
     call: PreparedCall,
     intentId: string,
     end: SendEnd,
-    options: { captureBodies: boolean; startedMs: number },
+    options: { captureBodies: boolean; startedMs: number; reason: string | null },
   ): Promise<void> {
     const outcome = await outcomeOf(caller, grant, call, intentId, end, options)
     try {
@@ -55,7 +55,7 @@ export function createRecordOutcome({ audit, keyring, clock }: OutcomeDeps) {
     call: PreparedCall,
     intentId: string,
     end: SendEnd,
-    { captureBodies, startedMs }: { captureBodies: boolean; startedMs: number },
+    { captureBodies, startedMs, reason }: { captureBodies: boolean; startedMs: number; reason: string | null },
   ): Promise<{ rows: RowDraft[]; bodies: SealedBody[] }> {
     const eventId = newId(clock.now())
     const { scrubber } = end
@@ -83,7 +83,7 @@ export function createRecordOutcome({ audit, keyring, clock }: OutcomeDeps) {
       detail.requestBody = await keep('request', scrubber?.body(call.body) ?? call.body, contentTypeOf(call.headers))
     }
     const ended = await endingOf(end, detail, keep, contentTypeOf, injected)
-    const rows = [outcomeRow(caller, grant, intentId, { eventId, ...ended, detail })]
+    const rows = [outcomeRow(caller, grant, intentId, { eventId, ...ended, reason, detail })]
     if (scrubber?.found()) {
       rows.push({
         ...outcomeRow(caller, grant, intentId, {

@@ -82,6 +82,7 @@ export function createRetrieveToken(deps: RetrieveDeps) {
     await deps.faults.at('before_outcome')
     const outcome = outcomeRow(caller, grant, intentId, {
       event: 'token.retrieved',
+      reason,
       outcome: 'success',
       primaryReason: null,
       detail: { latencyMs: deps.clock.monotonic() - startedMs },

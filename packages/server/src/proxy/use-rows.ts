@@ -146,7 +146,7 @@ export function outcomeRow(
   caller: SdkCaller,
   grant: GrantFacts,
   intentId: string,
-  outcome: Pick<RowDraft, 'event' | 'outcome' | 'primaryReason' | 'eventId'> & {
+  outcome: Pick<RowDraft, 'event' | 'outcome' | 'primaryReason' | 'eventId' | 'reason'> & {
     detail: NonNullable<RowDraft['detail']>
   },
 ): RowDraft {
@@ -158,6 +158,7 @@ export function outcomeRow(
     ...(outcome.eventId === undefined ? {} : { eventId: outcome.eventId }),
     outcome: outcome.outcome,
     primaryReason: outcome.primaryReason ?? null,
+    reason: outcome.reason ?? null,
     intentId,
     detail: { ...who.detail, grantLabel: grant.label, ...outcome.detail },
   }
