@@ -1,3 +1,3 @@
 import { main, runNode } from './run.mjs'
 
-await main((node, args) => runNode(node, ['tools/fuzz.ts', ...args]))
+await main((node, args) => runNode(node, ['--conditions=@alter-vault/source', 'tools/fuzz.ts', ...args]))

@@ -1,6 +1,3 @@
-import { once } from 'node:events'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { gunzipSync } from 'node:zlib'
 import { type DecisionReason, LINK_TOKEN_HEADER, type RuleType } from '@alter-vault/contracts'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
@@ -9,6 +6,7 @@ import { systemAuthor } from './organisations/index.ts'
 import type { AuditedRow } from './testing/audited-rows.ts'
 import { type GoldenCase, readGoldenCases } from './testing/golden-cases.ts'
 import { createHandClock } from './testing/management.ts'
+import { type RecordingProvider, startRecordingProvider } from './testing/recording-provider.ts'
 import { createTestServer, type Reply, type TestServer } from './testing/test-server.ts'
 
 /*
@@ -34,30 +32,6 @@ const HELD_AT: Record<string, string> = { '19-office-hours-at-execution': '2026-
 const cases = readGoldenCases()
 const startOf = (name: string, golden: GoldenCase) => HELD_AT[name] ?? golden.at ?? DEFAULT_AT
 
-type Provider = AsyncDisposable & { port: number; requests: { method: string; path: string; authorization: string }[] }
-
-async function startProvider(): Promise<Provider> {
-  const requests: Provider['requests'] = []
-  const server = createServer((request, response) => {
-    requests.push({
-      method: request.method ?? '',
-      path: request.url ?? '',
-      authorization: request.headers.authorization ?? '',
-    })
-    request.resume()
-    response.end('{"object":"charge"}')
-  }).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  return {
-    port: (server.address() as AddressInfo).port,
-    requests,
-    async [Symbol.asyncDispose]() {
-      server.close()
-      server.closeAllConnections()
-    },
-  }
-}
-
 /** What a case needs of its app, by the names that the cases use. */
 type World = {
   appId: string
@@ -68,13 +42,13 @@ type World = {
   agentGrant: string
 }
 
-let provider: Provider
+let provider: RecordingProvider
 let servers: Map<string, Promise<TestServer>>
 /** Done once, after the next approved request was claimed and before it is looked at again. */
 let afterClaim: (() => Promise<void>) | undefined
 
 beforeAll(async () => {
-  provider = await startProvider()
+  provider = await startRecordingProvider()
   servers = new Map()
 })
 

@@ -17,6 +17,7 @@ import { VaultError } from '../kernel/vault-error.ts'
 import { createIdentifyCaller, createSettle } from '../keys/index.ts'
 import { parseRequestRule } from '../policies/index.ts'
 import { upsertActor } from './actor-store.ts'
+import { orPolicyUnavailable } from './app-policy.ts'
 import { loadStoredRules } from './app-policy-store.ts'
 import { createExecuteApproved } from './execute-approved.ts'
 import { createExecutor } from './executor.ts'
@@ -98,7 +99,7 @@ export function createProxy(deps: ProxyDeps): Proxy {
     audit,
     identify,
     resolveGrant: createResolveGrant(facts),
-    appPolicy: facts.appPolicy,
+    appPolicy: orPolicyUnavailable(facts.appPolicy),
     lastUsedAtMs: lastUses.lastUsedAtMs,
     noteUse: lastUses.noteUse,
     meter,

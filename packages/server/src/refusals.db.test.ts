@@ -1,0 +1,223 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { FaultPoint } from './kernel/faults.ts'
+import { newId } from './kernel/ids.ts'
+import { systemAuthor } from './organisations/index.ts'
+import { type RecordingProvider, startRecordingProvider } from './testing/recording-provider.ts'
+import { createTestServer, type Reply, type TestServer } from './testing/test-server.ts'
+
+/* Refusals that only the whole server can come to: each as its caller sees it, and with nothing sent. */
+
+const SCOPES = ['tokens:retrieve', 'proxy:execute']
+const MINUTE_MS = 60_000
+
+let server: TestServer
+let provider: RecordingProvider
+/** What happens whenever a call comes by such a place. */
+const happening = new Map<FaultPoint, () => Promise<unknown>>()
+
+let inApp: string
+let appId: string
+let secretId: string
+let appKey: Made
+let agent: Made
+let systemGrant: string
+let agentGrant: string
+
+beforeEach(async () => {
+  provider = await startRecordingProvider()
+  server = await createTestServer({ faults: { at: async (point) => void (await happening.get(point)?.()) } })
+  const host = `127.0.0.1:${provider.port}`
+  const app = await make('/api/v1/apps', { name: 'Refused', settings: { allowed_private_hosts: [host] } })
+  appId = app.id
+  inApp = `/api/v1/apps/${appId}`
+  const secret = await make(`${inApp}/managed-secrets`, {
+    name: 'shop',
+    credential_type: 'bearer',
+    value: { token: 'tok_12345678' },
+    allowed_hosts: [host],
+  })
+  secretId = secret.id
+  systemGrant = secret.base_grant_id
+  appKey = await make(`${inApp}/keys`, { name: 'live', scopes: SCOPES })
+  agent = await make(`${inApp}/agents`, {
+    name: 'worker',
+    scopes: { managed_secret_slugs: ['shop'] },
+  })
+  agentGrant = (await grant({ principal: { type: 'agent', id: agent.id } })).id
+})
+
+afterEach(async () => {
+  happening.clear()
+  await server[Symbol.asyncDispose]()
+  await provider[Symbol.asyncDispose]()
+})
+
+/** What a call that makes something answers, as far as it is looked at here. */
+type Made = { id: string; api_key: string; base_grant_id: string }
+
+async function make(path: string, body: unknown): Promise<Made> {
+  const reply = await server.operator('POST', path, body)
+  expect(reply.status, reply.text).toBe(201)
+  return reply.body
+}
+const grant = (body: object) => make(`${inApp}/managed-secrets/${secretId}/grants`, body)
+const rule = (type: string, body: object) =>
+  make(`${inApp}/rules`, { name: type, type, target: { type: 'app', id: appId }, body })
+async function change(path: string, body?: object): Promise<void> {
+  const reply = await server.operator('POST', `${inApp}${path}`, body)
+  expect(reply.status, reply.text).toBeLessThan(300)
+}
+
+const call = (address: object = { grant_id: systemGrant }) => ({
+  method: 'GET',
+  url: `http://127.0.0.1:${provider.port}/v1/charges`,
+  ...address,
+})
+const proxy = (apiKey: string, address?: object, headers?: Record<string, string>): Promise<Reply> =>
+  server.sdk(apiKey, { path: '/sdk/proxy', body: call(address), ...(headers === undefined ? {} : { headers }) })
+
+function expectRefused(reply: Reply, status: number, code: string): void {
+  expect([reply.status, reply.body.error], reply.text).toEqual([status, code])
+  expect(reply.headers.get('x-alter-refusal')).toBe(code)
+  expect(provider.requests).toEqual([])
+}
+
+describe('a key', () => {
+  test('that has expired is refused', async () => {
+    const key = await make(`${inApp}/keys`, { name: 'short', scopes: SCOPES, expires_in: '5m' })
+    await server.advance(6 * MINUTE_MS)
+    expectRefused(await proxy(key.api_key), 401, 'key_expired')
+  })
+
+  test('that was rotated works until its grace is over', async () => {
+    await change(`/keys/${appKey.id}/rotate`, { grace_seconds: 60 })
+    expect((await proxy(appKey.api_key)).status).toBe(200)
+    provider.requests.length = 0
+    await server.advance(2 * MINUTE_MS)
+    expectRefused(await proxy(appKey.api_key), 401, 'key_rotated_grace_expired')
+  })
+
+  test('of an archived app rests until the app is back', async () => {
+    await change('/archive')
+    expectRefused(await proxy(appKey.api_key), 401, 'key_not_active')
+    await change('/unarchive')
+    expect((await proxy(appKey.api_key)).status).toBe(200)
+  })
+
+  test('of one agent does not act as another', async () => {
+    const headers = { 'x-alter-caller': newId(), 'x-alter-caller-type': 'agent' }
+    expectRefused(await proxy(agent.api_key, { grant_id: agentGrant }, headers), 400, 'caller_agent_mismatch')
+  })
+
+  test('that acts as an agent is refused while agents cannot be read', async () => {
+    expect((await proxy(appKey.api_key)).status).toBe(200)
+    provider.requests.length = 0
+    await server.asOwner('alter table agents rename to agents_away')
+    const headers = { 'x-alter-caller': agent.id, 'x-alter-caller-type': 'agent' }
+    const refused = await proxy(appKey.api_key, { grant_id: agentGrant }, headers)
+    expectRefused(refused, 503, 'caller_agent_resolution_error')
+    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0)
+    await server.asOwner('alter table agents_away rename to agents')
+  })
+})
+
+describe('a grant', () => {
+  test('that has expired is refused', async () => {
+    const expires = new Date(server.clock.now() + 5 * MINUTE_MS).toISOString()
+    const { id } = await grant({ principal: { type: 'system' }, label: 'short', grant_policy: { expires_at: expires } })
+    await server.advance(6 * MINUTE_MS)
+    expectRefused(await proxy(appKey.api_key, { grant_id: id }), 403, 'grant_expired')
+  })
+
+  test('whose credential was revoked is refused', async () => {
+    await server.asOwner(`update credentials set status = 'revoked' where app_id = $1`, [appId])
+    expectRefused(await proxy(appKey.api_key), 403, 'credential_revoked')
+  })
+
+  test('that an agent had and lost is gone for it, and it is not told how', async () => {
+    await change(`/grants/${agentGrant}/revoke`, {})
+    const refused = await proxy(agent.api_key, { grant_id: agentGrant })
+    expectRefused(refused, 410, 'grant_deleted')
+    expect(refused.text).not.toContain('revoked')
+  })
+
+  test('that an agent never had is none for it', async () => {
+    expectRefused(await proxy(agent.api_key, { provider_id: 'nothing' }), 404, 'no_delegated_grant')
+  })
+
+  test('that is one of several must be named', async () => {
+    await change(`/grants/${systemGrant}/revoke`, {})
+    const ids = []
+    for (const label of ['red', 'blue']) ids.push((await grant({ principal: { type: 'system' }, label })).id)
+    const refused = await proxy(appKey.api_key, { provider_id: 'shop' })
+    expectRefused(refused, 409, 'ambiguous_grant')
+    expect(refused.body.grant_ids.sort()).toEqual(ids.sort())
+    expect((await proxy(appKey.api_key, { provider_id: 'shop', label: 'blue' })).status).toBe(200)
+  })
+
+  test('that is restricted does not hand out its credential', async () => {
+    const policy = { restrictions: { allowed_methods: ['GET'] } }
+    const { id } = await grant({ principal: { type: 'system' }, label: 'narrow', grant_policy: policy })
+    const refused = await server.sdk(appKey.api_key, { path: '/sdk/token', body: { grant_id: id } })
+    expectRefused(refused, 400, 'restricted_grant_requires_proxy')
+    expect(refused.body.advice).toBe('use_proxy')
+  })
+})
+
+describe('a decision', () => {
+  test('by an expression that is true denies', async () => {
+    await rule('cel', { expression: 'request.path.startsWith("/v1/")', effect: 'deny' })
+    expectRefused(await proxy(appKey.api_key), 403, 'cel_denied')
+  })
+
+  test('is not made by a clock that was set back', async () => {
+    expect((await proxy(appKey.api_key)).status).toBe(200)
+    provider.requests.length = 0
+    await server.advance(-2 * MINUTE_MS)
+    expectRefused(await proxy(appKey.api_key), 403, 'clock_untrusted')
+  })
+
+  test('is given up when the rules move under it each time', async () => {
+    happening.set('before_intent', () => rule('json_match', { when: { method: 'DELETE' }, effect: 'deny' }))
+    expectRefused(await proxy(appKey.api_key), 403, 'policy_version_drift')
+  })
+
+  test('that a caller only tries out shows no more of rules than a refusal would', async () => {
+    const { organization_id: organizationId } = server.dev
+    await server.writeRules.createRule({
+      home: { kind: 'organization', organizationId },
+      author: systemAuthor,
+      target: { type: 'organization', id: organizationId },
+      type: 'json_match',
+      name: 'A secret of the board',
+      body: { when: { method: 'GET' }, effect: 'deny' },
+    })
+    await make(`${inApp}/rules`, {
+      name: 'Only a shadow',
+      type: 'json_match',
+      target: { type: 'app', id: appId },
+      mode: 'shadow',
+      body: { when: { method: 'GET' }, effect: 'deny' },
+    })
+    const tried = await proxy(appKey.api_key, { grant_id: systemGrant, dry_run: true })
+    expect([tried.status, tried.body.effect, tried.body.phase]).toEqual([200, 'deny', 'simulation'])
+    expect(tried.body.reasons).toEqual([{ code: 'policy_denied', rule_id: expect.any(String), details: {} }])
+    expect(tried.text).not.toMatch(/board|shadow"/)
+    expect(provider.requests).toEqual([])
+  })
+})
+
+describe('an operator', () => {
+  test('hears which address range of an agent is none', async () => {
+    const reply = await server.operator('POST', `${inApp}/agents`, {
+      name: 'elsewhere',
+      policy: { ip_allowlist: { cidrs: ['10.0.0.1/8'] } },
+    })
+    expect([reply.status, reply.body.code]).toEqual([422, 'invalid_cidr'])
+  })
+
+  test('does not simulate at a time that does not exist', async () => {
+    const reply = await server.operator('POST', `${inApp}/policy/simulate`, { ...call(), at: '2026-02-30T00:00:00Z' })
+    expect([reply.status, reply.body.code, reply.body.errors[0].pointer]).toEqual([422, 'validation_failed', '/at'])
+  })
+})
