@@ -145,13 +145,16 @@ export const showAuditEvent = defineEndpoint({
   audit: noAudit('reads the log'),
 })
 
-/** A captured body. Text when it is UTF-8, else base64. `matches` says that it is what the row's digest was made of. */
+/**
+ * A captured body. Text when it is UTF-8, else base64. `matches` says whether it is what the row's digest was made of; null when
+ * retention has forgotten that digest, and type and length with it.
+ */
 export const AuditBody = Type.Object({
   content_type: Nullable(Type.String()),
   length: Count,
   truncated: Type.Boolean(),
   digest: Type.String(),
-  matches: Type.Boolean(),
+  matches: Nullable(Type.Boolean()),
   text: Nullable(Type.String()),
   base64: Nullable(Type.String()),
 })

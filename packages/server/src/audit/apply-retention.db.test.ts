@@ -105,6 +105,18 @@ describe('retention', () => {
     expect((await t.reads.checkIntegrity(t.app.appId, t.operator)).status).toBe('ok')
   })
 
+  test('may forget a detail and keep its body, which then has nothing left to match', async () => {
+    await using t = await createAuditReadsTest()
+    const eventId = await callWithBody(t)
+    await settings(t, { retain_runtime_days: 30, retain_body_days: 365 })
+    age(t, 31)
+    expect(await t.reads.applyRetention()).toEqual({ detailsPruned: 1, bodyBlocksErased: 0 })
+    expect((await t.reads.showBody(t.app.appId, eventId, t.operator)).request).toMatchObject({
+      text: 'paid',
+      matches: null,
+    })
+  })
+
   test('of a damaged lane is held up, of the others not', async () => {
     await using t = await createAuditReadsTest()
     const other = t.startProcess()

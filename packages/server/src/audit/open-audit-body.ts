@@ -3,6 +3,7 @@ import { createHmac } from 'node:crypto'
 import type { AuditBody, AuditEvent } from '@alter-vault/contracts'
 import type { Keyring } from '../crypto/keyring.ts'
 import type { BodySide, SealedBody } from './body-frames.ts'
+import { STORED_BODY_MAX_BYTES } from './stored-text.ts'
 
 const SALT_BYTES = 32
 
@@ -17,8 +18,8 @@ export async function openAuditBody(
   frames: readonly SealedBody[],
 ): Promise<AuditBody | null> {
   const sealed = frames.find((frame) => frame.eventId === event.event_id && frame.side === side)
-  const described = event.detail?.[`${side}_body`] as Described | null | undefined
-  if (sealed === undefined || described === null || described === undefined) return null
+  if (sealed === undefined) return null
+  const described = (event.detail?.[`${side}_body`] ?? null) as Described | null
   const place = { table: 'audit_bodies', column: 'frames', rowId: `${event.event_id}:${side}` }
   const opened = await keyring.openFor(appId, place, sealed.frame)
   try {
@@ -26,11 +27,11 @@ export async function openAuditBody(
     const digest = createHmac('sha256', opened.subarray(0, SALT_BYTES)).update(kept).digest('hex')
     const isText = isUtf8(kept)
     return {
-      content_type: described.content_type,
-      length: described.length,
-      truncated: described.truncated,
-      digest: described.digest,
-      matches: digest === described.digest,
+      content_type: described?.content_type ?? null,
+      length: described?.length ?? kept.length,
+      truncated: described?.truncated ?? kept.length >= STORED_BODY_MAX_BYTES,
+      digest: described?.digest ?? digest,
+      matches: described === null ? null : digest === described.digest,
       text: isText ? kept.toString('utf8') : null,
       base64: isText ? null : kept.toString('base64'),
     }
