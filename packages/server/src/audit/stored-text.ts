@@ -1,4 +1,4 @@
-import { hmacSha256 } from '../crypto/hmac.ts'
+import { hmacSha256 } from '../kernel/hmac.ts'
 import { fillRandom } from '../kernel/ids.ts'
 import type { BodyDigest } from './audit-row.ts'
 

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
-import { hmacSha256 } from '../crypto/hmac.ts'
 import type { Secret } from '../crypto/secret.ts'
+import { hmacSha256 } from '../kernel/hmac.ts'
 import { type CanonicalUrl, withEscapedPath, withQuery } from './canonical-url.ts'
 import type { HeaderList } from './header-rules.ts'
 
