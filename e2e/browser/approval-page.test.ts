@@ -333,7 +333,6 @@ describe('deciding', () => {
     ['approval_already_decided', 'This was already decided', 409],
     ['approval_expired', 'The time is over', 410],
     ['action_changed', 'The request has changed', 409],
-    ['not_an_approver', 'You are not one of its approvers', 403],
     ['sign_in_required', 'Sign in to decide', 401],
   ] as const)('says in plain words what %s means', async (refusal, words, status) => {
     const page = await openWith(

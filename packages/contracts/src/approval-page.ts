@@ -309,8 +309,6 @@ export const decideApprovalByLink = defineEndpoint({
     'approval_already_decided',
     'approval_expired',
     'approval_not_found',
-    'approver_is_requester',
-    'not_an_approver',
     'reason_required',
     'sign_in_required',
     'step_up_required',

@@ -18,20 +18,6 @@ export type ErrorEntry = { status: number; retryable: boolean; advice: Advice; s
 
 /** Every code the server may send. A code has one status (`key_revoked` answers 409 where a revoked key is the object, not the caller). */
 export const errorRegistry = {
-  agent_cannot_delegate_to_other_agent: {
-    status: 400,
-    retryable: false,
-    advice: 'change_request',
-    sentence:
-      'An agent may not hand its own delegation to another agent. Nothing was created. Ask with an app key, or name the calling agent itself.',
-  },
-  agent_requires_user_token: {
-    status: 400,
-    retryable: false,
-    advice: 'change_request',
-    sentence:
-      'An agent key needs "user_token" here, so that the session belongs to one person. Nothing was created. Send the token of the signed-in user.',
-  },
   agent_scope_narrowing_not_supported: {
     status: 400,
     retryable: false,
@@ -52,13 +38,6 @@ export const errorRegistry = {
     advice: 'change_request',
     sentence:
       'The constraints of this call would allow more than the key does; they may only take away. Nothing was sent. Name only scopes that the key holds.',
-  },
-  delegated_grant_requires_proxy: {
-    status: 400,
-    retryable: false,
-    advice: 'use_proxy',
-    sentence:
-      'This grant was delegated, so its credential is not handed out. No credential was released. Send the same request through the proxy.',
   },
   hitl_grant_requires_proxy: {
     status: 400,
@@ -87,26 +66,12 @@ export const errorRegistry = {
     sentence:
       'The body is not one unambiguous JSON value. Nothing was done. Check for members named twice, nesting over 32 levels, broken escapes and text after the end.',
   },
-  invalid_origin: {
-    status: 400,
-    retryable: false,
-    advice: 'change_request',
-    sentence:
-      "The origin is not one this app allows. Nothing was created. Use the app's website or an origin that it lists.",
-  },
   invalid_request_rule: {
     status: 400,
     retryable: false,
     advice: 'change_request',
     sentence:
       '"X-Alter-Request-Rule" does not hold a rule that can be read. Nothing was sent. Send "rule_type" and "rule_body" as base64url JSON of at most 4,096 bytes.',
-  },
-  invalid_return_url: {
-    status: 400,
-    retryable: false,
-    advice: 'change_request',
-    sentence:
-      "The return address is not one this app allows. Nothing was created. Use an HTTPS address on the app's own site.",
   },
   invalid_scope: {
     status: 400,
@@ -115,13 +80,6 @@ export const errorRegistry = {
     sentence:
       'A scope in the request does not exist. Nothing was done. Compare it with the list of scopes; there is no scope that stands for all.',
   },
-  invalid_scope_for_derived_key: {
-    status: 400,
-    retryable: false,
-    advice: 'change_request',
-    sentence:
-      'A derived key cannot hold "keys:derive": keys made by it could outlive every limit. Nothing was made. Leave that scope out.',
-  },
   restricted_grant_requires_proxy: {
     status: 400,
     retryable: false,
@@ -129,40 +87,12 @@ export const errorRegistry = {
     sentence:
       'This grant allows certain requests only, which cannot be enforced once its credential is handed out. No credential was released. Send the same request through the proxy.',
   },
-  scope_not_allowed: {
-    status: 400,
-    retryable: false,
-    advice: 'change_request',
-    sentence:
-      "The app's provider settings do not allow a scope of this request. Nothing was created. Ask for fewer scopes, or let an operator allow it.",
-  },
-  system_grant_user_token_mismatch: {
-    status: 400,
-    retryable: false,
-    advice: 'change_request',
-    sentence:
-      'The grant belongs to the app itself, so "user_token" does not fit it. Nothing was sent. Leave the token out.',
-  },
   unknown_parameter: {
     status: 400,
     retryable: false,
     advice: 'change_request',
     sentence:
       'The query has a parameter that this call does not know. Nothing was done. Check its spelling: a filter that is ignored would show more than was asked for.',
-  },
-  user_limits_require_proxy: {
-    status: 400,
-    retryable: false,
-    advice: 'use_proxy',
-    sentence:
-      'The person who gave this grant limited its use, which only the proxy can enforce. No credential was released. Send the same request through the proxy.',
-  },
-  user_mismatch: {
-    status: 400,
-    retryable: false,
-    advice: 'change_request',
-    sentence:
-      '"user_token" belongs to another person than the grant. Nothing was sent. Use that person\'s token, or a grant of the one who is signed in.',
   },
   agent_inactive: {
     status: 401,
@@ -268,25 +198,6 @@ export const errorRegistry = {
     advice: 'contact_operator',
     sentence: 'The personal access token was revoked. Nothing was done. Make a new one.',
   },
-  grant_limit_exceeded: {
-    status: 402,
-    retryable: false,
-    advice: 'contact_operator',
-    sentence:
-      'The organisation has as many grants as its plan holds. Nothing was created. Revoke unused ones, or let an operator raise the limit.',
-  },
-  agent_cannot_mint_subagents: {
-    status: 403,
-    retryable: false,
-    advice: 'contact_operator',
-    sentence: 'An agent cannot manage agents or their keys. Nothing was changed. Use an app key.',
-  },
-  agent_key_required: {
-    status: 403,
-    retryable: false,
-    advice: 'change_request',
-    sentence: "This call works only as an agent. Nothing was done. Use the agent's key, or act as it with an app key.",
-  },
   agent_scope_not_allowed: {
     status: 403,
     retryable: false,
@@ -294,30 +205,11 @@ export const errorRegistry = {
     sentence:
       "The agent's scope map does not allow this provider or scope. Nothing was sent. An operator can widen the map.",
   },
-  agents_cannot_mint: {
-    status: 403,
-    retryable: false,
-    advice: 'contact_operator',
-    sentence: 'An agent cannot make grants. Nothing was created. Use an app key.',
-  },
   app_key_required: {
     status: 403,
     retryable: false,
     advice: 'contact_operator',
     sentence: 'This call is not open to agents. Nothing was done. Use an app key.',
-  },
-  approval_unroutable: {
-    status: 403,
-    retryable: false,
-    advice: 'contact_operator',
-    sentence:
-      "A rule asks for an approval that no living person can give. Nothing was sent. An operator must correct the rule's approvers.",
-  },
-  approver_is_requester: {
-    status: 403,
-    retryable: false,
-    advice: 'ask_human',
-    sentence: 'Nobody may approve a request that was made for them. Nothing was decided. Another approver must decide.',
   },
   cel_denied: {
     status: 403,
@@ -363,12 +255,6 @@ export const errorRegistry = {
     retryable: false,
     advice: 'reauthorize',
     sentence: 'The grant was unused for longer than a rule allows. Nothing was sent. It must be given again.',
-  },
-  grant_not_delegable: {
-    status: 403,
-    retryable: false,
-    advice: 'contact_operator',
-    sentence: 'This grant may not be passed on. Nothing was created. "detail_reason" says why.',
   },
   grant_restriction: {
     status: 403,
@@ -442,19 +328,6 @@ export const errorRegistry = {
     advice: 'change_request',
     sentence: "Only an agent can ask who it is. Use the agent's key.",
   },
-  mint_source_has_grant_rules: {
-    status: 403,
-    retryable: false,
-    advice: 'contact_operator',
-    sentence:
-      'The source grant has rules of its own that a new grant would escape. Nothing was created. An operator must make this grant.',
-  },
-  not_an_approver: {
-    status: 403,
-    retryable: false,
-    advice: 'ask_human',
-    sentence: 'You are not among the approvers that the rule names. Nothing was decided. One of them must decide.',
-  },
   operation_unclassified: {
     status: 403,
     retryable: false,
@@ -494,25 +367,11 @@ export const errorRegistry = {
     advice: 'retry_after',
     sentence: 'The rules changed while the request was decided. Nothing was sent. Send it again.',
   },
-  redact_discharge_failed: {
-    status: 403,
-    retryable: false,
-    advice: 'change_request',
-    sentence:
-      'A rule asks to remove a field that cannot be removed safely from this body. Nothing was sent. Leave the field out.',
-  },
   role_insufficient: {
     status: 403,
     retryable: false,
     advice: 'contact_operator',
     sentence: 'Your role in the organisation does not allow this. Nothing was changed. Ask an owner or admin.',
-  },
-  scope_mismatch: {
-    status: 403,
-    retryable: false,
-    advice: 'reauthorize',
-    sentence:
-      'The provider refused because the grant lacks a permission there. The person must connect the account again with that permission.',
   },
   step_up_required: {
     status: 403,
@@ -534,13 +393,6 @@ export const errorRegistry = {
     advice: 'contact_operator',
     sentence:
       'A stored rule has a form that this server is too old to read, which counts as a refusal. Nothing was sent. An operator must update the server or the rule.',
-  },
-  use_self_revoke_path: {
-    status: 403,
-    retryable: false,
-    advice: 'change_request',
-    sentence:
-      "An agent revokes its own grants through its own path. Nothing was revoked. Call the agent's revoke path instead.",
   },
   user_not_active: {
     status: 403,
@@ -604,24 +456,6 @@ export const errorRegistry = {
     retryable: false,
     advice: 'change_request',
     sentence: 'There is nothing at this address. Check the path and its ids.',
-  },
-  operation_not_found: {
-    status: 404,
-    retryable: false,
-    advice: 'change_request',
-    sentence: "The provider's specification has no such operation. Check its name.",
-  },
-  provider_spec_not_found: {
-    status: 404,
-    retryable: false,
-    advice: 'contact_operator',
-    sentence: 'No specification is stored for this provider. An operator can upload one.',
-  },
-  secret_not_found: {
-    status: 404,
-    retryable: false,
-    advice: 'change_request',
-    sentence: 'There is no such secret in this app. Nothing was created. Check its name.',
   },
   method_not_allowed: {
     status: 405,
@@ -712,13 +546,6 @@ export const errorRegistry = {
     sentence:
       'The request was sent, but its stored answer has been erased since. The audit log still shows its outcome.',
   },
-  binding_hosts_required: {
-    status: 409,
-    retryable: false,
-    advice: 'contact_operator',
-    sentence:
-      'The secret has no allowed hosts, so it could be sent anywhere. Nothing was created. An operator must list its hosts first.',
-  },
   confirm_mismatch: {
     status: 409,
     retryable: false,
@@ -784,25 +611,6 @@ export const errorRegistry = {
     sentence:
       'This "Idempotency-Key" was used for another request. Nothing was done. Use a new key for each new request.',
   },
-  identity_group_name_ambiguous: {
-    status: 409,
-    retryable: false,
-    advice: 'change_request',
-    sentence: 'Several groups have this name. Nothing was created. Name the group by its id.',
-  },
-  identity_provider_inactive: {
-    status: 409,
-    retryable: false,
-    advice: 'contact_operator',
-    sentence: "The app's identity provider is switched off. Nothing was done. An operator can switch it on.",
-  },
-  idp_signin_not_configured: {
-    status: 409,
-    retryable: false,
-    advice: 'contact_operator',
-    sentence:
-      'Sign-in through the app\'s identity provider is not set up. Nothing was created. "details" names what is missing.',
-  },
   key_limit_reached: {
     status: 409,
     retryable: false,
@@ -816,48 +624,11 @@ export const errorRegistry = {
     sentence:
       'This is the agent\'s last working key. Nothing was revoked. Repeat with "force" if the agent may stop working.',
   },
-  managed_oauth_scope_approval_required: {
-    status: 409,
-    retryable: false,
-    advice: 'contact_operator',
-    sentence:
-      'A scope of this request is not approved for the provider yet. Nothing was created. An operator must approve it; "details" lists it.',
-  },
-  no_eligible_grants: {
-    status: 409,
-    retryable: false,
-    advice: 'contact_operator',
-    sentence: 'There is no grant that could be delegated here. Nothing was created. "details" says why.',
-  },
-  no_providers_available: {
-    status: 409,
-    retryable: false,
-    advice: 'contact_operator',
-    sentence: 'The app has no provider that can be connected. Nothing was created. An operator must configure one.',
-  },
-  session_completed: {
-    status: 409,
-    retryable: false,
-    advice: 'none',
-    sentence: 'This session is already completed. Nothing was changed. Start a new one to connect again.',
-  },
   sibling_label_conflict: {
     status: 409,
     retryable: false,
     advice: 'change_request',
     sentence: 'Another grant on this account has this label. Nothing was created. Choose another label.',
-  },
-  slug_taken: {
-    status: 409,
-    retryable: false,
-    advice: 'change_request',
-    sentence: 'This short name is taken. Nothing was created. Choose another one.',
-  },
-  token_refresh_in_progress: {
-    status: 409,
-    retryable: true,
-    advice: 'retry_after',
-    sentence: "The provider's token is being renewed by another request. Nothing was sent. Try again in a moment.",
   },
   approval_expired: {
     status: 410,
@@ -942,12 +713,6 @@ export const errorRegistry = {
     advice: 'change_request',
     sentence: 'Grants to groups are not possible without a directory. Nothing was created. Grant to people or agents.',
   },
-  invalid_audience: {
-    status: 422,
-    retryable: false,
-    advice: 'change_request',
-    sentence: '"audience" is not one that this grant can ask for. Nothing was sent.',
-  },
   invalid_cel: {
     status: 422,
     retryable: false,
@@ -980,12 +745,6 @@ export const errorRegistry = {
     advice: 'change_request',
     sentence: 'The rule\'s body does not fit its type. Nothing was changed. "errors" says where.',
   },
-  invalid_scope_constraint: {
-    status: 422,
-    retryable: false,
-    advice: 'change_request',
-    sentence: 'The scopes asked for are not among those of the source. Nothing was created. Ask for a part of them.',
-  },
   invalid_target: {
     status: 422,
     retryable: false,
@@ -1009,12 +768,6 @@ export const errorRegistry = {
     retryable: false,
     advice: 'change_request',
     sentence: 'A reason is required here. Nothing was done. Say in "reason" why this is needed.',
-  },
-  secret_template_mismatch: {
-    status: 422,
-    retryable: false,
-    advice: 'change_request',
-    sentence: "The value does not have the fields that the secret's template asks for. Nothing was stored.",
   },
   unknown_field: {
     status: 422,
@@ -1100,13 +853,6 @@ export const errorRegistry = {
     retryable: true,
     advice: 'retry_after',
     sentence: "The server's store is away just now. Nothing was sent. Try again later.",
-  },
-  token_refresh_failed: {
-    status: 503,
-    retryable: true,
-    advice: 'retry_after',
-    sentence:
-      'The provider did not renew its token. Nothing was sent. Try again later; if it stays so, the account must be connected again.',
   },
   unavailable: {
     status: 503,

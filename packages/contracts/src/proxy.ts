@@ -89,7 +89,6 @@ const USE_ERRORS = [
   'policy_version_drift',
   'query_too_long',
   'quota_exceeded',
-  'redact_discharge_failed',
   'step_up_required',
   'timezone_unknown',
   'unknown_rule_version',
@@ -108,7 +107,6 @@ export const proxyRequest = defineEndpoint({
   accepted: PendingApproval,
   errors: [
     ...USE_ERRORS,
-    'approval_unroutable',
     'aws_signing_scope_unknown',
     'body_too_large',
     'forbidden_header',
@@ -169,13 +167,7 @@ export const retrieveToken = defineEndpoint({
   access: { kind: 'api_key', scopes: ['tokens:retrieve'] },
   body: TokenRequestBody,
   success: TokenResult,
-  errors: [
-    ...USE_ERRORS,
-    'delegated_grant_requires_proxy',
-    'hitl_grant_requires_proxy',
-    'restricted_grant_requires_proxy',
-    'user_limits_require_proxy',
-  ],
+  errors: [...USE_ERRORS, 'hitl_grant_requires_proxy', 'restricted_grant_requires_proxy'],
   audit: audited('token.requested', 'token.retrieved', 'token.denied', 'token.refused'),
 })
 

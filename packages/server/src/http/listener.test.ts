@@ -395,7 +395,7 @@ describe('a fault', () => {
 
   it('is what a handler makes of an undeclared code, an undeclared form, and nothing, in test builds', async () => {
     const outcomes = [
-      () => Promise.reject(new VaultError('slug_taken')),
+      () => Promise.reject(new VaultError('has_dependants')),
       () => Promise.resolve({ agent: 'x' } as never),
       () => Promise.resolve(null as never),
     ]
@@ -406,7 +406,7 @@ describe('a fault', () => {
       await listener!.close(1_000)
     }
     await start({ bound: [...handlers.slice(0, 3), bind(readMe, outcomes[0]!)], assertContracts: false })
-    expect((await send('GET', `/sdk/me/${id}`)).json.error).toBe('slug_taken')
+    expect((await send('GET', `/sdk/me/${id}`)).json.error).toBe('has_dependants')
   })
 })
 

@@ -1,6 +1,6 @@
 import type { Access, Endpoint, ErrorCode } from '@alter-vault/contracts'
 
-const EVERY_ENDPOINT: readonly ErrorCode[] = ['internal_error', 'service_unavailable', 'unavailable']
+const EVERY_ENDPOINT: readonly ErrorCode[] = ['internal_error', 'service_unavailable']
 const WITH_BODY: readonly ErrorCode[] = [
   'invalid_json',
   'body_too_large',

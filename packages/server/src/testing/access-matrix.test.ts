@@ -26,7 +26,7 @@ const createAgent = defineEndpoint({
   id: 'create_agent',
   method: 'POST',
   path: '/sdk/agents',
-  access: { kind: 'api_key', scopes: ['agents:write'], refusesAgents: 'agent_cannot_mint_subagents' },
+  access: { kind: 'api_key', scopes: ['agents:write'], refusesAgents: 'app_key_required' },
   body: Type.Object({ name: Type.String() }),
   errors: [],
 })

@@ -58,7 +58,7 @@ const NOT_LET_IN: readonly ErrorCode[] = [
 ]
 
 const NO_VALID_KEY: readonly ErrorCode[] = ['invalid_key', 'signature_missing', 'signature_invalid']
-const FOR_AGENTS_ONLY: readonly ErrorCode[] = ['agent_key_required', 'me_requires_agent_key']
+const FOR_AGENTS_ONLY: readonly ErrorCode[] = ['me_requires_agent_key']
 const UNKNOWN_NOUN: readonly ErrorCode[] = ['not_found']
 const NO_VALID_LINK: readonly ErrorCode[] = ['approval_not_found', 'sign_in_required']
 

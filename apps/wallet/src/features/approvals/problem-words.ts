@@ -52,14 +52,6 @@ const DECIDING: Record<string, Omit<Problem, 'requestId'>> = {
     title: 'The time is over',
     sentences: ['Nobody decided in time, so the request expired.', 'Nothing was sent.'],
   },
-  approver_is_requester: {
-    title: 'You asked for this yourself',
-    sentences: ['Someone else must decide it.', NOTHING],
-  },
-  not_an_approver: {
-    title: 'You are not one of its approvers',
-    sentences: ['The account you are signed in with may not decide this request.', NOTHING],
-  },
   reason_required: {
     title: 'A reason is needed',
     sentences: ['Write why, then decide again.', NOTHING],
