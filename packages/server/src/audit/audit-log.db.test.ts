@@ -238,6 +238,27 @@ describe('change', () => {
   })
 })
 
+test('lanes that nobody uses are closed, and what comes after opens new ones', async () => {
+  await using db = await createTestDatabase()
+  const { appId, scope, audit } = await setUp(db)
+  const use = async () => {
+    await audit.append(scope, { rows: [row] })
+    await audit.change(scope, async (_tx, record) =>
+      record({ event: 'app.updated', stream: 'portal', outcome: 'changed' }),
+    )
+  }
+  await use()
+  await audit.closeIdleLanes()
+  const openLanes = () => db.asOwner('select 1 from audit_lanes where closed_at is null')
+  expect(await openLanes()).toHaveLength(2)
+  await audit.closeIdleLanes(0)
+  expect(await openLanes()).toHaveLength(0)
+  await use()
+  expect(await openLanes()).toHaveLength(2)
+  await audit.close()
+  expect([...verifyLanes(await blocksOf(db, appId)).values()]).toEqual([1, 1, 1, 1])
+})
+
 test('the lanes of a process without heartbeat are closed, and it can write no more on them', async () => {
   await using db = await createTestDatabase()
   const { appId, scope, audit, processId } = await setUp(db)

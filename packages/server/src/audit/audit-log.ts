@@ -44,7 +44,7 @@ const IDLE_LANE_MS = 600_000
 const CHANGE_TRIES = 5
 
 /** A lane whose batches are transactions of their own: one writer at a time, by a lock in this process. */
-type ChangeLane = { chainId: string; head: LaneHead }
+type ChangeLane = { chainId: string; head: LaneHead; usedAtMs: number }
 
 /**
  * The write side of the audit log. `append` is the group commit of credential uses; `change` records what a management
@@ -200,7 +200,10 @@ export function createAuditLog(deps: AuditLogDeps) {
           }
           return made
         })
-        if (written) written.lane.head = written.next
+        if (written) {
+          written.lane.head = written.next
+          written.lane.usedAtMs = clock.monotonic()
+        }
         return value
       } catch (error) {
         const kind = conditionKind(error)
@@ -232,7 +235,7 @@ export function createAuditLog(deps: AuditLogDeps) {
     if (present) return present
     const lane = createSerial(async () => {
       const chainId = await openLane(scope, 'changes')
-      return { chainId, head: newLaneHead(chainId) }
+      return { chainId, head: newLaneHead(chainId), usedAtMs: clock.monotonic() }
     })
     changeLanes.set(name, lane)
     return lane
@@ -263,6 +266,17 @@ export function createAuditLog(deps: AuditLogDeps) {
       await lane.drain()
       if (!lane.dead) await closeChain(scopeId, lane.chainId, lane.head)
     }
+    for (const [name, serial] of changeLanes) {
+      const release = await serial.lock()
+      try {
+        const lane = serial.peek()
+        if (lane === undefined || clock.monotonic() - lane.usedAtMs < olderThanMs) continue
+        serial.clear()
+        await closeChain(scopeOfChangeLane(name), lane.chainId, lane.head)
+      } finally {
+        release()
+      }
+    }
   }
 
   /** Writes what waits, closes this process's lanes, and refuses everything after. */
@@ -276,7 +290,7 @@ export function createAuditLog(deps: AuditLogDeps) {
     for (const [name, serial] of changeLanes) {
       const release = await serial.lock()
       const lane = serial.peek()
-      if (lane) await closeChain(name.slice(name.indexOf(':') + 1), lane.chainId, lane.head).catch(() => undefined)
+      if (lane) await closeChain(scopeOfChangeLane(name), lane.chainId, lane.head).catch(() => undefined)
       serial.clear()
       release()
     }
@@ -327,6 +341,9 @@ export function createAuditLog(deps: AuditLogDeps) {
     }
   }
 }
+
+/** Change lanes are kept by kind and scope: `plain:<scope id>`. */
+const scopeOfChangeLane = (name: string): string => name.slice(name.indexOf(':') + 1)
 
 const unavailable = (cause: unknown): VaultError => new VaultError('audit_unavailable', { retryAfterSeconds: 1, cause })
 
