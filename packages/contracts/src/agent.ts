@@ -116,6 +116,7 @@ export const createAgent = defineEndpoint({
     policy: Type.Optional(AgentPolicy),
     rate_limit_per_minute: Type.Optional(RateLimit),
   }),
+  example: { name: 'support-bot', display_name: 'Support bot', scopes: { managed_secret_slugs: ['payments'] } },
   success: CreatedAgent,
   status: 201,
   errors: [
@@ -167,6 +168,7 @@ export const updateAgent = defineEndpoint({
     }),
     { minProperties: 1 },
   ),
+  example: { display_name: 'Support bot', rate_limit_per_minute: 60 },
   success: Agent,
   errors: [
     'cidr_too_wide',
@@ -234,6 +236,7 @@ export const mintAgentKey = defineEndpoint({
   access: write,
   params,
   body: Type.Object({ name: Type.Optional(Name) }),
+  example: { name: 'Second worker' },
   success: MintedAgentKey,
   status: 201,
   errors: ['agent_key_limit_reached', 'conflict', 'invalid_characters', 'not_found'],
@@ -275,6 +278,7 @@ export const revokeAgentKey = defineEndpoint({
   access: admin,
   params: keyParams,
   body: Type.Object({ force: Type.Optional(Type.Boolean()) }),
+  example: { force: false },
   success: AgentKey,
   errors: ['last_active_key', 'not_found'],
   audit: audited('key.revoked'),

@@ -120,6 +120,7 @@ export const createApp = defineEndpoint({
     branding: Type.Optional(changeable.branding),
     settings: Type.Optional(changeable.settings),
   }),
+  example: { name: 'Support desk', environment: 'production', website_url: 'https://support.example.com' },
   success: App,
   status: 201,
   errors: ['app_name_exists', 'conflict', 'invalid_characters', 'role_insufficient'],
@@ -151,6 +152,7 @@ export const updateApp = defineEndpoint({
   access: { kind: 'operator', scope: 'apps:write' },
   params,
   body: Type.Partial(Type.Object(changeable), { minProperties: 1 }),
+  example: { description: 'Answers customers', settings: { require_reason: true } },
   success: App,
   errors: ['app_name_exists', 'invalid_characters', 'not_found', 'role_insufficient', 'version_conflict'],
   audit: audited('app.updated'),
@@ -195,6 +197,7 @@ export const deleteApp = defineEndpoint({
   params,
   /** `confirm` is the app's name. */
   body: Type.Object({ confirm: Type.String({ maxLength: 200 }) }),
+  example: { confirm: 'Support desk' },
   success: Type.Object({ id: Uuid, deleted: Type.Literal(true) }),
   errors: ['confirm_mismatch', 'not_found', 'role_insufficient', 'version_conflict'],
   audit: audited('app.deleted'),

@@ -303,6 +303,11 @@ export const decideApprovalByLink = defineEndpoint({
     reason: Type.Optional(Type.String({ minLength: 1, maxLength: DECISION_REASON_MAX_CHARACTERS })),
     link_token: Type.String({ maxLength: 2_048 }),
   }),
+  example: {
+    decision: 'approve',
+    action_hash: '0000000000000000000000000000000000000000000000000000000000000000',
+    link_token: 'the text behind #t= in the link',
+  },
   success: DecisionState,
   errors: [
     'action_changed',

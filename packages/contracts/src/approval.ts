@@ -259,6 +259,11 @@ export const decideApprovalAsOperator = defineEndpoint({
     action_hash: Sha256Hex,
     reason: Type.Optional(Type.String({ minLength: 1, maxLength: 500 })),
   }),
+  example: {
+    decision: 'deny',
+    action_hash: '0000000000000000000000000000000000000000000000000000000000000000',
+    reason: 'Wrong customer',
+  },
   success: ManagedApproval,
   errors: ['not_found'],
   audit: noAudit('never succeeds for a token, and only tokens reach it'),

@@ -442,6 +442,7 @@ export const createAuditExport = defineEndpoint({
   access,
   params: inApp,
   body: Type.Object({ format: AuditExportFormat, ...eventFilter }),
+  example: { format: 'ndjson', since: '24h' },
   success: AuditExport,
   status: 201,
   errors: ['audit_unavailable', 'export_too_large', 'rate_limit_exceeded', 'unavailable'],

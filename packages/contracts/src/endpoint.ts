@@ -44,6 +44,8 @@ export type Endpoint<S extends Schemas = Schemas> = S & {
   summary: string
   tag: string
   access: Access
+  /** A body that makes sense, for the description. */
+  example?: unknown
   /** Success status; 200 unless said. */
   status?: number
   /** Codes a handler may refuse with, besides those every endpoint of its access kind shares. */

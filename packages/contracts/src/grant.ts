@@ -90,6 +90,7 @@ export const revokeGrant = defineEndpoint({
   access: { kind: 'operator', scope: 'grants:admin' },
   params: Type.Object({ app_id: PathId, grant_id: PathId }),
   body: Type.Object({ reason: Type.Optional(Type.String({ minLength: 1, maxLength: 2_000 })) }),
+  example: { reason: 'The customer asked for it' },
   success: Grant,
   errors: ['invalid_characters', 'not_found'],
   audit: audited(...endsGrant),
@@ -124,6 +125,11 @@ export const createSecretGrant = defineEndpoint({
     credential_id: Type.Optional(Uuid),
     grant_policy: Type.Optional(GrantPolicyWrite),
   }),
+  example: {
+    principal: { type: 'system' },
+    label: 'read only',
+    grant_policy: { restrictions: { allowed_methods: ['GET'] } },
+  },
   success: Grant,
   status: 201,
   errors: [
@@ -163,6 +169,7 @@ export const updateSecretGrant = defineEndpoint({
     }),
     { minProperties: 1 },
   ),
+  example: { grant_policy: { restrictions: { allowed_methods: ['GET'] } } },
   success: Grant,
   errors: [
     'cidr_too_wide',
@@ -222,6 +229,7 @@ export const sdkListGrants = defineEndpoint({
     label: Type.Optional(Label),
     user_token: Type.Optional(Type.String({ minLength: 1, maxLength: 8_192 })),
   }),
+  example: { limit: 100, offset: 0 },
   success: Type.Object({
     grants: Type.Array(SdkManagedSecretGrant),
     total: Type.Integer(),
@@ -264,6 +272,7 @@ export const sdkCreateSecretGrant = defineEndpoint({
     ),
     credential_id: Type.Optional(Uuid),
   }),
+  example: { principal: { type: 'system', label: 'nightly report' }, grant_policy: {} },
   success: Type.Object({
     grant_id: Uuid,
     principal_type: PrincipalType,
@@ -299,6 +308,7 @@ export const sdkRevokeGrant = defineEndpoint({
     reason: Type.Optional(Type.String({ minLength: 1, maxLength: 2_000 })),
     user_token: Type.Optional(Token),
   }),
+  example: { reason: 'The customer asked for it' },
   success: Type.Object({
     success: Type.Literal(true),
     message: Type.String(),

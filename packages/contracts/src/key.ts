@@ -114,6 +114,7 @@ export const mintKey = defineEndpoint({
     expires_at: Type.Optional(Timestamp),
     metadata: Type.Optional(JsonObject),
   }),
+  example: { name: 'Backend', scopes: ['proxy:execute', 'approvals:read'], expires_in: '30d' },
   success: MintedKey,
   status: 201,
   errors: [
@@ -150,6 +151,7 @@ export const updateKey = defineEndpoint({
   access: write,
   params,
   body: Type.Partial(Type.Object({ name: Name, metadata: JsonObject }), { minProperties: 1 }),
+  example: { name: 'Backend, Frankfurt' },
   success: Key,
   errors: ['invalid_characters', 'not_found'],
   audit: audited('key.updated'),
@@ -169,6 +171,7 @@ export const rotateKey = defineEndpoint({
     /** 24 hours when absent. */
     grace_seconds: Type.Optional(Type.Integer({ minimum: 0, maximum: MAX_ROTATION_GRACE_SECONDS })),
   }),
+  example: { grace_seconds: 86_400 },
   success: MintedKey,
   status: 201,
   errors: [
@@ -217,6 +220,7 @@ export const revokeKey = defineEndpoint({
   access: { kind: 'operator', scope: 'keys:admin' },
   params,
   body: Type.Object({ force: Type.Optional(Type.Boolean()) }),
+  example: { force: true },
   success: Key,
   errors: ['last_active_key', 'not_found'],
   audit: audited('key.revoked'),

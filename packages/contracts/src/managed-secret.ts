@@ -118,6 +118,12 @@ export const createManagedSecret = defineEndpoint({
     /** Do not make the grant by which app keys reach the secret. */
     no_base_grant: Type.Optional(Type.Boolean()),
   }),
+  example: {
+    name: 'Payments',
+    credential_type: 'bearer',
+    value: { token: 'the token of the payments API' },
+    allowed_hosts: ['api.payments.example'],
+  },
   success: CreatedManagedSecret,
   status: 201,
   errors: ['allowed_hosts_required', 'conflict', 'forbidden_header', 'invalid_characters', 'not_found'],
@@ -150,6 +156,7 @@ export const updateManagedSecret = defineEndpoint({
   body: Type.Partial(Type.Object({ name: Name, injection: SecretInjection, proxy_only: Type.Boolean() }), {
     minProperties: 1,
   }),
+  example: { name: 'Payments', proxy_only: true },
   success: ManagedSecret,
   errors: ['forbidden_header', 'invalid_characters', 'not_found', 'version_conflict'],
   audit: audited('secret.updated'),
@@ -165,6 +172,7 @@ export const setAllowedHosts = defineEndpoint({
   access: write,
   params,
   body: Type.Object({ allowed_hosts: AllowedHosts }),
+  example: { allowed_hosts: ['api.payments.example'] },
   success: ManagedSecret,
   errors: ['allowed_hosts_required', 'not_found', 'version_conflict'],
   audit: audited('secret.updated'),
@@ -180,6 +188,7 @@ export const rotateManagedSecret = defineEndpoint({
   access: write,
   params,
   body: Type.Object({ value: Value, credential_id: Type.Optional(Uuid) }),
+  example: { value: { token: 'the next token of the payments API' } },
   success: ManagedSecret,
   errors: ['credential_id_required', 'not_found'],
   audit: audited('credential.rotated'),
@@ -196,6 +205,7 @@ export const deleteManagedSecret = defineEndpoint({
   params,
   /** `confirm` is the slug. `force` revokes live grants of users, groups and agents too. */
   body: Type.Object({ confirm: Type.String({ maxLength: 200 }), force: Type.Optional(Type.Boolean()) }),
+  example: { confirm: 'payments' },
   success: Type.Object({ id: Uuid, deleted: Type.Literal(true), grants_revoked: Type.Integer() }),
   errors: ['confirm_mismatch', 'has_dependants', 'not_found', 'version_conflict'],
   audit: audited('secret.deleted', 'grant.revoked', 'credential.revoked', 'rule.deleted', 'approval.denied'),

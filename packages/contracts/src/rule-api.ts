@@ -63,6 +63,12 @@ export const createRule = defineEndpoint({
   params: inApp,
   /** `target` is checked apart, so that two targets or none are `invalid_target`. */
   body: Type.Object({ ...CreateRule.properties, target: Type.Optional(Type.Unknown()) }),
+  example: {
+    target: { type: 'app', id: '018f5a3c-7b21-7c4e-9a55-0c2f6d1e8b90' },
+    type: 'require_approval',
+    name: 'Refunds need approval',
+    body: { effect: 'require_approval', approval: { quorum: 1 }, when: { method: 'POST', path: '/v1/refunds' } },
+  },
   success: WrittenRule,
   status: 201,
   errors: [
@@ -102,6 +108,7 @@ export const updateRule = defineEndpoint({
   access: write,
   params,
   body: UpdateRule,
+  example: { enabled: false },
   success: WrittenRule,
   errors: [
     'cidr_too_wide',
@@ -154,6 +161,7 @@ export const restoreRule = defineEndpoint({
   access: write,
   params,
   body: Type.Object({ version: Type.Integer({ minimum: 1 }) }),
+  example: { version: 1 },
   success: WrittenRule,
   errors: ['conflict', 'invalid_cel', 'invalid_rule_body', 'not_found'],
   audit: audited('rule.restored'),
@@ -199,6 +207,7 @@ export const validateRules = defineEndpoint({
       },
     ),
   }),
+  example: { rules: [{ type: 'json_match', body: { when: { method: 'DELETE' }, effect: 'deny' } }] },
   success: Type.Object({
     valid: Type.Boolean(),
     results: Type.Array(

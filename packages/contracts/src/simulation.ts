@@ -60,6 +60,13 @@ export const simulatePolicy = defineEndpoint({
   access: { kind: 'operator', scope: 'app_policy:read' },
   params: Type.Object({ app_id: PathId }),
   body: SimulatePolicy,
+  example: {
+    grant_id: '018f5a3c-7b21-7c4e-9a55-0c2f6d1e8b90',
+    method: 'POST',
+    url: 'https://api.payments.example/v1/refunds',
+    body: { amount: 60_000 },
+    at: '2026-03-07T10:00:00Z',
+  },
   success: PolicySimulation,
   errors: [
     'agent_not_found',

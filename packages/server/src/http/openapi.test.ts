@@ -3,9 +3,15 @@ import { describe, expect, it } from 'vitest'
 import { declaredEndpoints } from './declared-endpoints.ts'
 import { describeApi } from './openapi.ts'
 import { errorsOf } from './shared-errors.ts'
+import { compileBody } from './validate.ts'
 
 type Operation = {
   operationId: string
+  summary: string
+  description: string
+  tags: string[]
+  security: object[]
+  requestBody?: { content: Record<string, { example?: unknown }> }
   responses: Record<string, { content?: Record<string, unknown> }>
   parameters?: { name: string }[]
 }
@@ -42,6 +48,26 @@ describe('the description of the API', () => {
     }
     for (const [, place, name] of JSON.stringify(description).matchAll(/"#\/components\/(\w+)\/(\w+)"/g)) {
       expect(description.components[place!]).toHaveProperty(name!)
+    }
+  })
+
+  it('says of every operation what it does, where it belongs, and who may call it', () => {
+    for (const operation of operations) {
+      expect(operation.summary, operation.operationId).toMatch(/^[A-Z].{5,100}[^.]$/)
+      expect(operation.description, operation.operationId).toMatch(/\.$/)
+      expect(operation.tags).toHaveLength(1)
+      expect(operation.security).toBeInstanceOf(Array)
+    }
+  })
+
+  it('shows a body that the server takes wherever it takes one', () => {
+    for (const { id, path, body, example, lenient = false } of declaredEndpoints) {
+      expect(example === undefined, id).toBe(body === undefined)
+      if (body === undefined) continue
+      const style = { problem: path.startsWith('/api/v1/'), nullIsAbsent: path.startsWith('/sdk/'), lenient }
+      expect(compileBody(body, style)(example), id).toEqual(example)
+      const operation = operations.find(({ operationId }) => operationId === id)!
+      expect(operation.requestBody?.content['application/json']?.example).toEqual(example)
     }
   })
 

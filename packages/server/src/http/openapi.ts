@@ -203,7 +203,8 @@ function requestBodyOf(endpoint: Endpoint): Json | undefined {
   const declared = endpoint.body as unknown as JsonSchema
   const closed = endpoint.lenient === true ? declared : closedSchema(declared)
   const schema = endpoint.path.startsWith('/sdk/') ? mapSchema(closed, withNullableOptions) : closed
-  return { required: (declared.required ?? []).length > 0, content: { 'application/json': { schema } } }
+  const example = endpoint.example === undefined ? {} : { example: endpoint.example }
+  return { required: (declared.required ?? []).length > 0, content: { 'application/json': { schema, ...example } } }
 }
 
 /** On `/sdk/*` a member that is null counts as absent, so every optional member may be null. */
