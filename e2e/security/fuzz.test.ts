@@ -7,6 +7,10 @@ beforeAll(async () => {
 })
 afterAll(() => fuzzed[Symbol.asyncDispose]())
 
+test('the server describes itself in valid OpenAPI 3.1', async () => {
+  expect(await fuzzed.validateDescription()).toBe('')
+})
+
 /* A short run of what `npm run fuzz` does at length. */
 test.each([
   { api: 'sdk', maxExamples: 8, phases: ['examples', 'fuzzing'] },

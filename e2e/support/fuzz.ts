@@ -10,10 +10,13 @@ import { startVaultWithProvider, type VaultWithProvider } from './vault-with-pro
 const SCRIPTS = fileURLToPath(new URL('../python/', import.meta.url))
 const STRICT_SERVER = fileURLToPath(new URL('./faulty-vault.ts', import.meta.url))
 
-/** The two APIs and what is beside them, by their paths. */
+/**
+ * The two APIs and what is beside them, by their paths. The management API comes last: its fuzzer learns the ids of apps and may archive
+ * the one whose key the other needs.
+ */
 export const FUZZED_APIS = {
-  management: '^/api/v1/',
   sdk: '^/(sdk|wallet|healthz|readyz|\\.well-known)',
+  management: '^/api/v1/',
 } as const
 export type FuzzedApi = keyof typeof FUZZED_APIS
 
@@ -33,6 +36,8 @@ export type FuzzResult = { exitCode: number; output: string }
 export type FuzzedVault = AsyncDisposable & {
   vault: VaultWithProvider['vault']
   fuzz(run: FuzzRun): Promise<FuzzResult>
+  /** What the description breaks of OpenAPI 3.1; empty when nothing. */
+  validateDescription(): Promise<string>
   /** Faults that the server logged: answered 500 or not, none may be there. */
   faults(): string[]
 }
@@ -103,6 +108,25 @@ export async function startFuzzedVault({ onOutput }: { onOutput?: (text: string)
       }
       const [exitCode] = (await once(child, 'close')) as [number | null]
       return { exitCode: exitCode ?? 1, output }
+    },
+    async validateDescription() {
+      const child = spawn(python, [
+        '-m',
+        'openapi_spec_validator',
+        '--schema',
+        '3.1',
+        '--subschema-errors',
+        'all',
+        description,
+      ])
+      let output = ''
+      for (const stream of [child.stdout, child.stderr]) {
+        stream.setEncoding('utf8').on('data', (text: string) => {
+          output += text
+        })
+      }
+      const [exitCode] = (await once(child, 'close')) as [number | null]
+      return exitCode === 0 ? '' : output
     },
     faults: () =>
       vault
