@@ -35,7 +35,7 @@ describe('the audit log over HTTP', () => {
     expect(found.status).toBe(200)
     expect(found.body).toMatchObject({ complete: true, projected_to: null, has_more: false, next_cursor: null })
     const [outcome] = found.body.items
-    expect(outcome).toMatchObject({ stream: 'runtime', reason: null, app_id: server.dev.app_id })
+    expect(outcome).toMatchObject({ stream: 'runtime', reason: 'order 7 came broken', app_id: server.dev.app_id })
     const shown = await get(`/events/${outcome.event_id}`)
     expect(shown.body).toEqual(outcome)
     const traces = await get('/traces')
