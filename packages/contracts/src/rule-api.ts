@@ -26,6 +26,8 @@ export const RuleVersion = Type.Object({
 export type RuleVersion = Type.Static<typeof RuleVersion>
 
 const tag = 'rules'
+/** The highest version that the store can count to. */
+const MAX_VERSION = 2_147_483_647
 const read = { kind: 'operator', scope: 'app_policy:read' } as const
 const write = { kind: 'operator', scope: 'app_policy:write' } as const
 const inApp = Type.Object({ app_id: PathId })
@@ -160,7 +162,7 @@ export const restoreRule = defineEndpoint({
   tag,
   access: write,
   params,
-  body: Type.Object({ version: Type.Integer({ minimum: 1 }) }),
+  body: Type.Object({ version: Type.Integer({ minimum: 1, maximum: MAX_VERSION }) }),
   example: { version: 1 },
   success: WrittenRule,
   errors: ['conflict', 'invalid_cel', 'invalid_rule_body', 'not_found'],

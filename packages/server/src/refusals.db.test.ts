@@ -216,6 +216,13 @@ describe('an operator', () => {
     expect([reply.status, reply.body.code]).toEqual([422, 'invalid_cidr'])
   })
 
+  test('restores no version that the store cannot count to', async () => {
+    const { id } = await rule('json_match', { when: { method: 'DELETE' }, effect: 'deny' })
+    const restore = (version: number) => server.operator('POST', `${inApp}/rules/${id}/restore`, { version })
+    expect((await restore(2_147_483_647)).status).toBe(404)
+    expect((await restore(2_147_483_648)).body).toMatchObject({ status: 422, errors: [{ pointer: '/version' }] })
+  })
+
   test('does not simulate at a time that does not exist', async () => {
     const reply = await server.operator('POST', `${inApp}/policy/simulate`, { ...call(), at: '2026-02-30T00:00:00Z' })
     expect([reply.status, reply.body.code, reply.body.errors[0].pointer]).toEqual([422, 'validation_failed', '/at'])
