@@ -65,11 +65,7 @@ export function createProcessRegistry({ db, log, processId, deadAfterSeconds = D
             where.or([
               where.and([
                 where('p.ended_at', 'is', null),
-                where(
-                  'p.heartbeat_at',
-                  '<',
-                  sql<Date>`clock_timestamp() - make_interval(secs => ${deadAfterSeconds})`,
-                ),
+                where('p.heartbeat_at', '<', sql<Date>`clock_timestamp() - make_interval(secs => ${deadAfterSeconds})`),
               ]),
               where.and([
                 where('p.ended_at', 'is not', null),

@@ -108,7 +108,7 @@ export function createSendRefusal({ log, publicUrl }: { log: Log; publicUrl: str
       code: refusal.code,
       ...refusal.log,
     }
-    if (!(error instanceof VaultError)) log.error({ ...line, err: error }, 'fault')
+    if (refusal.code === 'internal_error') log.error({ ...line, err: error }, 'fault')
     else if (refusal.status >= 500) log.warn({ ...line, err: refusal }, 'refused')
     else log.debug(line, 'refused')
 

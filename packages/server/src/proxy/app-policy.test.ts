@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest'
 import { VaultError } from '../kernel/vault-error.ts'
-import { orPolicyUnavailable } from './app-policy.ts'
+import { readPolicy } from './proxy-request.ts'
 
-test('rules that cannot be read just now refuse the use; other refusals and faults stay what they are', async () => {
-  const failingWith = (error: Error) => orPolicyUnavailable(() => Promise.reject(error))('an app')
+test('rules that cannot be read refuse the use; other refusals stay what they are', async () => {
+  const failingWith = (error: Error) => readPolicy({ appPolicy: () => Promise.reject(error) }, 'an app')
   await expect(failingWith(new VaultError('service_unavailable', { retryAfterSeconds: 7 }))).rejects.toMatchObject({
     code: 'policy_unavailable',
     status: 503,
@@ -13,5 +13,5 @@ test('rules that cannot be read just now refuse the use; other refusals and faul
     code: 'app_not_found_for_key',
   })
   const fault = new TypeError('a fault')
-  await expect(failingWith(fault)).rejects.toBe(fault)
+  await expect(failingWith(fault)).rejects.toMatchObject({ code: 'policy_unavailable', cause: fault })
 })

@@ -96,7 +96,7 @@ export function contextOf(use: Use, nowMs: number, approval: PolicyContext['appr
   }
 }
 
-/** Judges a use. Pure but for the id and the time it takes. */
+/** Judges a use. Pure but for the id and the time it takes. Throws `policy_unavailable` when the evaluator fails (5.7). */
 export function decideUse(
   use: Use,
   policy: AppPolicy,
@@ -108,6 +108,15 @@ export function decideUse(
     approval?: PolicyContext['approval']
   },
 ): UseDecision {
+  try {
+    return judge(use, policy, clock, options)
+  } catch (cause) {
+    if (cause instanceof VaultError) throw cause
+    throw new VaultError('policy_unavailable', { retryAfterSeconds: 1, cause })
+  }
+}
+
+function judge(use: Use, policy: AppPolicy, clock: Clock, options: Parameters<typeof decideUse>[3]): UseDecision {
   const atMs = clock.now()
   const context = contextOf(use, atMs, options.approval ?? null)
   const decision = decide({

@@ -21,9 +21,9 @@ import type { AppPolicy } from './app-policy.ts'
 import { decideUse, refusalOf, type Use } from './decide-use.ts'
 import type { GrantFacts } from './grant-facts.ts'
 import type { PreparedCall } from './prepare-call.ts'
-import { assertInAgentScope, joinFences } from './proxy-request.ts'
+import { assertInAgentScope, joinFences, readPolicy } from './proxy-request.ts'
 import type { RecordOutcome } from './record-outcome.ts'
-import { assertLive } from './resolve-grant.ts'
+import { assertLive, type RestsOn } from './resolve-grant.ts'
 import type { SendCall } from './send-call.ts'
 import { whoOf, withWhat } from './use-rows.ts'
 
@@ -66,8 +66,8 @@ type Checked = {
 const MAX_TRIES = 3
 const RENEW_LEASE_EVERY_MS = 40_000
 
-/** The rules do not let it through now; `record` says why. */
-type Judged = { kind: 'judged'; refusal: VaultError; record: Record<string, unknown> }
+/** It may not be sent now. `record` says which rules say so; null when none was asked. */
+type Judged = { kind: 'judged'; refusal: VaultError; record: Record<string, unknown> | null }
 
 type CheckDeps = Pick<ExecuteDeps, 'clock' | 'findGrant' | 'findAgent' | 'appPolicy'>
 /** What of a held request the last check looks at. */
@@ -75,22 +75,27 @@ type Held = Pick<HeldRequest, 'appId' | 'organizationId' | 'approvalId' | 'reque
 
 /**
  * Everything that a revocation, a rule or a clock may have changed since a request was frozen. Throws why it may not be sent; the
- * code of an execution error that differs from the refusal's stands in `fields.execution_error`.
+ * code of an execution error that differs from the refusal's stands in `fields.execution_error`. `restsOn` hears of every version
+ * that the answer rests on, also when it is a refusal.
  */
 function createCheckAgain(deps: CheckDeps) {
   return async function checkAgain(
     held: Held,
+    restsOn: RestsOn,
   ): Promise<Checked | Judged | { kind: 'stale'; subjects: readonly string[] }> {
     const { request, appId } = held
-    const policy = await deps.appPolicy(appId)
+    const policy = await readPolicy(deps, appId)
+    restsOn([policy.fence])
     if (policy.appStatus !== 'live')
       throw new VaultError('key_not_active', { fields: { execution_error: 'app_archived' } })
     const agent = request.agent === null ? null : ((await deps.findAgent(appId, request.agent.id)) ?? null)
+    if (agent !== null) restsOn([agent.fence])
     if (request.agent !== null && agent?.status !== 'active') {
       throw new VaultError(agent?.status === 'inactive' ? 'agent_inactive' : 'agent_revoked')
     }
     const grant = await deps.findGrant(appId, request.grant.id)
     if (grant === undefined) throw new VaultError('grant_revoked')
+    restsOn(grant.fences)
     const nowMs = deps.clock.now()
     assertLive(grant, { agentId: null }, nowMs)
     assertInAgentScope(agent, grant, nowMs)
@@ -128,13 +133,19 @@ export function createWouldBeDenied(deps: CheckDeps): WouldBeDenied {
   const checkAgain = createCheckAgain(deps)
   return async (held) => {
     try {
-      const checked = await checkAgain(held)
+      const checked = await checkAgain(held, () => undefined)
       return 'kind' in checked && checked.kind === 'judged' ? [shown(checked.refusal)] : []
     } catch (error) {
       if (!(error instanceof VaultError)) throw error
       return [shown(error)]
     }
   }
+}
+
+/** Before the intent a refusal ends the request; a store that is away leaves it to recovery, unsent. */
+function refusedBeforeIntent(error: unknown): Judged {
+  if (!(error instanceof VaultError) || error.status >= 500) throw error
+  return { kind: 'judged', refusal: error, record: null }
 }
 
 /** Executes one claimed request and records how it ended. Throws only faults of ours; the claim is then recovered by its lease. */
@@ -212,25 +223,38 @@ export function createExecuteApproved(deps: ExecuteDeps) {
     return 'done'
   }
 
+  /** Ends a request that may not be sent, if what that rests on still holds: the end is for good. */
+  async function failClaimed(
+    claimed: ClaimedApproval,
+    { refusal, record }: Judged,
+    fences: readonly Fence[],
+  ): Promise<'done' | { kind: 'stale'; subjects: readonly string[] }> {
+    const rests = joinFences(fences)
+    if (rests.kind === 'stale') return rests
+    const scope = appScope(claimed.appId, claimed.organizationId)
+    const held = await deps.audit.append(scope, { rows: [], fences: rests.fences })
+    if (held.kind === 'stale') return held
+    await deps.recordFailed(claimed, executionErrorOf(refusal), record === null ? {} : { decision: record })
+    return 'done'
+  }
+
   return async function executeApproved(claimed: ClaimedApproval): Promise<void> {
     await deps.faults.at('after_claim')
     const renewing = setInterval(() => void deps.renewLease(claimed).catch(() => undefined), RENEW_LEASE_EVERY_MS)
     try {
       for (let tries = 1; tries <= MAX_TRIES; tries++) {
-        const checked = await checkAgain(claimed)
-        if ('kind' in checked && checked.kind === 'judged') {
-          await deps.recordFailed(claimed, executionErrorOf(checked.refusal), { decision: checked.record })
-          return
-        }
-        const ended = 'kind' in checked ? checked : await sendClaimed(claimed, checked)
+        const fences: Fence[] = []
+        const checked = await checkAgain(claimed, (more) => fences.push(...more)).catch(refusedBeforeIntent)
+        const ended =
+          'kind' in checked
+            ? checked.kind === 'stale'
+              ? checked
+              : await failClaimed(claimed, checked, fences)
+            : await sendClaimed(claimed, checked)
         if (ended === 'done') return
         deps.forget(claimed.appId, ended.subjects)
       }
       await deps.recordFailed(claimed, 'policy_version_drift')
-    } catch (error) {
-      // Before the intent a refusal ends the request; a store that is away leaves it to recovery, unsent.
-      if (!(error instanceof VaultError) || error.status >= 500) throw error
-      await deps.recordFailed(claimed, executionErrorOf(error))
     } finally {
       clearInterval(renewing)
     }

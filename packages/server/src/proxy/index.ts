@@ -17,7 +17,6 @@ import { VaultError } from '../kernel/vault-error.ts'
 import { createIdentifyCaller, createSettle } from '../keys/index.ts'
 import { parseRequestRule } from '../policies/index.ts'
 import { upsertActor } from './actor-store.ts'
-import { orPolicyUnavailable } from './app-policy.ts'
 import { loadStoredRules } from './app-policy-store.ts'
 import { createExecuteApproved } from './execute-approved.ts'
 import { createExecutor } from './executor.ts'
@@ -99,7 +98,7 @@ export function createProxy(deps: ProxyDeps): Proxy {
     audit,
     identify,
     resolveGrant: createResolveGrant(facts),
-    appPolicy: orPolicyUnavailable(facts.appPolicy),
+    appPolicy: facts.appPolicy,
     lastUsedAtMs: lastUses.lastUsedAtMs,
     noteUse: lastUses.noteUse,
     meter,

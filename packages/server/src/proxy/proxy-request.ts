@@ -98,7 +98,7 @@ export function createProxyRequest(deps: ProxyDeps) {
     assertClockTrusted(deps)
     assertInAgentScope(agent, grant, deps.clock.now())
     const call = prepareCall(request, grant)
-    const policy = await deps.appPolicy(caller.appId)
+    const policy = await readPolicy(deps, caller.appId)
     progress.restsOn([policy.fence])
     const rests = joinFences(progress.fences)
     if (rests.kind === 'stale') return rests
@@ -111,8 +111,19 @@ export function createProxyRequest(deps: ProxyDeps) {
     if (leased.spent.length > 0) made = withSpentBudgets(made, leased.spent)
     if (made.decision.effect === 'deny') return denied(deps, 'proxy', progress, made, rests.fences)
     const conditions = { fences: rests.fences, nonce: caller.nonce, charges: leased.exact }
-    if (made.decision.effect === 'hold')
-      return { kind: 'held', pending: await deps.hold({ use, made, gates: made.decision.gates, conditions }) }
+    if (made.decision.effect === 'hold') {
+      const { gates } = made.decision
+      const held = await deps.hold({ use, made, gates, conditions }).then(
+        (pending) => ({ kind: 'held' as const, pending }),
+        (error: unknown) => {
+          if (error instanceof ConditionRefused) return error.result
+          throw error
+        },
+      )
+      return held.kind === 'held'
+        ? held
+        : refusedIntent(deps, 'proxy', held, progress, made, leased.byCounter, rests.fences)
+    }
 
     const startedMs = deps.clock.monotonic()
     await deps.faults.at('before_intent')
@@ -215,7 +226,9 @@ export async function untilFresh<T extends { kind: string }>(
     deps.forget(identified.caller.appId, ended.subjects)
     if (tries < MAX_TRIES) continue
     progress.fences = []
-    await recordRefusal(deps, kind, progress, new VaultError('policy_version_drift'))
+    const drifted = new VaultError('policy_version_drift')
+    await recordRefusal(deps, kind, progress, drifted)
+    throw drifted
   }
 }
 
@@ -241,6 +254,17 @@ export function assertInAgentScope(agent: AgentFacts | null, grant: GrantFacts, 
     message: `The scopes of agent "${agent.name}" do not name "${grant.secret.slug}" under "managed_secret_slugs". Nothing was sent.`,
     fields: { agent_id: agent.agentId, provider_id: grant.secret.slug },
   })
+}
+
+/** What rules say, or that they cannot be read: then nothing is decided (control-plane.md 5.7). */
+export async function readPolicy(deps: Pick<UseDeps, 'appPolicy'>, appId: string): Promise<AppPolicy> {
+  try {
+    return await deps.appPolicy(appId)
+  } catch (cause) {
+    const away = cause instanceof VaultError && cause.code === 'service_unavailable'
+    if (cause instanceof VaultError && !away) throw cause
+    throw new VaultError('policy_unavailable', { retryAfterSeconds: (away && cause.retryAfterSeconds) || 1, cause })
+  }
 }
 
 /** All versions that a use rests on. Two versions of one subject: the older was read before a change. */
@@ -276,7 +300,7 @@ export async function denied(
   throw result.kind === 'stored' ? error : replayed(result)
 }
 
-/** What to do when an intent was not stored: decide again, or refuse. */
+/** What to do when an intent, or the request for an approval, was not stored: decide again, or refuse. */
 export async function refusedIntent(
   deps: UseDeps,
   kind: UseKind,
@@ -302,10 +326,6 @@ const replayed = (result: AppendResult): VaultError =>
 
 /** Records a refusal that has no row yet, then throws it. */
 export async function recordRefusal(deps: UseDeps, kind: UseKind, progress: Progress, error: unknown): Promise<Stale> {
-  if (error instanceof ConditionRefused) {
-    if (error.result.kind === 'stale') return error.result
-    return recordRefusal(deps, kind, { ...progress, decided: false }, replayed(error.result))
-  }
   if (!(error instanceof VaultError) || progress.recorded || error.code === 'audit_unavailable') throw error
   const decided = progress.decided && !REFUSED_NOT_DENIED.has(error.code)
   const decision = decided ? baseDecision(error, deps.clock.now()) : null
@@ -411,7 +431,7 @@ function resultOf(
 }
 
 /** A failure after the decision names it too. */
-function withDecision(error: VaultError, made: UseDecision): VaultError {
+export function withDecision(error: VaultError, made: UseDecision): VaultError {
   error.fields.decision_id ??= made.record.decision_id
   return error
 }

@@ -33,8 +33,9 @@ export function createRecordOutcome({ audit, keyring, clock }: OutcomeDeps) {
     end: SendEnd,
     options: { captureBodies: boolean; startedMs: number; reason: string | null },
   ): Promise<void> {
-    const outcome = await outcomeOf(caller, grant, call, intentId, end, options)
     try {
+      // Sealing a captured body may need the store, too.
+      const outcome = await outcomeOf(caller, grant, call, intentId, end, options)
       await audit.append(appScope(caller.appId, caller.organizationId), outcome)
     } catch (cause) {
       const sent = end.kind === 'answered' || end.sent

@@ -2,6 +2,7 @@ import type { TokenRequestBody, TokenResult } from '@alter-vault/contracts'
 import { assertAllowedHost } from '../egress/allowed-hosts.ts'
 import { canonicalUrl } from '../egress/canonical-url.ts'
 import { retrieveFields } from '../egress/inject.ts'
+import type { SendWindow } from '../egress/send-window.ts'
 import { newId } from '../kernel/ids.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import { decideUse, takeLeases, type Use, withSpentBudgets } from './decide-use.ts'
@@ -13,12 +14,14 @@ import {
   type IdentifiedUse,
   type Incoming,
   joinFences,
+  readPolicy,
   reasonOf,
   refusedIntent,
   requestRuleOf,
   scopeOf,
   type UseDeps,
   untilFresh,
+  withDecision,
 } from './proxy-request.ts'
 import type { SendDeps } from './send-call.ts'
 import { intentRow, outcomeRow } from './use-rows.ts'
@@ -43,7 +46,7 @@ export function createRetrieveToken(deps: RetrieveDeps) {
     assertInAgentScope(agent, grant, deps.clock.now())
     assertRetrievable(grant)
     if (declared !== undefined) assertAllowedHost(grant.secret.allowedHosts, canonicalUrl(declared.url))
-    const policy = await deps.appPolicy(caller.appId)
+    const policy = await readPolicy(deps, caller.appId)
     progress.restsOn([policy.fence])
     const rests = joinFences(progress.fences)
     if (rests.kind === 'stale') return rests
@@ -73,23 +76,43 @@ export function createRetrieveToken(deps: RetrieveDeps) {
     await deps.faults.at('after_intent')
 
     progress.recorded = true
-    if (!intent.window.isOpen())
-      throw new VaultError('service_unavailable', {
-        retryAfterSeconds: 1,
-        message: 'The server was too slow to hand out the credential after the decision. Nothing was handed out.',
-      })
-    const token = tokenOf(grant, retrieveFields(await deps.openCredential(caller.appId, grant), grant.secret.injection))
+    const end = await handOut(caller.appId, grant, intent.window)
     await deps.faults.at('before_outcome')
-    const outcome = outcomeRow(caller, grant, intentId, {
-      event: 'token.retrieved',
-      reason,
-      outcome: 'success',
-      primaryReason: null,
-      detail: { latencyMs: deps.clock.monotonic() - startedMs },
-    })
+    const latencyMs = deps.clock.monotonic() - startedMs
+    const outcome = outcomeRow(
+      caller,
+      grant,
+      intentId,
+      end.kind === 'retrieved'
+        ? { event: 'token.retrieved', reason, outcome: 'success', primaryReason: null, detail: { latencyMs } }
+        : {
+            event: 'token.refused',
+            reason,
+            outcome: 'refused',
+            primaryReason: end.error.code,
+            detail: { latencyMs, errorCode: end.error.code },
+          },
+    )
     await deps.audit.append(scopeOf(caller), { rows: [outcome] })
+    if (end.kind === 'failed') throw withDecision(end.error, made)
     deps.noteUse(caller, grant)
-    return { kind: 'retrieved' as const, token }
+    return end
+  }
+
+  /** The credential in the form the SDK keeps, or why there is none: an intent has an outcome whatever happens. */
+  async function handOut(
+    appId: string,
+    grant: GrantFacts,
+    window: SendWindow,
+  ): Promise<Retrieved | { kind: 'failed'; error: VaultError }> {
+    try {
+      const credential = await deps.openCredential(appId, grant)
+      if (!window.isOpen()) throw tooLateToHandOut()
+      return { kind: 'retrieved', token: tokenOf(grant, retrieveFields(credential, grant.secret.injection)) }
+    } catch (error) {
+      const refusal = error instanceof VaultError ? error : new VaultError('internal_error', { cause: error })
+      return { kind: 'failed', error: refusal }
+    }
   }
 
   return (incoming: Incoming<TokenRequestBody>): Promise<Retrieved> =>
@@ -97,6 +120,12 @@ export function createRetrieveToken(deps: RetrieveDeps) {
 }
 
 export type RetrieveToken = ReturnType<typeof createRetrieveToken>
+
+const tooLateToHandOut = () =>
+  new VaultError('service_unavailable', {
+    retryAfterSeconds: 1,
+    message: 'The server was too slow to hand out the credential after the decision. Nothing was handed out.',
+  })
 
 function assertRetrievable(grant: GrantFacts): void {
   if (grant.checkRestrictions === null && !grant.secret.proxyOnly) return

@@ -54,6 +54,7 @@ export function createSendCall(deps: SendDeps) {
     window: SendWindow,
   ): Promise<SendEnd> {
     let scrubber: Scrubber | null = null
+    let handedOver = false
     try {
       const address = await deps.guard(call.url, allowedPrivateHosts)
       const credential = await deps.openCredential(appId, grant)
@@ -62,6 +63,7 @@ export function createSendCall(deps: SendDeps) {
       scrubber = found
       const send = () => {
         const signed = signOrInject(credential, grant, call, deps.awsClockSkew)
+        handedOver = true
         return deps.upstream.send({
           url: signed.url,
           address,
@@ -79,8 +81,11 @@ export function createSendCall(deps: SendDeps) {
       await deps.faults.at('after_send')
       return { kind: 'answered', answer: await scrub(response, found, deps.maxResponseBytes), scrubber: found }
     } catch (error) {
-      if (!(error instanceof VaultError)) throw error
-      return { kind: 'failed', error, sent: error instanceof UpstreamError && error.sent, scrubber }
+      if (error instanceof UpstreamError) return { kind: 'failed', error, sent: error.sent, scrubber }
+      // A fault of ours ends the call as any failure does, so that it has an outcome; once handed over it may have been sent.
+      const refusal = error instanceof VaultError ? error : new VaultError('internal_error', { cause: error })
+      refusal.fields.upstream_may_have_executed = handedOver
+      return { kind: 'failed', error: refusal, sent: handedOver, scrubber }
     }
   }
 }
