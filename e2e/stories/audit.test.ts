@@ -44,7 +44,7 @@ it.each([
   [{ run_id: 'run-1' }, ['proxy.executed', 'proxy.requested']],
   [{ thread_id: 'thread-1' }, ['proxy.executed', 'proxy.requested']],
   [{ tool: 'send_invoice', outcome: 'success' }, ['proxy.executed']],
-  [{ q: 'invoice 4711' }, ['proxy.requested']],
+  [{ q: 'invoice 4711' }, ['proxy.executed', 'proxy.requested']],
   [{ host: '127.0.0.1', policy_decision: 'deny' }, ['proxy.denied']],
 ])('finds what happened by %j', async (filter, events) => {
   expect((await desk.operator.auditEvents(filter)).map(({ event }) => event)).toEqual(events)
