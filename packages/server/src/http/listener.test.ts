@@ -494,3 +494,9 @@ describe('closing', () => {
     listener = undefined
   })
 })
+
+it('keeps a connection for longer than load balancers keep theirs', async () => {
+  await start()
+  const answer = await send('GET', `/sdk/me/${id}`, { headers: { 'x-api-key': 'good', connection: 'keep-alive' } })
+  expect(answer.headers['keep-alive']).toBe('timeout=65')
+})

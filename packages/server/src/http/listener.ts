@@ -116,8 +116,6 @@ export async function createListener(options: ListenerOptions): Promise<Listener
     exposeHeadRoutes: false,
     return503OnClosing: false,
     forceCloseConnections: false,
-    keepAliveTimeout: KEEP_ALIVE_MS,
-    requestTimeout: REQUEST_TIMEOUT_MS,
     routerOptions: { maxParamLength: PATH_PARAMETER_MAX_LENGTH },
     clientErrorHandler: answerBroken,
     frameworkErrors: (_error, request, reply) => {
@@ -126,7 +124,13 @@ export async function createListener(options: ListenerOptions): Promise<Listener
     },
     serverFactory: (route) => {
       const server = createServer(
-        { maxHeaderSize: HEADERS_MAX_BYTES, headersTimeout: HEADERS_TIMEOUT_MS },
+        {
+          maxHeaderSize: HEADERS_MAX_BYTES,
+          headersTimeout: HEADERS_TIMEOUT_MS,
+          // Fastify sets these two on servers that it makes, not on this one.
+          requestTimeout: REQUEST_TIMEOUT_MS,
+          keepAliveTimeout: KEEP_ALIVE_MS,
+        },
         (request, response) => {
           if (request.rawHeaders.length > HEADERS_MAX_COUNT * 2) {
             endWith(request.socket, '431 Request Header Fields Too Large')
