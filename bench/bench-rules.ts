@@ -6,18 +6,19 @@ const EVERY_DAY = ['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'] as const
 
 /**
  * Twenty rules of an app that lives: all are looked at for each call, none stops a `GET` of `/v1/payments` on `host` from loopback.
- * Method, path, host and address decide most; one looks at the time, two at the body, two ask for approval elsewhere.
+ * Method, path, host and address decide most; one looks at the time, two at the body, two ask for approval elsewhere. Those that look at
+ * the request say that they are for the proxy, as a retrieval has no request and would match them all.
  */
 export function benchRules(host: string): RuleOfBench[] {
   const denied = (name: string, when: Record<string, unknown>): RuleOfBench => ({
     name,
     type: 'json_match',
-    body: { effect: 'deny', when },
+    body: { effect: 'deny', when: { mode: 'proxy', ...when } },
   })
   const matched = (name: string, allow: Record<string, unknown>, when?: Record<string, unknown>): RuleOfBench => ({
     name,
     type: 'request_match',
-    body: { allow, ...(when === undefined ? {} : { when }) },
+    body: { allow, when: { mode: 'proxy', ...when } },
   })
   return [
     matched('Known hosts', { hosts: [host, '*.example.com'] }),
@@ -51,7 +52,7 @@ export function benchRules(host: string): RuleOfBench[] {
     {
       name: 'Writes from the office',
       type: 'ip_allowlist',
-      body: { cidrs: ['10.20.0.0/16'], when: { method: ['POST', 'DELETE'] } },
+      body: { cidrs: ['10.20.0.0/16'], when: { mode: 'proxy', method: ['POST', 'DELETE'] } },
     },
     {
       name: 'Open all week',
@@ -61,7 +62,11 @@ export function benchRules(host: string): RuleOfBench[] {
     {
       name: 'Refunds need approval',
       type: 'require_approval',
-      body: { effect: 'require_approval', approval: { quorum: 1 }, when: { method: 'POST', path: '/v1/refunds' } },
+      body: {
+        effect: 'require_approval',
+        approval: { quorum: 1 },
+        when: { mode: 'proxy', method: 'POST', path: '/v1/refunds' },
+      },
     },
     {
       name: 'Customer changes need approval',
@@ -69,7 +74,7 @@ export function benchRules(host: string): RuleOfBench[] {
       body: {
         effect: 'require_approval',
         approval: { quorum: 1 },
-        when: { method: ['PATCH', 'DELETE'], path: { glob: '/v1/customers/*' } },
+        when: { mode: 'proxy', method: ['PATCH', 'DELETE'], path: { glob: '/v1/customers/*' } },
       },
     },
     { name: 'Not for ever', type: 'ttl', body: { max_grant_age_seconds: 31_536_000 } },
