@@ -15,6 +15,7 @@ export function describeApi(endpoints: readonly Endpoint[], about: { version: st
     paths[path] ??= {}
     paths[path][endpoint.method.toLowerCase()] = operationOf(endpoint)
   }
+  const refusals = shareRefusals(Object.values(paths).flatMap((operations) => Object.values(operations)))
   const tags = [...new Set(endpoints.map(({ tag }) => tag))].sort()
   return {
     openapi: '3.1.0',
@@ -47,9 +48,36 @@ export function describeApi(endpoints: readonly Endpoint[], about: { version: st
           schema: { type: 'string' },
         },
       },
+      responses: refusals,
       schemas: { Refusal: REFUSAL, Problem: PROBLEM, FieldError: FIELD_ERROR },
     },
   }
+}
+
+/**
+ * Puts references in the place of refusals that several operations describe alike, and answers what they lead to, by name: the status,
+ * numbered where one status has several meanings.
+ */
+function shareRefusals(operations: readonly Json[]): Json {
+  const places = new Map<string, { responses: Json; status: string }[]>()
+  for (const { responses } of operations as { responses: Json }[]) {
+    for (const [status, refusal] of Object.entries(responses)) {
+      if (Number(status) < 400) continue
+      const text = JSON.stringify(refusal)
+      places.set(text, [...(places.get(text) ?? []), { responses, status }])
+    }
+  }
+  const shared: Json = {}
+  for (const [text, found] of places) {
+    if (found.length < 2) continue
+    const { status, responses } = found[0]!
+    const kind = text.includes('application/problem+json') ? 'Problem' : 'Refusal'
+    const alike = Object.keys(shared).filter((name) => name.startsWith(`${kind}${status}`)).length
+    const name = alike === 0 ? `${kind}${status}` : `${kind}${status}_${alike + 1}`
+    shared[name] = responses[status]
+    for (const place of found) place.responses[place.status] = { $ref: `#/components/responses/${name}` }
+  }
+  return shared
 }
 
 const SECURITY_SCHEMES: Json = {
