@@ -15,7 +15,7 @@ import { startVaultWithProvider, type VaultWithProvider } from '../support/vault
  */
 
 /** A process is taken for dead after one second of silence, where the product waits for a minute. */
-const PACE = { heartbeatMs: 200, fenceEveryMs: 200, deadAfterSeconds: 1 }
+const PACE = { heartbeatMs: 200, fenceEveryMs: 200, deadAfterSeconds: 1, sweepEveryMs: 200 }
 
 let folder: string
 let armed: string
@@ -114,6 +114,25 @@ describe('killed in a proxied call', () => {
     await lanesOfTheDeadAreClosed()
     expect(await eventsOf('/call/in-flight')).toEqual(['proxy.requested'])
     expect(desk.api.to('/call/in-flight')).toHaveLength(1)
+  })
+
+  it('five minutes later: each intent without an outcome gets the one that says so, and nothing is sent', async () => {
+    const before = desk.api.requests.length
+    const left = Object.entries(endings).filter(([, { events }]) => events.length > 0)
+    const paths = [...left.map(([point]) => `/call/${point}`), '/call/in-flight']
+    await expect
+      .poll(
+        async () => {
+          // As if the intents were older; they wait here once they are projected.
+          await desk.vault.asOwner((owner) =>
+            owner.query(`update due_work set due_at = now() where kind = 'audit_intent'`),
+          )
+          return Promise.all(paths.map(eventsOf))
+        },
+        { timeout: 30_000, interval: 500 },
+      )
+      .toEqual(paths.map(() => ['proxy.requested', 'proxy.outcome_unknown']))
+    expect(desk.api.requests).toHaveLength(before)
   })
 })
 

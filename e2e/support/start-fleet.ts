@@ -33,7 +33,11 @@ export type Fleet = AsyncDisposable & {
 const ENTRY = join(import.meta.dirname, 'faulty-vault.ts')
 const READY_MS = 60_000
 /** A process is taken for dead after this silence, where the product waits for a minute; longer than a call may take to be sent. */
-export const PACE: Pace = { heartbeatMs: 400, fenceEveryMs: 400, deadAfterSeconds: 3 }
+export const PACE: Partial<Pace> & Pick<Pace, 'deadAfterSeconds'> = {
+  heartbeatMs: 400,
+  fenceEveryMs: 400,
+  deadAfterSeconds: 3,
+}
 
 export async function startFleet(): Promise<Fleet> {
   await using stack = new AsyncDisposableStack()

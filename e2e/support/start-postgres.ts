@@ -22,8 +22,8 @@ export type Postgres = AsyncDisposable & {
 const quiet = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined }
 
 /** Starts it empty, in a folder that goes away with it. `settings` are PostgreSQL's own. */
-export async function startPostgres(settings: Record<string, string> = {}): Promise<Postgres> {
-  const dataDir = await mkdtemp(join(tmpdir(), 'vault-pg-'))
+export async function startPostgres(settings: Record<string, string> = {}, folder?: string): Promise<Postgres> {
+  const dataDir = folder ?? (await mkdtemp(join(tmpdir(), 'vault-pg-')))
   const launch = (): Promise<EmbeddedPostgres> =>
     createEmbeddedPostgres({
       dataDir,

@@ -83,14 +83,17 @@ export type ServerOptions = {
   operatorCallsPerMinute?: number
   /** Test builds: a handler that refuses with an undeclared code, or answers in an undeclared form, is a fault. */
   assertContracts?: boolean
-  /** How processes watch each other, where a test cannot wait as long as the product does. */
+  /** How processes watch each other and tidy up, where a test cannot wait as long as the product does. */
   pace?: Partial<Pace>
 }
 
-/** How often a process says that it lives and looks for those that do not, and after which silence one is taken for dead. */
-export type Pace = { heartbeatMs: number; fenceEveryMs: number; deadAfterSeconds: number }
+/**
+ * How often a process says that it lives and looks for those that do not, after which silence one is taken for dead, and how often
+ * intents without outcome are looked at.
+ */
+export type Pace = { heartbeatMs: number; fenceEveryMs: number; deadAfterSeconds: number; sweepEveryMs: number }
 
-const PACE: Pace = { heartbeatMs: 10_000, fenceEveryMs: 15_000, deadAfterSeconds: 60 }
+const PACE: Pace = { heartbeatMs: 10_000, fenceEveryMs: 15_000, deadAfterSeconds: 60, sweepEveryMs: 60_000 }
 
 const WALLET_FOLDER = fileURLToPath(new URL('../../../apps/wallet/dist', import.meta.url))
 const LINK_KEY_BYTES = 32
@@ -256,7 +259,7 @@ async function compose(
   jobs.every('last uses', 60_000, proxy.saveLastUses)
   jobs.every('audit checkpoints', 1_000, () => auditReads.issueDueCheckpoints())
   jobs.every('audit projection', 1_000, auditReads.project)
-  jobs.every('audit outcomes', 60_000, auditReads.sweepOutcomes)
+  jobs.every('audit outcomes', pace.sweepEveryMs, auditReads.sweepOutcomes)
   jobs.every('audit retention', 3_600_000, auditReads.applyRetention)
   opens(jobs.close)
   await rewrapDataKeys()
