@@ -1,5 +1,6 @@
 import { buildConnector, type Dispatcher, Pool } from 'undici'
 import type { Clock } from '../kernel/clock.ts'
+import { createTurn } from '../kernel/turn.ts'
 import type { CheckedAddress } from './address-guard.ts'
 import type { CanonicalUrl } from './canonical-url.ts'
 import type { HeaderList } from './header-rules.ts'
@@ -100,6 +101,7 @@ export function createUpstream({ clock, limits: given, after = systemAfter, cert
   const limits = { ...DEFAULT_UPSTREAM_LIMITS, ...given }
   // Least recently used first: a use moves an entry to the end.
   const pools = new Map<string, PoolEntry>()
+  const turn = createTurn()
   let calls = 0
   let bytes = 0
   let closing: Promise<void> | undefined
@@ -204,13 +206,14 @@ export function createUpstream({ clock, limits: given, after = systemAfter, cert
 
       const finish = (truncated: boolean) => {
         settle()
-        resolve({
+        const response = {
           statusCode,
           headers,
           body: chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks),
           truncated,
           upstreamMs: clock.monotonic() - startedAt!,
-        })
+        }
+        void turn().then(() => resolve(response))
       }
 
       const handler: Dispatcher.DispatchHandler = {

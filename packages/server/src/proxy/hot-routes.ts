@@ -12,6 +12,7 @@ import type { RawHandler } from '../http/listener.ts'
 import { PROXY_BODY_MAX_BYTES, readBody } from '../http/read-body.ts'
 import { assertJsonContent, parseStrictJson } from '../http/strict-json.ts'
 import { compileBody } from '../http/validate.ts'
+import { createTurn, type Turn } from '../kernel/turn.ts'
 import { withNumbersAsWritten } from './outgoing-body.ts'
 import type { Incoming, ProxyRequest } from './proxy-request.ts'
 import type { RetrieveToken } from './retrieve-token.ts'
@@ -25,9 +26,10 @@ export function createHotRoutes(deps: {
 }): ReadonlyMap<string, RawHandler> {
   const proxyBody = compileBody(ProxyRequestBody, STYLE)
   const tokenBody = compileBody(TokenRequestBody, STYLE)
+  const turn = createTurn()
 
   const proxy: RawHandler = async (request, response, context) => {
-    const incoming = await arrive(request, response, context, (value, bytes) => {
+    const incoming = await arrive(turn, request, response, context, (value, bytes) => {
       const body = proxyBody(value)
       // Checked above as plain numbers; sent as they were written.
       return body.body === undefined
@@ -44,7 +46,7 @@ export function createHotRoutes(deps: {
   }
 
   const token: RawHandler = async (request, response, context) => {
-    const incoming = await arrive(request, response, context, (value) => tokenBody(value))
+    const incoming = await arrive(turn, request, response, context, (value) => tokenBody(value))
     const { token } = await deps.retrieveToken(incoming)
     sendJson(response, 200, token, context.requestId)
   }
@@ -56,12 +58,14 @@ export function createHotRoutes(deps: {
 }
 
 async function arrive<Body extends Type.Static<typeof ProxyRequestBody> | Type.Static<typeof TokenRequestBody>>(
+  turn: Turn,
   request: IncomingMessage,
   response: ServerResponse,
   context: Parameters<RawHandler>[2],
   check: (value: unknown, bytes: Buffer) => Body,
 ): Promise<Incoming<Body>> {
   const rawBody = await readBody(request, PROXY_BODY_MAX_BYTES)
+  await turn()
   const presented: Presented = {
     method: context.method,
     target: request.url ?? context.path,
