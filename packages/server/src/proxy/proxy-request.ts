@@ -110,32 +110,33 @@ export function createProxyRequest(deps: ProxyDeps) {
     const leased = await takeLeases(deps.meter, caller, made.decision.charges, deps.clock.now())
     if (leased.spent.length > 0) made = withSpentBudgets(made, leased.spent)
     if (made.decision.effect === 'deny') return denied(deps, 'proxy', progress, made, rests.fences)
-    const conditions = { fences: rests.fences, nonce: caller.nonce, charges: leased.exact }
+    const conditions = { fences: rests.fences, nonce: caller.nonce }
     if (made.decision.effect === 'hold') {
-      const { gates } = made.decision
-      const held = await deps.hold({ use, made, gates, conditions }).then(
-        (pending) => ({ kind: 'held' as const, pending }),
-        (error: unknown) => {
-          if (error instanceof ConditionRefused) return error.result
-          throw error
-        },
+      const held = await storeWithinBudgets(made, leased, (made, charges) =>
+        deps.hold({ use, made, gates: made.decision.gates, conditions: { ...conditions, charges } }).then(
+          (pending) => ({ kind: 'held' as const, pending }),
+          (error: unknown) => {
+            if (error instanceof ConditionRefused) return error.result
+            throw error
+          },
+        ),
       )
-      return held.kind === 'held'
-        ? held
-        : refusedIntent(deps, 'proxy', held, progress, made, leased.byCounter, rests.fences)
+      return held.stored.kind === 'held'
+        ? held.stored
+        : refusedIntent(deps, 'proxy', held.stored, progress, held.made, leased.byCounter, rests.fences)
     }
 
     const startedMs = deps.clock.monotonic()
     await deps.faults.at('before_intent')
     const intentId = newId(deps.clock.now())
-    const row = intentRow('proxy', caller, grant, {
-      eventId: intentId,
-      method: call.method,
-      url: call.url.href,
-      reason: use.reason,
-      decision: made.record,
+    const { method, url } = call
+    const written = await storeWithinBudgets(made, leased, (made, charges) => {
+      const what = { eventId: intentId, method, url: url.href, reason: use.reason, decision: made.record }
+      const rows = [intentRow('proxy', caller, grant, what)]
+      return deps.audit.append(scopeOf(caller), { rows, ...conditions, charges })
     })
-    const intent = await deps.audit.append(scopeOf(caller), { rows: [row], ...conditions })
+    const intent = written.stored
+    made = written.made
     if (intent.kind !== 'stored')
       return refusedIntent(deps, 'proxy', intent, progress, made, leased.byCounter, rests.fences)
     await deps.faults.at('after_intent')
@@ -300,20 +301,48 @@ export async function denied(
   throw result.kind === 'stored' ? error : replayed(result)
 }
 
+type Leased = Awaited<ReturnType<typeof takeLeases>>
+type NotStored = Exclude<AppendResult, { kind: 'stored' }>
+
+/**
+ * Stores a use with its exact charges. What only a shadow rule counts refuses nothing: such a charge is left out once it is spent, the
+ * decision notes what the rule would have done, and the use is stored again.
+ */
+export async function storeWithinBudgets<S extends { kind: string }>(
+  made: UseDecision,
+  leased: Leased,
+  store: (made: UseDecision, charges: Leased['exact']) => Promise<S | NotStored>,
+): Promise<{ stored: S | NotStored; made: UseDecision }> {
+  const stored = await store(made, leased.exact)
+  if (!isBudgetSpent(stored)) return { stored, made }
+  const after = withSpentBudgets(made, spentOf(stored, leased.byCounter))
+  const exact = leased.exact.filter(({ counterId }) => !stored.counterIds.includes(counterId))
+  if (after.decision.effect === 'deny' || exact.length === leased.exact.length) return { stored, made }
+  return storeWithinBudgets(after, { ...leased, exact }, store)
+}
+
+type BudgetSpent = Extract<NotStored, { kind: 'budget_spent' }>
+
+const isBudgetSpent = (stored: { kind: string }): stored is BudgetSpent => stored.kind === 'budget_spent'
+
+type Charged = ReadonlyMap<string, UseDecision['decision']['charges'][number]>
+
+const spentOf = ({ counterIds }: BudgetSpent, charged: Charged) =>
+  counterIds.flatMap((id) => charged.get(id) ?? []).map((charge) => ({ charge }))
+
 /** What to do when an intent, or the request for an approval, was not stored: decide again, or refuse. */
 export async function refusedIntent(
   deps: UseDeps,
   kind: UseKind,
-  result: Exclude<AppendResult, { kind: 'stored' }>,
+  result: NotStored,
   progress: Progress,
   made: UseDecision,
-  charged: ReadonlyMap<string, UseDecision['decision']['charges'][number]>,
+  charged: Charged,
   fences: readonly Fence[],
 ): Promise<Stale> {
   if (result.kind === 'stale') return result
   if (result.kind === 'budget_spent') {
-    const spent = result.counterIds.flatMap((id) => charged.get(id) ?? []).map((charge) => ({ charge }))
-    return denied(deps, kind, progress, withSpentBudgets(made, spent), fences)
+    return denied(deps, kind, progress, withSpentBudgets(made, spentOf(result, charged)), fences)
   }
   progress.decided = false
   throw replayed(result)

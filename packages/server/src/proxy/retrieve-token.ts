@@ -19,6 +19,7 @@ import {
   refusedIntent,
   requestRuleOf,
   scopeOf,
+  storeWithinBudgets,
   type UseDeps,
   untilFresh,
   withDecision,
@@ -61,16 +62,13 @@ export function createRetrieveToken(deps: RetrieveDeps) {
     await deps.faults.at('before_intent')
     const intentId = newId(deps.clock.now())
     const { method, url } = progress.asked
-    const row = intentRow('token', caller, grant, {
-      eventId: intentId,
-      method,
-      url,
-      reason,
-      decision: made.record,
-      declared: true,
+    const written = await storeWithinBudgets(made, leased, (made, charges) => {
+      const what = { eventId: intentId, method, url, reason, decision: made.record, declared: true }
+      const rows = [intentRow('token', caller, grant, what)]
+      return deps.audit.append(scopeOf(caller), { rows, fences: rests.fences, nonce: caller.nonce, charges })
     })
-    const conditions = { fences: rests.fences, nonce: caller.nonce, charges: leased.exact }
-    const intent = await deps.audit.append(scopeOf(caller), { rows: [row], ...conditions })
+    const intent = written.stored
+    made = written.made
     if (intent.kind !== 'stored')
       return refusedIntent(deps, 'token', intent, progress, made, leased.byCounter, rests.fences)
     await deps.faults.at('after_intent')
