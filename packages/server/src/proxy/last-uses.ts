@@ -7,14 +7,19 @@ import type { GrantFacts } from './grant-facts.ts'
 
 const MAX_REMEMBERED = 100_000
 
+/** What another process saved since is not known here for longer than this. */
+const REMEMBERED_FOR_MS = 60_000
+
+type LastUse = { atMs: number | null; asOfMs: number }
+
 /** When keys, agents and grants were last used: in memory at once, in the database once a minute. */
 export function createLastUses({ db, clock }: { db: Pick<Database, 'forApp'>; clock: Clock }) {
-  const remembered = createFactCache<{ atMs: number | null }>(MAX_REMEMBERED)
+  const remembered = createFactCache<LastUse>(MAX_REMEMBERED)
   let unsaved = new Map<string, Map<string, number>>()
 
   function note(appId: string, subject: string, atMs: number): void {
     const known = remembered.peek(`${appId} ${subject}`)
-    if (known !== undefined) known.atMs = atMs
+    if (known !== undefined) Object.assign(known, { atMs, asOfMs: atMs })
     let ofApp = unsaved.get(appId)
     if (ofApp === undefined) {
       ofApp = new Map()
@@ -33,9 +38,13 @@ export function createLastUses({ db, clock }: { db: Pick<Database, 'forApp'>; cl
 
     async lastUsedAtMs(appId: string, grantId: string): Promise<number | null> {
       const subject = `grant:${grantId}`
-      const known = await remembered.get(`${appId} ${subject}`, async () => {
+      const name = `${appId} ${subject}`
+      const nowMs = clock.now()
+      if (nowMs - (remembered.peek(name)?.asOfMs ?? nowMs) >= REMEMBERED_FOR_MS) remembered.forget([name])
+      const known = await remembered.get(name, async () => {
         const usedAt = await db.forApp(appId, (tx) => findLastUse(tx, appId, subject))
-        return { value: { atMs: unsaved.get(appId)?.get(subject) ?? usedAt?.getTime() ?? null }, subjects: [] }
+        const atMs = unsaved.get(appId)?.get(subject) ?? usedAt?.getTime() ?? null
+        return { value: { atMs, asOfMs: nowMs }, subjects: [name] }
       })
       return known?.atMs ?? null
     },
