@@ -1,9 +1,8 @@
-import { hash, randomBytes } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { formatKey, KEY_RANDOM_LENGTH } from '@alter-vault/contracts'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { AppendMember, AppendResult, RowDraft } from '../audit/index.ts'
 import { Secret } from '../crypto/secret.ts'
-import { deriveSigningKey, signText } from '../crypto/signing-key.ts'
 import { createAddressGuard } from '../egress/address-guard.ts'
 import { compileAllowedHosts } from '../egress/allowed-hosts.ts'
 import { createAwsClockSkew } from '../egress/aws-clock-skew.ts'
@@ -12,7 +11,6 @@ import { DEFAULT_INJECTION } from '../egress/injection.ts'
 import { openSendWindow } from '../egress/send-window.ts'
 import { createUpstream, type Upstream } from '../egress/upstream.ts'
 import { UpstreamError } from '../egress/upstream-error.ts'
-import type { Presented } from '../http/authenticators.ts'
 import { noFaults } from '../kernel/faults.ts'
 import { newId } from '../kernel/ids.ts'
 import { VaultError } from '../kernel/vault-error.ts'
@@ -20,6 +18,7 @@ import { type AgentFacts, createIdentifyCaller, type KeyFacts } from '../keys/in
 import { compileRules, type StoredRule } from '../policies/index.ts'
 import { createHandClock, type HandClock } from '../testing/management.ts'
 import { type RecordingProvider, startRecordingProvider } from '../testing/recording-provider.ts'
+import { signedPresented } from '../testing/signed-presented.ts'
 import type { AppPolicy } from './app-policy.ts'
 import type { GrantFacts } from './grant-facts.ts'
 import { createProxyRequest, type HoldRequest, type Incoming } from './proxy-request.ts'
@@ -226,29 +225,7 @@ function hotPath(broken: Partial<Record<keyof Parts, unknown>>) {
 /** One use as agent, through the app's key. */
 function signedCall(): Incoming<CallBody> {
   const body = { grant_id: grantId, method: 'POST', url: `http://${host()}/charges`, body: { amount: 1 } }
-  const rawBody = Buffer.from(JSON.stringify(body))
-  const timestamp = String(Math.floor(clock.now() / 1000))
-  const nonce = randomBytes(16).toString('hex')
-  const digest = hash('sha256', rawBody)
-  const text = `POST\n/sdk/proxy\n${timestamp}\n${nonce}\n${digest}\n\ncaller:${agentId}`
-  const signature = signText(deriveSigningKey(PLAIN_KEY), text)
-  const presented: Presented = {
-    method: 'POST',
-    target: '/sdk/proxy',
-    headers: {
-      'x-api-key': PLAIN_KEY,
-      'x-alter-timestamp': timestamp,
-      'x-alter-nonce': nonce,
-      'x-alter-content-sha256': digest,
-      'x-alter-signature': signature,
-      'x-alter-signature-v2': signature,
-      'x-alter-caller': agentId,
-    },
-    rawBody,
-    params: {},
-    clientIp: '203.0.113.7',
-    requestId: newId(),
-  }
+  const presented = signedPresented({ apiKey: PLAIN_KEY, path: '/sdk/proxy', body, clock, caller: agentId })
   return { presented, body: () => body, onCaller: () => undefined }
 }
 
