@@ -261,88 +261,108 @@ const otherChange = fc.oneof(
     ),
 )
 
-type Step =
-  | { kind: 'change'; change: Change }
-  | { kind: 'wait'; ms: number }
-  | {
-      kind: 'use'
-      process: number
-      key: number
-      grant: number | null
-      slug: number
-      label: number | null
-      path: number
-      as: number | null
-    }
+type Use = {
+  kind: 'use'
+  process: number
+  key: number
+  grant: number | null
+  slug: number
+  label: number | null
+  path: number
+  as: number | null
+}
+type Step = Use | { kind: 'change'; change: Change } | { kind: 'wait'; ms: number } | { kind: 'again'; which: number }
+
+const use = fc.record({
+  kind: fc.constant('use' as const),
+  process: fc.nat(1),
+  key: index,
+  grant: mostlyNull(index),
+  slug: fc.constantFrom(0, 0, 1),
+  label: mostlyNull(fc.nat(2)),
+  path: index,
+  as: mostlyNull(fc.nat(1)),
+})
+
+const anyChange = fc
+  .oneof(grantChange, grantChange, ruleChange, ruleChange, ruleChange, agentChange, keyChange, otherChange)
+  .map((made) => ({ kind: 'change' as const, change: made }))
 
 const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 3, arbitrary: use },
+  // What a process has seen before is what it may remember wrongly.
+  { weight: 4, arbitrary: fc.record({ kind: fc.constant('again' as const), which: fc.nat(3) }) },
+  { weight: 5, arbitrary: anyChange },
   {
-    weight: 6,
-    arbitrary: fc.record({
-      kind: fc.constant('use' as const),
-      process: fc.nat(1),
-      key: index,
-      grant: mostlyNull(index),
-      slug: index,
-      label: mostlyNull(fc.nat(2)),
-      path: index,
-      as: mostlyNull(fc.nat(1)),
-    }),
+    weight: 1,
+    arbitrary: fc.record({ kind: fc.constant('wait' as const), ms: fc.constantFrom(1_000, 30_000, 61_000) }),
   },
-  {
-    weight: 5,
-    arbitrary: fc
-      .oneof(grantChange, ruleChange, ruleChange, ruleChange, agentChange, keyChange, otherChange)
-      .map((made) => ({ kind: 'change' as const, change: made })),
-  },
-  { weight: 1, arbitrary: fc.constantFrom(1_000, 30_000, 61_000).map((ms) => ({ kind: 'wait' as const, ms })) },
 )
 
 const spoken = (steps: readonly Step[]): string =>
   steps.map((each) => (each.kind === 'change' ? each.change.what : JSON.stringify(each))).join('\n')
 
+function requestOf(each: Use, world: World): ProxyRequestBody {
+  const grantId = each.grant === null ? undefined : pick(world.grants, each.grant)
+  const label = each.label === null ? null : LABELS[each.label]
+  return {
+    method: 'POST',
+    url: `https://api.example${pick(PATHS, each.path)}`,
+    ...(grantId === undefined
+      ? { provider_id: pick(SLUGS, each.slug) as string, ...(label == null ? {} : { label }) }
+      : { grant_id: grantId }),
+  }
+}
+
 it('decides every use as if it had read everything anew', { timeout: 120_000 }, async () => {
   const seen = new Map<Verdict, number>()
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 20, maxLength: 60, size: 'max' }), async (steps) => {
-      await using test = await createManagementTest()
+      await using opened = new AsyncDisposableStack()
+      const test = opened.use(await createManagementTest())
       await test.asOwner('select maintain_nonce_partitions($1)', [Math.floor(test.clock.now() / 1000)])
       const world = await seedApp(test)
       const processes = [startProcess(test), startProcess(test)]
+      for (const process of processes) opened.defer(process.close)
       const decideSlowly = createSlowTwin({ db: test.db, clock: test.clock, keyDigest })
-      try {
-        for (const [place, each] of steps.entries()) {
-          if (each.kind === 'wait') test.clock.advance(each.ms)
-          else if (each.kind === 'change') {
-            const make = (tx: Tx) => each.change.make(tx, world, test.clock.now())
-            await (each.change.home === 'organization'
-              ? test.db.forOrganization(world.organizationId, make)
-              : test.db.forApp(world.appId, make))
-          } else {
-            const grantId = each.grant === null ? undefined : pick(world.grants, each.grant)
-            const label = each.label === null ? null : LABELS[each.label]
-            const body: ProxyRequestBody = {
-              method: 'POST',
-              url: `https://api.example${pick(PATHS, each.path)}`,
-              ...(grantId === undefined
-                ? { provider_id: pick(SLUGS, each.slug) as string, ...(label == null ? {} : { label }) }
-                : { grant_id: grantId }),
-            }
-            const presented = signedPresented({
-              apiKey: pick(world.keys, each.key)?.plain ?? '',
-              path: '/sdk/proxy',
-              body,
-              clock: test.clock,
-              ...(each.as === null ? {} : { caller: pick(world.agents, each.as) as string }),
-            })
-            const slow = await decideSlowly(presented, body)
-            const fast = await processes[each.process]?.use(presented, body)
-            seen.set(slow, (seen.get(slow) ?? 0) + 1)
-            expect(fast, `step ${place} of\n${spoken(steps.slice(0, place + 1))}`).toBe(slow)
+      const uses: Use[] = []
+
+      async function run(each: Use, place: number): Promise<void> {
+        const body = requestOf(each, world)
+        const presented = signedPresented({
+          apiKey: pick(world.keys, each.key)?.plain ?? '',
+          path: '/sdk/proxy',
+          body,
+          clock: test.clock,
+          ...(each.as === null ? {} : { caller: pick(world.agents, each.as) as string }),
+        })
+        const slow = await decideSlowly(presented, body)
+        const fast = await processes[each.process]?.use(presented, body)
+        seen.set(slow, (seen.get(slow) ?? 0) + 1)
+        expect(fast, `step ${place} of\n${spoken(steps.slice(0, place + 1))}`).toBe(slow)
+      }
+
+      for (const [place, each] of steps.entries()) {
+        switch (each.kind) {
+          case 'wait':
+            test.clock.advance(each.ms)
+            break
+          case 'change': {
+            const { make, home } = each.change
+            const change = (tx: Tx) => make(tx, world, test.clock.now())
+            if (home === 'organization') await test.db.forOrganization(world.organizationId, change)
+            else await test.db.forApp(world.appId, change)
+            break
+          }
+          case 'use':
+            uses.unshift(each)
+            await run(each, place)
+            break
+          case 'again': {
+            const earlier = uses[each.which]
+            if (earlier !== undefined) await run(earlier, place)
           }
         }
-      } finally {
-        for (const process of processes) await process.close()
       }
     }),
     { numRuns: 25 },
