@@ -5,11 +5,10 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { Client } from 'pg'
+import { SERVER } from '../tools/bootstrap/run.mjs'
 import { cpuMicros, processTree, programOf, proportionalSetSize, sumOver } from './process-usage.ts'
 
-const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const READY_MS = 120_000
 const STEERING = /^(ALTER_|DATABASE_|NODE_OPTIONS$|PG)/
 
@@ -57,7 +56,7 @@ export async function startMeasuredVault({
   async function launch(): Promise<void> {
     const log = openSync(join(dataDir, 'bench.log'), 'a')
     const startedAt = performance.now()
-    child = spawn(process.execPath, [...nodeArguments, join(ROOT, 'packages/server/src/main.ts'), 'dev'], {
+    child = spawn(process.execPath, [...nodeArguments, ...SERVER, 'dev'], {
       cwd: dataDir,
       env: {
         ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !STEERING.test(name))),

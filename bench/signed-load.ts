@@ -1,10 +1,10 @@
 /*
- * The load generator, a program of its own: a fixed number of connections, each of which sends its next request when the answer to the
- * last one is whole. Every request is written ahead, signature included, so that signing costs nothing while it is measured.
- * Talks to its parent: `LoadOrder` in; `measuring`, then `LoadResult` out.
+ * The load generator, a program of its own: autocannon with a fixed number of connections, each of which sends its next request when the
+ * answer to the last one is whole. Every request is signed ahead, so that signing costs nothing while it is measured.
+ * Talks to its parent: `LoadOrder` in; `measuring`, `measured`, then `LoadResult` out.
  */
 import { createHash, createHmac, createSecretKey, randomBytes } from 'node:crypto'
-import { connect, type Socket } from 'node:net'
+import autocannon from 'autocannon'
 
 export type LoadOrder = {
   port: number
@@ -35,20 +35,14 @@ export type LoadResult = {
 }
 
 const KEY_LABEL = 'alter-signing-v1'
-const END_OF_HEAD = Buffer.from('\r\n\r\n')
 const MAX_SAMPLES = 4_000_000
+const STOPS_WITHIN_MS = 100
 
-function plainRequest(path: string, port: number): Buffer {
-  return Buffer.from(`GET ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nAccept: */*\r\nUser-Agent: bench\r\n\r\n`)
-}
-
-/** The requests of one connection, written and signed now. */
+/** The requests of one connection, signed now. */
 function signedRequests(
-  order: Extract<LoadOrder['requests'], { kind: 'signed' }>,
-  port: number,
+  { path, keys, bodies, count }: Extract<LoadOrder['requests'], { kind: 'signed' }>,
   connection: number,
-): Buffer[] {
-  const { path, keys, bodies, count } = order
+): autocannon.Request[] {
   const apiKey = keys[connection % keys.length]!
   const signingKey = createSecretKey(createHmac('sha256', apiKey).update(KEY_LABEL).digest())
   const hashes = bodies.map((body) => createHash('sha256').update(body).digest('hex'))
@@ -60,110 +54,94 @@ function signedRequests(
     const signature = createHmac('sha256', signingKey)
       .update(`POST\n${path}\n${timestamp}\n${nonce}\n${hash}\n`)
       .digest('hex')
-    return Buffer.from(
-      `POST ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nContent-Type: application/json\r\nAccept: application/json\r\n` +
-        `User-Agent: alter-sdk-typescript/0.1.0\r\nX-API-Key: ${apiKey}\r\nX-Alter-Timestamp: ${timestamp}\r\nX-Alter-Nonce: ${nonce}\r\n` +
-        `X-Alter-Content-SHA256: ${hash}\r\nX-Alter-Signature: ${signature}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-    )
-  })
-}
-
-type Tally = Omit<LoadResult, 'kind' | 'p50Ms' | 'p99Ms'> & { latenciesMs: Float64Array }
-
-/** Keeps one connection busy until it is told to stop or has nothing left to send. */
-function drive(
-  { port, mayBreakOff = false }: Pick<LoadOrder, 'port' | 'mayBreakOff'>,
-  nextRequest: () => Buffer | undefined,
-  onAnswer: (status: string, ms: number, answer: Buffer) => void,
-) {
-  return new Promise<void>((resolve, reject) => {
-    const socket: Socket = connect({ port, host: '127.0.0.1', noDelay: true })
-    let sentAtMs = 0
-    let pending: Buffer | undefined
-    const sendNext = () => {
-      const request = nextRequest()
-      if (request === undefined) {
-        socket.end()
-        resolve()
-        return
-      }
-      sentAtMs = performance.now()
-      socket.write(request)
+    return {
+      method: 'POST',
+      path,
+      headers: {
+        'Content-Type': 'application/json',
+        Accept: 'application/json',
+        'User-Agent': 'alter-sdk-typescript/0.1.0',
+        'X-API-Key': apiKey,
+        'X-Alter-Timestamp': timestamp,
+        'X-Alter-Nonce': nonce,
+        'X-Alter-Content-SHA256': hash,
+        'X-Alter-Signature': signature,
+      },
+      body,
     }
-    socket.on('connect', sendNext)
-    socket.on('data', (chunk: Buffer) => {
-      const answer = pending === undefined ? chunk : Buffer.concat([pending, chunk])
-      if (!isWhole(answer)) {
-        pending = answer
-        return
-      }
-      pending = undefined
-      onAnswer(answer.toString('latin1', 9, 12), performance.now() - sentAtMs, answer)
-      sendNext()
-    })
-    socket.on('error', (error) => (mayBreakOff ? resolve() : reject(error)))
-    socket.on('close', () => resolve())
   })
-}
-
-/** An answer has its head and as many bytes behind it as it says, or the last chunk. */
-function isWhole(answer: Buffer): boolean {
-  const end = answer.indexOf(END_OF_HEAD)
-  if (end < 0) return false
-  const head = answer.toString('latin1', 0, end)
-  const at = head.search(/content-length: /i)
-  if (at >= 0) return answer.length >= end + 4 + Number.parseInt(head.slice(at + 16), 10)
-  return answer.toString('latin1', answer.length - 5) === '0\r\n\r\n'
 }
 
 async function run(order: LoadOrder): Promise<LoadResult> {
-  const { port, connections, requests } = order
-  const queues = Array.from({ length: connections }, (_, connection) =>
-    requests.kind === 'plain' ? plainRequest(requests.path, port) : signedRequests(requests, port, connection),
-  )
-  const tally: Tally = {
-    answers: 0,
-    statuses: {},
-    seconds: 0,
-    ranOut: false,
-    firstFailure: null,
-    latenciesMs: new Float64Array(MAX_SAMPLES),
+  const { requests } = order
+  const latenciesMs = new Float64Array(MAX_SAMPLES)
+  const statuses: Record<string, number> = {}
+  const sent = new Map<autocannon.Client, number>()
+  let answers = 0
+  let ranOut = false
+  let firstFailure: string | null = null
+  let measuring = false
+
+  let connection = 0
+  const ended = Promise.withResolvers<void>()
+  const options: autocannon.Options = {
+    url: `http://127.0.0.1:${order.port}${requests.path}`,
+    connections: order.connections,
+    // Ended by us, at the end of what is measured.
+    duration: 3_600,
+    sampleInt: STOPS_WITHIN_MS,
+    ...(order.mayBreakOff ? { bailout: 1 } : {}),
+    setupClient(client) {
+      if (requests.kind === 'signed') client.setRequests(signedRequests(requests, connection++))
+      let status = 200
+      client.on('headers', (head) => {
+        status = Number(head.statusCode)
+      })
+      client.on('body', (body: Buffer) => {
+        if (status !== 200) firstFailure ??= `${status} ${body.toString('utf8').slice(0, 2_000)}`
+      })
+    },
   }
-  let startedMs = Number.POSITIVE_INFINITY
-  let over = false
-  const onAnswer = (status: string, ms: number, answer: Buffer) => {
-    if (status !== '200') tally.firstFailure ??= answer.toString('utf8').slice(0, 2_000)
-    if (startedMs === Number.POSITIVE_INFINITY || over) return
-    tally.latenciesMs[tally.answers++ % MAX_SAMPLES] = ms
-    tally.statuses[status] = (tally.statuses[status] ?? 0) + 1
-  }
-  const running = queues.map((queue) => {
-    let at = 0
-    return drive(
-      order,
-      () => {
-        if (over) return undefined
-        if (Buffer.isBuffer(queue)) return queue
-        const next = queue[at++]
-        if (next === undefined) tally.ranOut = true
-        return next
-      },
-      onAnswer,
-    )
+  const instance = autocannon(options, (error: unknown) => (error ? ended.reject(error) : ended.resolve()))
+  instance.on('response', (client, statusCode, _, ms) => {
+    if (requests.kind === 'signed') {
+      const count = (sent.get(client) ?? 0) + 1
+      sent.set(client, count)
+      if (count >= requests.count) {
+        ranOut = true
+        instance.stop()
+      }
+    }
+    if (!measuring) return
+    latenciesMs[answers++ % MAX_SAMPLES] = ms
+    statuses[statusCode] = (statuses[statusCode] ?? 0) + 1
   })
-  const end = Promise.all(running)
-  await Promise.race([new Promise((resolve) => setTimeout(resolve, order.warmupSeconds * 1000)), end])
-  startedMs = performance.now()
+  const orEnd = (ms: number) => Promise.race([new Promise((resolve) => setTimeout(resolve, ms)), ended.promise])
+
+  await new Promise<void>((resolve) => instance.on('start', () => resolve()))
+  if (order.warmupSeconds > 0) await orEnd(order.warmupSeconds * 1000)
+  const startedMs = performance.now()
+  measuring = true
   process.send?.({ kind: 'measuring' })
-  await Promise.race([new Promise((resolve) => setTimeout(resolve, order.seconds * 1000)), end])
-  tally.seconds = (performance.now() - startedMs) / 1000
-  over = true
-  const { latenciesMs, ...rest } = tally
+  await orEnd(order.seconds * 1000)
+  measuring = false
+  const seconds = (performance.now() - startedMs) / 1000
   process.send?.({ kind: 'measured' })
-  await end
-  const sorted = latenciesMs.subarray(0, Math.min(tally.answers, MAX_SAMPLES)).sort()
+  instance.stop()
+  await ended.promise
+
+  const sorted = latenciesMs.subarray(0, Math.min(answers, MAX_SAMPLES)).sort()
   const quantile = (part: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? Number.NaN
-  return { kind: 'result', ...rest, p50Ms: quantile(0.5), p99Ms: quantile(0.99) }
+  return {
+    kind: 'result',
+    answers,
+    statuses,
+    seconds,
+    p50Ms: quantile(0.5),
+    p99Ms: quantile(0.99),
+    ranOut,
+    firstFailure,
+  }
 }
 
 if (import.meta.main) {

@@ -1,10 +1,9 @@
 /*
- * The provider that both proxies call: answers every request at once with the same JSON. It reads no more than the end of the
- * request's head, so that the cores it shares with what is measured are left alone. A program of its own; says its port to its parent.
+ * The provider that both proxies call: bare node:http that answers every request at once with the same JSON. A program of its own; says
+ * its port to its parent.
  */
-
+import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { createServer } from 'node:net'
 
 const payments = Array.from({ length: 5 }, (_, i) => ({
   id: `pay_${1001 + i}`,
@@ -14,22 +13,19 @@ const payments = Array.from({ length: 5 }, (_, i) => ({
   status: 'settled',
 }))
 const body = JSON.stringify({ data: payments, has_more: false })
-const answer = Buffer.from(
-  `HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nServer: bench\r\nX-Request-Id: 8f14e45fceea167a\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
-)
-const END_OF_HEAD = '\r\n\r\n'
+const headers = {
+  'Content-Type': 'application/json',
+  Server: 'bench',
+  'X-Request-Id': '8f14e45fceea167a',
+  'Content-Length': String(body.length),
+}
 
-const server = createServer({ noDelay: true }, (socket) => {
-  let pending = ''
-  socket.on('data', (chunk) => {
-    pending += chunk.toString('latin1')
-    // Requests without a body only, one or more in a chunk.
-    for (let end = pending.indexOf(END_OF_HEAD); end >= 0; end = pending.indexOf(END_OF_HEAD)) {
-      pending = pending.slice(end + END_OF_HEAD.length)
-      socket.write(answer)
-    }
-  })
-  socket.on('error', () => socket.destroy())
+const server = createServer((request, response) => {
+  request.resume()
+  response.writeHead(200, headers)
+  response.end(body)
 })
+// Longer than any pause between two rounds.
+server.keepAliveTimeout = 300_000
 server.listen(0, '127.0.0.1', () => process.send?.({ port: (server.address() as AddressInfo).port }))
 process.on('disconnect', () => process.exit())

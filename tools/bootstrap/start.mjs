@@ -1,7 +1,7 @@
 import { ensureWalletBuilt } from './build-wallet.mjs'
-import { main, runNode } from './run.mjs'
+import { main, runNode, SERVER } from './run.mjs'
 
 await main((node, args) => {
   ensureWalletBuilt(node)
-  return runNode(node, ['packages/server/src/main.ts', 'dev', ...args])
+  return runNode(node, [...SERVER, 'dev', ...args])
 })

@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto'
 import { type DecisionRecord, HELD_BODY_MAX_BYTES } from '@alter-vault/contracts'
+import { sha256 } from '../kernel/sha256.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 
 /*
@@ -82,7 +83,7 @@ export function canonicalAction(request: FrozenRequest): string {
 
 /** What a person approves: 32 bytes over everything that is sent. */
 export function actionHash(request: FrozenRequest): Buffer {
-  return hash('sha256', `alter.action.v1\n${canonicalAction(request)}`, 'buffer')
+  return sha256(`alter.action.v1\n${canonicalAction(request)}`)
 }
 
 /** Method, host and path: what a list shows and what makes two requests similar. */

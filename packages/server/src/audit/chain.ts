@@ -1,4 +1,4 @@
-import { hash } from 'node:crypto'
+import { sha256 } from '../kernel/sha256.ts'
 
 /*
  * A lane is a chain of rows (control-plane.md 7.4; all hashes are raw 32 bytes inside the formulas):
@@ -17,8 +17,6 @@ export const KEEP_PREFIX = 'alter.audit.keep.v1\n'
 export const DETAIL_PREFIX = 'alter.audit.detail.v1\n'
 export const TAB = Buffer.from('\t')
 export const LINE_FEED = Buffer.from('\n')
-
-const sha256 = (data: string | Buffer): Buffer => hash('sha256', data, 'buffer')
 
 export const genesisHash = (chainId: string): Buffer => sha256(`alter.audit.genesis.v1\n${chainId}`)
 export const keepHash = (keep: string): Buffer => sha256(KEEP_PREFIX + keep)

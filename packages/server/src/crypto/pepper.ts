@@ -1,4 +1,5 @@
 import { createHmac, createSecretKey, randomBytes } from 'node:crypto'
+import { digestOf } from '../kernel/sha256.ts'
 import { findOrCreateKeyFile, garbled, keyCheck, parseKeyFile } from './key-file.ts'
 
 /* {"format": "alter-api-key-pepper.v1", "pepper": base64 of 32 bytes, "check": 16 hex characters} */
@@ -29,5 +30,5 @@ export async function openPepper({ path }: { path: string }): Promise<Pepper> {
   if (check !== fingerprint) throw garbled(path, '"check" does not fit the pepper')
   const key = createSecretKey(bytes)
   bytes.fill(0)
-  return { keyDigest: (plainKey) => createHmac('sha256', key).update(plainKey).digest(), fingerprint }
+  return { keyDigest: (plainKey) => digestOf(createHmac('sha256', key).update(plainKey)), fingerprint }
 }

@@ -1,4 +1,5 @@
 import { createHmac, createSecretKey, type KeyObject } from 'node:crypto'
+import { digestOf } from '../kernel/sha256.ts'
 import { constantTimeEqual } from './constant-time.ts'
 
 const MESSAGE = 'alter-signing-v1'
@@ -20,6 +21,6 @@ export function signText(key: KeyObject, text: string): string {
 /** True when `signature` is the signature of `text`, compared in constant time. Anything but 64 lower-case hex characters is false. */
 export function isSignatureOf(key: KeyObject, text: string, signature: string): boolean {
   if (!HEX_SHA256.test(signature)) return false
-  const expected = createHmac('sha256', key).update(text).digest()
+  const expected = digestOf(createHmac('sha256', key).update(text))
   return constantTimeEqual(expected, Buffer.from(signature, 'hex'))
 }

@@ -7,6 +7,7 @@ import type { Presented } from '../http/authenticators.ts'
 import type { Fence, SdkCaller } from '../http/principals.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { isUuid, randomHex } from '../kernel/ids.ts'
+import { sha256 } from '../kernel/sha256.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import type { AgentFacts, KeyFacts } from './caller-facts.ts'
 import { hasActorLine, type SignedParts, stringToSign } from './string-to-sign.ts'
@@ -383,8 +384,7 @@ function parseContext(header: string | undefined): Readonly<Record<string, strin
 }
 
 /** 16 bytes that stand for one nonce of one key. */
-const nonceDigest = (keyId: string, nonce: string): Buffer =>
-  hash('sha256', `${keyId}\n${nonce}`, 'buffer').subarray(0, 16)
+const nonceDigest = (keyId: string, nonce: string): Buffer => sha256(`${keyId}\n${nonce}`).subarray(0, 16)
 
 const TRACEPARENT = /^00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$/
 
