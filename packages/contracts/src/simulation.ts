@@ -1,7 +1,7 @@
 import Type from 'typebox'
 import { audited, defineEndpoint } from './endpoint.ts'
 import { PathId } from './list.ts'
-import { Timestamp, Uuid } from './primitives.ts'
+import { Nullable, Timestamp, Uuid } from './primitives.ts'
 import { DecisionRecord, RuleMode, RuleTarget, RuleType } from './rule.ts'
 
 const Exactly = <P extends Type.TProperties>(properties: P) => Type.Object(properties, { additionalProperties: false })
@@ -38,8 +38,25 @@ export const SimulatePolicy = Exactly({
   disabled_rule_ids: Type.Optional(Type.Array(Uuid, { maxItems: 500 })),
 })
 
+/** What one rule said of a simulated use. */
+export const RuleTrace = Exactly({
+  rule_id: Nullable(Uuid),
+  rule_name: Nullable(Type.String()),
+  rule_type: Type.String(),
+  target: Exactly({ type: Type.String(), id: Nullable(Type.String()) }),
+  shadow: Type.Boolean(),
+  /** `unknown`: an attribute cannot be known, so the rule counts as matched. */
+  result: Type.Enum(['matched', 'not_matched', 'unknown']),
+  /** What it does to the use; `charge` counts it against a budget. Null when it did not match. */
+  effect: Nullable(Type.Enum(['deny', 'hold', 'redact', 'charge'])),
+  /** What it looked at, by the names of the context document (control-plane.md 5.6), and what was found there. */
+  attributes: Type.Record(Type.String(), Type.Unknown()),
+})
+
 export const PolicySimulation = Exactly({
   decision: DecisionRecord,
+  /** Every rule on what the use involves, in the order of evaluation. */
+  rules: Type.Array(RuleTrace),
   /** The gates that would open; the first executes. */
   gates: Type.Array(
     Exactly({
@@ -85,4 +102,5 @@ export const simulatePolicy = defineEndpoint({
 })
 
 export type SimulatePolicy = Type.Static<typeof SimulatePolicy>
+export type RuleTrace = Type.Static<typeof RuleTrace>
 export type PolicySimulation = Type.Static<typeof PolicySimulation>

@@ -223,6 +223,21 @@ describe('an operator', () => {
     expect((await restore(2_147_483_648)).body).toMatchObject({ status: 422, errors: [{ pointer: '/version' }] })
   })
 
+  test('sees by simulation what each rule would say, and nothing is sent', async () => {
+    const { id } = await rule('json_match', { when: { method: 'GET' }, effect: 'deny' })
+    const draft = { target: { type: 'app', id: appId }, type: 'ip_allowlist', body: { cidrs: ['127.0.0.0/8'] } }
+    const reply = await server.operator('POST', `${inApp}/policy/simulate`, { ...call(), draft_rules: [draft] })
+    expect([reply.status, reply.body.decision.effect], reply.text).toEqual([200, 'deny'])
+    const traced = reply.body.rules.toSorted((a: { effect: string }) => (a.effect === 'deny' ? -1 : 1))
+    expect(traced).toMatchObject([
+      { rule_id: id, result: 'matched', effect: 'deny', attributes: { 'request.method': 'GET' } },
+      { rule_name: 'Draft', result: 'not_matched', effect: null, attributes: { 'client.ip': '127.0.0.1' } },
+    ])
+    const without = await server.operator('POST', `${inApp}/policy/simulate`, { ...call(), disabled_rule_ids: [id] })
+    expect([without.body.decision.effect, without.body.rules]).toEqual(['allow', []])
+    expect(provider.requests).toEqual([])
+  })
+
   test('does not simulate at a time that does not exist', async () => {
     const reply = await server.operator('POST', `${inApp}/policy/simulate`, { ...call(), at: '2026-02-30T00:00:00Z' })
     expect([reply.status, reply.body.code, reply.body.errors[0].pointer]).toEqual([422, 'validation_failed', '/at'])

@@ -151,6 +151,14 @@ export function digestContext(moment: Moment): string {
   return hash('sha256', `${text}}`)
 }
 
+/** The value of an attribute as JSON: times in RFC 3339, `{"unknown": true}` for what cannot be known. */
+export function documentValue({ type, read }: DocumentAttribute, moment: Moment): unknown {
+  const value = read(moment)
+  if (value === UNKNOWN) return { unknown: true }
+  if (type === 'google.protobuf.Timestamp' && value !== null) return new Date(value as number).toISOString()
+  return value instanceof Map ? Object.fromEntries(value) : value
+}
+
 /** How the value of an attribute is written; by its type, since this runs for every member of every decision. */
 function writerOf({ type, read }: DocumentAttribute): (moment: Moment) => string {
   const write = writeKnown[type] ?? canonicalJson

@@ -71,7 +71,7 @@ export type Decision = {
  * A hold in retrieve mode is the denial `hitl_grant_requires_proxy`. An evaluation over its time is the denial `policy_timeout`.
  */
 export function decide(input: DecideInput): Decision {
-  const { rules, context, atMs, phase, budget } = input
+  const { context, atMs, phase, budget } = input
   const startedMs = budget.monotonic()
   const deadlineMs = startedMs + (budget.limitMs ?? EVALUATION_LIMIT_MS)
   const moment = createMoment(context, atMs, phase)
@@ -79,7 +79,7 @@ export function decide(input: DecideInput): Decision {
   let rulesEvaluated = 0
   let inTime = true
 
-  const evaluateAll = (list: readonly CompiledRule[]) => {
+  visitRules(input, (list) => {
     for (const rule of list) {
       if (!inTime) return
       if (rule.expiresAtMs <= atMs) continue
@@ -88,17 +88,7 @@ export function decide(input: DecideInput): Decision {
       if (firing !== null) found.add(rule, firing, input)
       inTime = budget.monotonic() <= deadlineMs
     }
-  }
-  evaluateAll(rules.everywhere)
-  evaluateAll(rules.of('organization', context.organizationId))
-  evaluateAll(rules.of('app', context.app.id))
-  evaluateAll(rules.of('provider', context.provider.id))
-  if (context.agent !== null) evaluateAll(rules.of('agent', context.agent.id))
-  evaluateAll(rules.of('grant', context.grant.id))
-  for (const ancestorId of context.grant.ancestorIds) evaluateAll(rules.of('grant', ancestorId))
-  evaluateAll(rules.of('key', context.key.id))
-  if (input.requestRule && phase !== 'execution') evaluateAll([input.requestRule])
-
+  })
   if (context.user !== null && context.user.status !== 'active') {
     found.refuse('user_not_active', 'The user is not active.')
   }
@@ -109,6 +99,22 @@ export function decide(input: DecideInput): Decision {
     rulesEvaluated,
     durationUs: Math.round((budget.monotonic() - startedMs) * 1000),
   })
+}
+
+/** Shows the rules on everything that a use involves, target by target. */
+export function visitRules(
+  { rules, context, requestRule, phase }: Pick<DecideInput, 'rules' | 'context' | 'requestRule' | 'phase'>,
+  visit: (list: readonly CompiledRule[]) => void,
+): void {
+  visit(rules.everywhere)
+  visit(rules.of('organization', context.organizationId))
+  visit(rules.of('app', context.app.id))
+  visit(rules.of('provider', context.provider.id))
+  if (context.agent !== null) visit(rules.of('agent', context.agent.id))
+  visit(rules.of('grant', context.grant.id))
+  for (const ancestorId of context.grant.ancestorIds) visit(rules.of('grant', ancestorId))
+  visit(rules.of('key', context.key.id))
+  if (requestRule && phase !== 'execution') visit([requestRule])
 }
 
 type FiredHoldReason = FiredHold & { reason: DecisionReason }

@@ -40,6 +40,7 @@ export {
 export { parseRequestRule } from './request-rule.ts'
 export { createRuleRoutes } from './routes.ts'
 export { findRulesOf } from './rule-store.ts'
+export { traceRules } from './trace-rules.ts'
 export { type RuleDraft, type RuleVerdict, ruleRefusalCode, validateRule } from './validate-rule.ts'
 export {
   createWriteRules,

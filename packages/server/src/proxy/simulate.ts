@@ -6,9 +6,9 @@ import { newId } from '../kernel/ids.ts'
 import { parseInstant } from '../kernel/instant.ts'
 import { invalidField, VaultError } from '../kernel/vault-error.ts'
 import type { AgentFacts } from '../keys/index.ts'
-import { compileRules, ruleRefusalCode, type StoredRule, validateRule } from '../policies/index.ts'
+import { compileRules, ruleRefusalCode, type StoredRule, traceRules, validateRule } from '../policies/index.ts'
 import type { AppPolicy } from './app-policy.ts'
-import { decideUse, type Use } from './decide-use.ts'
+import { contextOf, decideUse, type Use } from './decide-use.ts'
 import type { GrantFacts } from './grant-facts.ts'
 import { prepareCall } from './prepare-call.ts'
 import { withWhat } from './use-rows.ts'
@@ -99,10 +99,8 @@ export function createSimulate(deps: Deps) {
     const atMs = request.at === undefined ? deps.clock.now() : parseInstant(request.at)
     if (atMs === undefined) throw invalidField('/at', '"at" must be a time that exists, with a zone.')
     const clock: Clock = { now: () => atMs, monotonic: deps.clock.monotonic }
-    const made = decideUse(use, { ...policy, rules: compileRules([...stored, ...drafts]) }, clock, {
-      phase: 'simulation',
-      requestRule: null,
-    })
+    const rules = compileRules([...stored, ...drafts])
+    const made = decideUse(use, { ...policy, rules }, clock, { phase: 'simulation', requestRule: null })
     await deps.audit.append(appScope(appId, organizationId), {
       rows: [
         {
@@ -121,6 +119,7 @@ export function createSimulate(deps: Deps) {
     })
     return {
       decision: made.record,
+      rules: traceRules({ rules, context: contextOf(use, atMs), atMs, phase: 'simulation' }),
       gates: made.decision.gates.map(({ quorum, configuration, rules }) => ({
         quorum,
         window_seconds: configuration.window_seconds,
