@@ -10,7 +10,7 @@ const SAME_SIGNAL_MS = 500
  * Arguments of Node that run the server. V8 would give short-lived objects up to 128 MB on a machine with much memory; a quarter of that
  * costs some 3 % of CPU under load and saves 80 MB.
  */
-export const SERVER = ['--max-semi-space-size=16', join(ROOT, 'packages/server/src/main.ts')]
+export const SERVER = ['--max-semi-space-size=16', '--no-parallel-scavenge', join(ROOT, 'packages/server/src/main.ts')]
 
 /**
  * Runs `node <args>` in the checkout and resolves with its exit code (128 + number when a signal ended it). Signals to this

@@ -23,3 +23,17 @@ export function parseFutureInstant(text: string, pointer: string, nowMs: number)
   if (ms <= nowMs) throw invalidField(pointer, `"${field}" must be in the future.`, 'out_of_range')
   return new Date(ms)
 }
+
+const MAX_KEPT = 1_000
+const written = new Map<number, string>()
+
+/** RFC 3339 in UTC with milliseconds. Decisions name the same few instants again and again, so they are kept. */
+export function isoOf(ms: number): string {
+  let text = written.get(ms)
+  if (text === undefined) {
+    text = new Date(ms).toISOString()
+    if (written.size >= MAX_KEPT) written.clear()
+    written.set(ms, text)
+  }
+  return text
+}

@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto'
 import { canonicalJson, canonicalString } from '../kernel/canonical-json.ts'
+import { isoOf } from '../kernel/instant.ts'
 import { type Fact, UNKNOWN } from './fact.ts'
 import type { Moment } from './moment.ts'
 import type { PolicyRequest } from './policy-context.ts'
@@ -129,7 +130,7 @@ export const contextDocument: Readonly<Record<string, DocumentAttribute>> = Obje
 const UNKNOWN_TEXT = '{"unknown":true}'
 const writeKnown: Partial<Record<DocumentType, (value: unknown) => string>> = {
   string: (value) => canonicalString(value as string),
-  'google.protobuf.Timestamp': (value) => `"${new Date(value as number).toISOString()}"`,
+  'google.protobuf.Timestamp': (value) => `"${isoOf(value as number)}"`,
   'map<string, list<string>>': (value) => canonicalJson(value instanceof Map ? Object.fromEntries(value) : value),
 }
 
@@ -155,7 +156,7 @@ export function digestContext(moment: Moment): string {
 export function documentValue({ type, read }: DocumentAttribute, moment: Moment): unknown {
   const value = read(moment)
   if (value === UNKNOWN) return { unknown: true }
-  if (type === 'google.protobuf.Timestamp' && value !== null) return new Date(value as number).toISOString()
+  if (type === 'google.protobuf.Timestamp' && value !== null) return isoOf(value as number)
   return value instanceof Map ? Object.fromEntries(value) : value
 }
 

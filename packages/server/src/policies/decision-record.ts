@@ -1,4 +1,5 @@
 import type { CallerReason, DecisionReason, DecisionRecord } from '@alter-vault/contracts'
+import { isoOf } from '../kernel/instant.ts'
 import { digestContext } from './context-document.ts'
 import type { Decision } from './decide.ts'
 import { createMoment } from './moment.ts'
@@ -9,20 +10,21 @@ export function decisionRecord(
   decision: Decision,
   made: { decisionId: string; policyEpoch: number; context: PolicyContext },
 ): DecisionRecord {
+  // In the order of RFC 8785, in which it is stored.
   return {
+    context_digest: digestContext(createMoment(made.context, decision.atMs, decision.phase)),
     decision_id: made.decisionId,
+    duration_us: decision.durationUs,
     effect: decision.effect,
+    evaluated_at: isoOf(decision.atMs),
+    obligations: [...decision.obligations],
     phase: decision.phase,
     policy_epoch: made.policyEpoch,
-    evaluated_at: new Date(decision.atMs).toISOString(),
-    duration_us: decision.durationUs,
     reasons: [...decision.reasons],
-    shadow_effect: decision.shadowEffect,
-    obligations: [...decision.obligations],
-    context_digest: digestContext(createMoment(made.context, decision.atMs, decision.phase)),
-    rules_evaluated: decision.rulesEvaluated,
-    retryable: decision.retryable,
     retry_after_seconds: decision.retryAfterSeconds,
+    retryable: decision.retryable,
+    rules_evaluated: decision.rulesEvaluated,
+    shadow_effect: decision.shadowEffect,
   }
 }
 

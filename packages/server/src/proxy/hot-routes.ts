@@ -28,8 +28,8 @@ export function createHotRoutes(deps: {
   const tokenBody = compileBody(TokenRequestBody, STYLE)
   const turn = createTurn()
 
-  const proxy: RawHandler = async (request, response, context) => {
-    const incoming = await arrive(turn, request, response, context, (value, bytes) => {
+  const proxy: RawHandler = (request, response, context) => {
+    const check = (value: unknown, bytes: Buffer) => {
       const body = proxyBody(value)
       // Checked above as plain numbers; sent as they were written.
       return body.body === undefined
@@ -38,18 +38,20 @@ export function createHotRoutes(deps: {
             ...body,
             body: (withNumbersAsWritten(value, bytes.toString('utf8')) as { body: unknown }).body,
           }
+    }
+    return serve(turn, request, response, context, check, async (incoming) => {
+      const outgoing = await deps.proxyRequest(incoming)
+      if (outgoing.kind === 'answered') return { status: 200, body: outgoing.result }
+      if (outgoing.kind === 'held') return { status: 202, body: outgoing.pending }
+      return { status: 200, body: outgoing.record }
     })
-    const outgoing = await deps.proxyRequest(incoming)
-    if (outgoing.kind === 'answered') sendJson(response, 200, outgoing.result, context.requestId)
-    else if (outgoing.kind === 'held') sendJson(response, 202, outgoing.pending, context.requestId)
-    else sendJson(response, 200, outgoing.record, context.requestId)
   }
 
-  const token: RawHandler = async (request, response, context) => {
-    const incoming = await arrive(turn, request, response, context, (value) => tokenBody(value))
-    const { token } = await deps.retrieveToken(incoming)
-    sendJson(response, 200, token, context.requestId)
-  }
+  const token: RawHandler = (request, response, context) =>
+    serve(turn, request, response, context, tokenBody, async (incoming) => {
+      const { token } = await deps.retrieveToken(incoming)
+      return { status: 200, body: token }
+    })
 
   return new Map([
     [`${proxyEndpoint.method} ${proxyEndpoint.path}`, proxy],
@@ -57,36 +59,45 @@ export function createHotRoutes(deps: {
   ])
 }
 
-async function arrive<Body extends Type.Static<typeof ProxyRequestBody> | Type.Static<typeof TokenRequestBody>>(
+async function serve<Body extends Type.Static<typeof ProxyRequestBody> | Type.Static<typeof TokenRequestBody>>(
   turn: Turn,
   request: IncomingMessage,
   response: ServerResponse,
   context: Parameters<RawHandler>[2],
   check: (value: unknown, bytes: Buffer) => Body,
-): Promise<Incoming<Body>> {
-  const rawBody = await readBody(request, PROXY_BODY_MAX_BYTES)
-  await turn()
-  const presented: Presented = {
-    method: context.method,
-    target: request.url ?? context.path,
-    headers: request.headers,
-    rawBody,
-    params: {},
-    clientIp: context.clientIp,
-    requestId: context.requestId,
-  }
-  let body: Body | undefined
-  return {
-    presented,
-    body() {
-      if (body === undefined) {
-        assertJsonContent(request.headers)
-        body = check(parseStrictJson(rawBody), rawBody)
-      }
-      return body
-    },
-    onCaller({ answerHeaders }) {
-      for (const [name, value] of Object.entries(answerHeaders)) response.setHeader(name, value)
-    },
+  use: (incoming: Incoming<Body>) => Promise<{ status: number; body: unknown }>,
+): Promise<void> {
+  let ofCaller: Readonly<Record<string, string>> = {}
+  try {
+    const rawBody = await readBody(request, PROXY_BODY_MAX_BYTES)
+    await turn()
+    const presented: Presented = {
+      method: context.method,
+      target: request.url ?? context.path,
+      headers: request.headers,
+      rawBody,
+      params: {},
+      clientIp: context.clientIp,
+      requestId: context.requestId,
+    }
+    let body: Body | undefined
+    const { status, body: answer } = await use({
+      presented,
+      body() {
+        if (body === undefined) {
+          assertJsonContent(request.headers)
+          body = check(parseStrictJson(rawBody), rawBody)
+        }
+        return body
+      },
+      onCaller({ answerHeaders }) {
+        ofCaller = answerHeaders
+      },
+    })
+    sendJson(response, status, answer, context.requestId, ofCaller)
+  } catch (error) {
+    // A refusal carries them too. Set one by one they cost an answer twice as much, so only here.
+    if (!response.headersSent) response.setHeaders(new Map(Object.entries(ofCaller)))
+    throw error
   }
 }
