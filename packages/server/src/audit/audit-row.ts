@@ -2,6 +2,12 @@ import { canonicalJson, canonicalString } from '../kernel/canonical-json.ts'
 
 export type Stream = 'runtime' | 'grants' | 'portal' | 'provisioning' | 'approvals' | 'system'
 export type CallerKind = 'app_key' | 'agent_key' | 'derived_key' | 'member' | 'pat' | 'app_user' | 'link' | 'system'
+
+/** Which kind of caller a key makes. */
+export function callerKindOf({ keyType }: { keyType: 'rk' | 'ak' | 'dk' }): CallerKind {
+  return keyType === 'ak' ? 'agent_key' : keyType === 'dk' ? 'derived_key' : 'app_key'
+}
+
 export type Outcome =
   | 'allowed'
   | 'success'

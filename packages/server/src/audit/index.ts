@@ -12,6 +12,7 @@ export {
   appScope,
   type BodyDigest,
   type CallerKind,
+  callerKindOf,
   installationScope,
   type Outcome,
   organizationScope,

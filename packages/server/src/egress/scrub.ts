@@ -113,16 +113,16 @@ function writtenForms(secret: string): string[] {
  * three bytes. Characters that it shares with its neighbours are left out.
  */
 function base64Forms(secret: string): string[] {
-  const bytes = Buffer.from(secret)
+  const padded = Buffer.from(`\0\0${secret}`)
   const forms: string[] = []
   for (const before of [0, 1, 2]) {
+    const bytes = padded.subarray(2 - before)
     const firstOwn = Math.ceil((before * 8) / 6)
-    const endOwn = Math.floor(((before + bytes.length) * 8) / 6)
-    const text = Buffer.concat([Buffer.alloc(before), bytes])
-      .toString('base64')
-      .slice(firstOwn, endOwn)
+    const endOwn = Math.floor((bytes.length * 8) / 6)
+    const text = bytes.toString('base64').slice(firstOwn, endOwn)
     forms.push(text, text.replaceAll('+', '-').replaceAll('/', '_'))
   }
+  padded.fill(0)
   return forms
 }
 

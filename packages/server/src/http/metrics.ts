@@ -27,10 +27,21 @@ export function createMetrics(): Metrics {
     help: 'Requests with an API key that is not known.',
     registers: [registry],
   })
+  // Finding the series of its labels costs more than counting, and routes and classes are few.
+  const series = new Map<string, Histogram.Internal<'route' | 'status'>>()
+  function seriesOf(route: string, status: string): Histogram.Internal<'route' | 'status'> {
+    const name = `${status} ${route}`
+    let found = series.get(name)
+    if (found === undefined) {
+      found = requests.labels({ route, status })
+      series.set(name, found)
+    }
+    return found
+  }
   return {
     registry,
     noteUnknownKey: () => unknownKeys.inc(),
-    observe: (route, status, seconds) => requests.observe({ route, status: `${Math.floor(status / 100)}xx` }, seconds),
+    observe: (route, status, seconds) => seriesOf(route, `${Math.floor(status / 100)}xx`).observe(seconds),
   }
 }
 

@@ -20,13 +20,20 @@ export function fillRandom(target: Buffer, offset: number, length: number): void
   randomBytesFromPool(length).copy(target, offset)
 }
 
+let timeOfPrefix = -1
+let timePrefix = ''
+
 /** A UUIDv7 (RFC 9562, 5.7): 48 bits of Unix milliseconds, then random bits. Lower-case, hyphenated. */
 export function newId(nowMs: number = Date.now()): string {
   const random = randomBytesFromPool(10)
-  const time = nowMs.toString(16).padStart(12, '0')
+  if (nowMs !== timeOfPrefix) {
+    const time = nowMs.toString(16).padStart(12, '0')
+    timeOfPrefix = nowMs
+    timePrefix = `${time.slice(0, 8)}-${time.slice(8)}-7`
+  }
   const hex = random.toString('hex')
   const variant = ((random[2]! & 0x3f) | 0x80).toString(16).padStart(2, '0')
-  return `${time.slice(0, 8)}-${time.slice(8)}-7${hex.slice(1, 4)}-${variant}${hex.slice(6, 8)}-${hex.slice(8, 20)}`
+  return `${timePrefix}${hex.slice(1, 4)}-${variant}${hex.slice(6, 8)}-${hex.slice(8, 20)}`
 }
 
 /** Random bytes as lower-case hex; `bytes` is the number of bytes, not of characters. */

@@ -424,11 +424,6 @@ function answerHeadersOf(actorId: string | null, key: KeyFacts, rate: MeterAnswe
   }
 }
 
-/** For rows: which kind of caller this is. */
-export function callerKindOf(caller: { keyType: 'rk' | 'ak' | 'dk' }): 'app_key' | 'agent_key' | 'derived_key' {
-  return caller.keyType === 'ak' ? 'agent_key' : caller.keyType === 'dk' ? 'derived_key' : 'app_key'
-}
-
 /**
  * Makes sure that what a call was let in or refused on still holds, for calls that make no other write. Settles the nonce of one that
  * was let in. Throws `nonce_replayed`.

@@ -1,7 +1,6 @@
 export { type AddressList, type AgentFacts, agentScopesAt, type KeyFacts } from './caller-facts.ts'
 export { createKeys, type Keys, type KeysDeps } from './create-keys.ts'
 export {
-  callerKindOf,
   createIdentifyCaller,
   createSettle,
   type Identified,

@@ -1,5 +1,5 @@
 import type { OperatorRole } from '@alter-vault/contracts'
-import type { CallerKind, RowDraft } from '../audit/index.ts'
+import { type CallerKind, callerKindOf, type RowDraft } from '../audit/index.ts'
 import type { Operator, SdkCaller } from '../http/principals.ts'
 
 /** An app and the organisation it belongs to. */
@@ -42,11 +42,6 @@ export function callerAuthor(caller: SdkCaller): ChangeAuthor {
     userAgent,
     traceId,
   }
-}
-
-function callerKindOf(caller: SdkCaller): CallerKind {
-  if (caller.keyType === 'dk') return 'derived_key'
-  return caller.agentId !== null && !caller.impersonated ? 'agent_key' : 'app_key'
 }
 
 /** What `created_by` and `updated_by` columns hold. */
