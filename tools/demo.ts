@@ -26,10 +26,7 @@ type Dev = {
   grants: { payments_agent: string }
 }
 
-const { values } = parseArgs({
-  options: { 'data-dir': { type: 'string', default: '.alter' }, timeout: { type: 'string', default: '600' } },
-})
-const dataDir = resolve(values['data-dir'])
+const USAGE = 'Usage: npm run demo [-- --data-dir .alter] [--timeout 600]'
 const say = (text = '') => process.stdout.write(`${text}\n`)
 
 /** Ends the demonstration with a sentence for whoever runs it. */
@@ -37,6 +34,26 @@ function stop(sentence: string): never {
   process.stderr.write(`${sentence}\n`)
   process.exit(1)
 }
+
+function readOptions() {
+  try {
+    const { values } = parseArgs({
+      options: {
+        'data-dir': { type: 'string', default: '.alter' },
+        timeout: { type: 'string', default: '600' },
+        help: { type: 'boolean', short: 'h', default: false },
+      },
+    })
+    if (!values.help) return values
+  } catch (error) {
+    return stop(`${(error as Error).message}\n${USAGE}`)
+  }
+  say(USAGE)
+  return process.exit(0)
+}
+
+const values = readOptions()
+const dataDir = resolve(values['data-dir'])
 
 function readDev(): Dev {
   const file = join(dataDir, 'dev.json')
