@@ -13,24 +13,30 @@ const CONNECTIONS = 32
  */
 export async function killUnderLoad(vault: MeasuredVault, app: BenchApp, upstreamPort: number): Promise<KillResult> {
   const before = await countRows(vault, app.appId)
-  const load = runLoad({
-    port: vault.port,
-    connections: CONNECTIONS,
-    warmupSeconds: 0,
-    seconds: 30,
-    mayBreakOff: true,
-    requests: {
-      kind: 'signed',
-      path: '/sdk/proxy',
-      keys: app.keys,
-      bodies: proxyBodies(app, upstreamPort),
-      count: 2_000,
+  const begun = Promise.withResolvers<void>()
+  const load = runLoad(
+    {
+      port: vault.port,
+      connections: CONNECTIONS,
+      warmupSeconds: 0,
+      seconds: 30,
+      mayBreakOff: true,
+      requests: {
+        kind: 'signed',
+        path: '/sdk/proxy',
+        keys: app.keys,
+        bodies: proxyBodies(app, upstreamPort),
+        count: 2_000,
+      },
     },
-  })
+    { atStart: async () => begun.resolve() },
+  )
+  await begun.promise
   await new Promise((resolve) => setTimeout(resolve, KILL_AFTER_MS))
   await vault.stop('SIGKILL')
   const { statuses } = await load
   const answered = statuses['200'] ?? 0
+  if (answered === 0) throw new Error('no call was answered before the vault was killed, so nothing was shown')
   await vault.startAgain()
   const after = await countRows(vault, app.appId)
   const recorded = after.executed - before.executed
