@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer'
-import { hash } from 'node:crypto'
+import { sha256 } from '../kernel/sha256.ts'
 
 /** What the chain needs of one stored row. The hashes are those of the bytes as they are stored. */
 export type LaneRow = {
@@ -22,7 +22,7 @@ const PRUNED = /^[0-9a-f]{64}$/
 const KEEP_PREFIX = Buffer.from('alter.audit.keep.v1\n')
 const DETAIL_PREFIX = Buffer.from('alter.audit.detail.v1\n')
 
-const prefixedHash = (prefix: Buffer, bytes: Buffer): Buffer => hash('sha256', Buffer.concat([prefix, bytes]), 'buffer')
+const prefixedHash = (prefix: Buffer, bytes: Buffer): Buffer => sha256(Buffer.concat([prefix, bytes]))
 
 /** The lines of a stored block, with the bytes of each part. Null: not of the form `keep TAB detail LF` (chain.ts). */
 export function* storedLines(rows: Buffer): Generator<{ keep: Buffer; detail: Buffer } | null> {
