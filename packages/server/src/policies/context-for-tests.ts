@@ -1,3 +1,4 @@
+import type { StoredRule } from './compile-rules.ts'
 import type { PolicyContext } from './policy-context.ts'
 import { createPolicyRequest, type PolicyRequestParts } from './policy-context.ts'
 
@@ -57,6 +58,27 @@ export function contextOf(different: Partial<PolicyContext> = {}): PolicyContext
       reason: null,
     },
     approval: null,
+    ...different,
+  }
+}
+
+let lastRule = 0
+
+/** A stored rule for tests: enforced on the app of `contextOf`, with the members of `different`. Ids rise. */
+export function ruleOf(type: string, body: unknown, different: Partial<StoredRule> = {}): StoredRule {
+  lastRule++
+  return {
+    id: `00000000-0000-4000-8000-${String(lastRule).padStart(12, '0')}`,
+    version: 3,
+    target: { type: 'app', id: 'app-1' },
+    type,
+    name: `Rule ${lastRule}`,
+    body,
+    bodyVersion: 1,
+    enabled: true,
+    mode: 'enforce',
+    expiresAtMs: null,
+    managedBy: 'operator',
     ...different,
   }
 }

@@ -1,7 +1,7 @@
 import type { ApprovalConfig, RequestRule } from '@alter-vault/contracts'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { contextOf, requestWith } from './context-for-tests.ts'
+import { contextOf, requestWith, ruleOf } from './context-for-tests.ts'
 import {
   compileRequestRule,
   compileRules,
@@ -17,25 +17,7 @@ import {
 } from './index.ts'
 
 const NOW = Date.parse('2026-03-04T12:00:00Z')
-let lastId = 0
 
-function ruleOf(type: string, body: unknown, different: Partial<StoredRule> = {}): StoredRule {
-  lastId++
-  return {
-    id: `00000000-0000-4000-8000-${String(lastId).padStart(12, '0')}`,
-    version: 3,
-    target: { type: 'app', id: 'app-1' },
-    type,
-    name: `Rule ${lastId}`,
-    body,
-    bodyVersion: 1,
-    enabled: true,
-    mode: 'enforce',
-    expiresAtMs: null,
-    managedBy: 'operator',
-    ...different,
-  }
-}
 const denyAll = (different?: Partial<StoredRule>) => ruleOf('json_match', { when: {}, effect: 'deny' }, different)
 const holdAll = (approval: ApprovalConfig = {}, different?: Partial<StoredRule>) =>
   ruleOf('require_approval', { effect: 'require_approval', approval }, different)

@@ -1,25 +1,13 @@
 import { describe, expect, test } from 'vitest'
 import { compileRules, type StoredRule } from './compile-rules.ts'
-import { contextOf, requestWith } from './context-for-tests.ts'
+import { contextOf, requestWith, ruleOf } from './context-for-tests.ts'
 import { UNKNOWN } from './fact.ts'
 import { traceRules } from './trace-rules.ts'
 
 const AT = Date.parse('2026-03-07T10:00:00Z')
 
-const rule = (id: string, type: string, body: unknown, other: Partial<StoredRule> = {}): StoredRule => ({
-  id,
-  version: 1,
-  target: { type: 'app', id: 'app-1' },
-  type,
-  name: `rule ${id}`,
-  body,
-  bodyVersion: 1,
-  enabled: true,
-  mode: 'enforce',
-  expiresAtMs: null,
-  managedBy: 'operator',
-  ...other,
-})
+const rule = (id: string, type: string, body: unknown, other: Partial<StoredRule> = {}) =>
+  ruleOf(type, body, { id, name: `rule ${id}`, ...other })
 
 const trace = (rules: StoredRule[], context = contextOf()) =>
   traceRules({ rules: compileRules(rules), context, atMs: AT, phase: 'simulation' })

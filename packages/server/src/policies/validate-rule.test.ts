@@ -1,6 +1,7 @@
 import type { RuleType } from '@alter-vault/contracts'
 import { describe, expect, test } from 'vitest'
 import { compileRules } from './compile-rules.ts'
+import { ruleOf } from './context-for-tests.ts'
 import { ruleRefusalCode, validateRule } from './validate-rule.ts'
 
 const NOW = Date.parse('2026-03-04T12:00:00Z')
@@ -173,22 +174,7 @@ describe('validation of a rule', () => {
   })
 
   test('a body that validates compiles, and one that does not denies', () => {
-    const stored = (type: string, body: unknown) =>
-      compileRules([
-        {
-          id: 'r',
-          version: 1,
-          target: { type: 'app', id: 'a' },
-          type,
-          name: 'n',
-          body,
-          bodyVersion: 1,
-          enabled: true,
-          mode: 'enforce',
-          expiresAtMs: null,
-          managedBy: 'operator',
-        },
-      ]).of('app', 'a')[0]!
+    const stored = (type: string, body: unknown) => compileRules([ruleOf(type, body)]).of('app', 'app-1')[0]!
     for (const [type, body] of VALID) {
       expect(String(stored(type, body).evaluate), type).not.toBe(String(stored(type, { nonsense: 1 }).evaluate))
     }

@@ -15,6 +15,7 @@ import { noFaults } from '../kernel/faults.ts'
 import { newId } from '../kernel/ids.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import { type AgentFacts, createIdentifyCaller, type KeyFacts } from '../keys/index.ts'
+import { ruleOf } from '../policies/context-for-tests.ts'
 import { compileRules, type StoredRule } from '../policies/index.ts'
 import { createHandClock, type HandClock } from '../testing/management.ts'
 import { type RecordingProvider, startRecordingProvider } from '../testing/recording-provider.ts'
@@ -116,19 +117,7 @@ const grant = (): GrantFacts => ({
   fences: [{ subject: `grant:${grantId}`, version: 1 }],
 })
 
-const rule = (type: string, body: object): StoredRule => ({
-  id: newId(),
-  version: 1,
-  target: { type: 'app', id: appId },
-  type,
-  name: 'A rule',
-  body,
-  bodyVersion: 1,
-  enabled: true,
-  mode: 'enforce',
-  expiresAtMs: null,
-  managedBy: 'operator',
-})
+const rule = (type: string, body: object): StoredRule => ruleOf(type, body, { target: { type: 'app', id: appId } })
 
 const policyWith = (...rules: StoredRule[]): AppPolicy => ({
   appId,

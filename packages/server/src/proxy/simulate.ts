@@ -101,6 +101,7 @@ export function createSimulate(deps: Deps) {
     const clock: Clock = { now: () => atMs, monotonic: deps.clock.monotonic }
     const rules = compileRules([...stored, ...drafts])
     const made = decideUse(use, { ...policy, rules }, clock, { phase: 'simulation', requestRule: null })
+    const traces = traceRules({ rules, context: contextOf(use, atMs), atMs, phase: 'simulation' })
     await deps.audit.append(appScope(appId, organizationId), {
       rows: [
         {
@@ -119,7 +120,7 @@ export function createSimulate(deps: Deps) {
     })
     return {
       decision: made.record,
-      rules: traceRules({ rules, context: contextOf(use, atMs), atMs, phase: 'simulation' }),
+      rules: traces,
       gates: made.decision.gates.map(({ quorum, configuration, rules }) => ({
         quorum,
         window_seconds: configuration.window_seconds,
