@@ -255,10 +255,10 @@ export type CredentialsTable = {
   kind: Defaulted<'developer' | 'end_user'>
   sealed: Buffer | null
   hint: string | null
+  field_names: Defaulted<string[]>
   status: Defaulted<'active' | 'revoked'>
   created_at: Defaulted<Timestamp>
   rotated_at: TimestampOrNull
-  field_names: Defaulted<string[]>
 }
 
 export type DataKeysTable = {
