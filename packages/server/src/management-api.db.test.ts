@@ -123,7 +123,7 @@ test('an operator runs an app from its creation to its end', async () => {
   await using api = await createManagementApi()
   const { call } = api
   const organizations = await call('GET', '/organizations')
-  expect(organizations.body.items).toMatchObject([{ id: api.organizationId, slug: 'acme' }])
+  expect(organizations.body.items).toMatchObject([{ id: api.organizationId, slug: `acme-${api.organizationId}` }])
   expect((await call('GET', `/organizations/${api.organizationId}/key-policy`)).body.require_expiry).toBe(false)
 
   const created = await call('POST', '/apps', { name: 'Billing', environment: 'staging' })

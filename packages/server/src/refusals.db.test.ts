@@ -1,11 +1,11 @@
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import type { FaultPoint } from './kernel/faults.ts'
 import { newId } from './kernel/ids.ts'
 import { systemAuthor } from './organisations/index.ts'
 import { type RecordingProvider, startRecordingProvider } from './testing/recording-provider.ts'
 import { createTestServer, type Reply, type TestServer } from './testing/test-server.ts'
 
-/* Refusals that only the whole server can come to: each as its caller sees it, and with nothing sent. */
+/* Refusals that only the whole server can come to: each as its caller sees it, and with nothing sent. Each test has an app of its own. */
 
 const SCOPES = ['tokens:retrieve', 'proxy:execute']
 const MINUTE_MS = 60_000
@@ -23,11 +23,16 @@ let agent: Made
 let systemGrant: string
 let agentGrant: string
 
+beforeAll(async () => {
+  server = await createTestServer({ faults: { at: async (point) => void (await happening.get(point)?.()) } })
+})
+
+afterAll(() => server[Symbol.asyncDispose]())
+
 beforeEach(async () => {
   provider = await startRecordingProvider()
-  server = await createTestServer({ faults: { at: async (point) => void (await happening.get(point)?.()) } })
   const host = `127.0.0.1:${provider.port}`
-  const app = await make('/api/v1/apps', { name: 'Refused', settings: { allowed_private_hosts: [host] } })
+  const app = await make('/api/v1/apps', { name: `Refused ${newId()}`, settings: { allowed_private_hosts: [host] } })
   appId = app.id
   inApp = `/api/v1/apps/${appId}`
   const secret = await make(`${inApp}/managed-secrets`, {
@@ -48,7 +53,6 @@ beforeEach(async () => {
 
 afterEach(async () => {
   happening.clear()
-  await server[Symbol.asyncDispose]()
   await provider[Symbol.asyncDispose]()
 })
 
@@ -113,11 +117,11 @@ describe('a key', () => {
     expect((await proxy(appKey.api_key)).status).toBe(200)
     provider.requests.length = 0
     await server.asOwner('alter table agents rename to agents_away')
+    onTestFinished(async () => void (await server.asOwner('alter table agents_away rename to agents')))
     const headers = { 'x-alter-caller': agent.id, 'x-alter-caller-type': 'agent' }
     const refused = await proxy(appKey.api_key, { grant_id: agentGrant }, headers)
     expectRefused(refused, 503, 'caller_agent_resolution_error')
     expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0)
-    await server.asOwner('alter table agents_away rename to agents')
   })
 })
 
@@ -174,6 +178,7 @@ describe('a decision', () => {
     expect((await proxy(appKey.api_key)).status).toBe(200)
     provider.requests.length = 0
     await server.advance(-2 * MINUTE_MS)
+    onTestFinished(() => server.advance(2 * MINUTE_MS))
     expectRefused(await proxy(appKey.api_key), 403, 'clock_untrusted')
   })
 
@@ -184,13 +189,17 @@ describe('a decision', () => {
 
   test('that a caller only tries out shows no more of rules than a refusal would', async () => {
     const { organization_id: organizationId } = server.dev
-    await server.writeRules.createRule({
-      home: { kind: 'organization', organizationId },
+    const home = { kind: 'organization', organizationId } as const
+    const ofOrganization = await server.writeRules.createRule({
+      home,
       author: systemAuthor,
       target: { type: 'organization', id: organizationId },
       type: 'json_match',
       name: 'A secret of the board',
       body: { when: { method: 'GET' }, effect: 'deny' },
+    })
+    onTestFinished(async () => {
+      await server.writeRules.deleteRule({ home, author: systemAuthor, ruleId: ofOrganization.id, expectedVersion: 1 })
     })
     await make(`${inApp}/rules`, {
       name: 'Only a shadow',

@@ -101,7 +101,7 @@ describe('creating an agent', () => {
     const error = await create(over as Partial<NewAgent>).catch((caught) => caught)
     expect(error).toMatchObject({ code, errors: [{ pointer }] })
     for (const table of ['agents', 'rules', 'keys', 'key_routes']) {
-      expect(await t.asOwner(`select 1 from ${table}`)).toEqual([])
+      expect(await t.asOwner(`select 1 from ${table} where app_id = $1`, [t.app.appId])).toEqual([])
     }
   })
 
@@ -124,10 +124,10 @@ describe('creating an agent under an idempotency key', () => {
     const first = await create(body)
     const again = await create({ ...body, metadata: { b: [1.5, { c: null }], a: 1 } })
     expect(again).toEqual({ ...first, api_key: null, replayed: true })
-    expect(await t.asOwner('select 1 from agents')).toHaveLength(1)
+    expect(await t.inApp('select 1 from agents')).toHaveLength(1)
     await expect(create({ ...body, metadata: {} })).rejects.toMatchObject({ code: 'idempotency_key_body_mismatch' })
     await create({ ...body, app: t.otherApp })
-    expect(JSON.stringify(await t.asOwner('select response from idempotency_records'))).not.toContain('alter_ak_')
+    expect(JSON.stringify(await t.inApp('select response from idempotency_records'))).not.toContain('alter_ak_')
   })
 
   test('of which two come at once makes one agent, and both know it', async () => {
@@ -137,7 +137,7 @@ describe('creating an agent under an idempotency key', () => {
     expect(new Set(made.map((agent) => agent.id)).size).toBe(1)
     expect(made.filter((agent) => agent.api_key !== null)).toHaveLength(1)
     expect(made.filter((agent) => agent.replayed)).toHaveLength(2)
-    expect(await t.asOwner('select 1 from keys')).toHaveLength(1)
+    expect(await t.inApp('select 1 from keys')).toHaveLength(1)
   })
 
   test('says when the agent is paused or gone, and forgets after a day', async () => {
@@ -149,7 +149,10 @@ describe('creating an agent under an idempotency key', () => {
     await expect(create({ idempotencyKey: 'once' })).rejects.toMatchObject({ code: 'idempotency_key_agent_inactive' })
     await agents.revokeAgent(move)
     await expect(create({ idempotencyKey: 'once' })).rejects.toMatchObject({ code: 'idempotency_key_agent_revoked' })
-    await t.asOwner("update idempotency_records set created_at = now() - interval '24 hours 1 second'")
+    await t.asOwner(
+      "update idempotency_records set created_at = now() - interval '24 hours 1 second' where app_id = $1",
+      [t.app.appId],
+    )
     expect((await create({ idempotencyKey: 'once' })).id).not.toBe(id)
   })
 
@@ -184,7 +187,7 @@ describe('changing an agent', () => {
     })
     const later = await update(id, 2, { metadata: { a: 1 } })
     expect(later).toMatchObject({ scopes: { stripe: ['b', 'c'] }, scopes_pending: null })
-    const [row] = await t.asOwner('select scopes, scopes_pending from agents')
+    const [row] = await t.inApp('select scopes, scopes_pending from agents')
     expect(row).toEqual({ scopes: { stripe: ['b', 'c'] }, scopes_pending: null })
   })
 
@@ -219,7 +222,7 @@ describe('changing an agent', () => {
     const changed = await update(id, 1, { policy: { ip_allowlist: { cidrs: ['192.168.0.0/16'] } } })
     expect(changed.policy).toEqual({ ip_allowlist: { cidrs: ['192.168.0.0/16'] } })
     expect(await rulesOf(id)).toMatchObject([{ id: kept.id, version: 2, body: { cidrs: ['192.168.0.0/16'] } }])
-    expect(await t.asOwner('select version from rule_versions')).toHaveLength(2)
+    expect(await t.inApp('select version from rule_versions')).toHaveLength(2)
     expect((await t.fences()).epoch).toBe(epoch + 2)
     await update(id, 2, { policy: {} })
     expect(await rulesOf(id)).toEqual([])

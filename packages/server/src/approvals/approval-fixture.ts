@@ -23,28 +23,16 @@ export async function createApprovalFixture(test: TestDatabase) {
   const [organizationId, appId, agentId, keyId] = [newId(), newId(), newId(), newId()]
   const [secretId, credentialId, grantId] = [newId(), newId(), newId()]
   const by = '{"type":"system"}'
-  await test.asOwner("insert into organizations (organization_id, name, slug) values ($1, 'Acme', 'acme')", [
-    organizationId,
-  ])
-  await test.asOwner("insert into apps (app_id, organization_id, name, slug) values ($1, $2, 'Shop', 'shop')", [
-    appId,
-    organizationId,
-  ])
   await test.asOwner(
-    "insert into agents (app_id, agent_id, name, type, created_by) values ($1, $2, 'refunder', 'agent', $3)",
-    [appId, agentId, by],
-  )
-  await test.asOwner(
-    "insert into managed_secrets (app_id, managed_secret_id, slug, name, credential_type, allowed_hosts, created_by) values ($1, $2, 'stripe', 'Stripe', 'bearer', '{api.stripe.com}', $3)",
-    [appId, secretId, by],
-  )
-  await test.asOwner(
-    "insert into credentials (app_id, credential_id, managed_secret_id, label) values ($1, $2, $3, 'live')",
-    [appId, credentialId, secretId],
-  )
-  await test.asOwner(
-    "insert into grants (app_id, grant_id, principal_type, principal_id, managed_secret_id, credential_id, created_by) values ($1, $2, 'agent', $3, $4, $5, $6)",
-    [appId, grantId, agentId, secretId, credentialId, by],
+    `with organization as (insert into organizations (organization_id, name, slug) values ($1::uuid, 'Acme', 'acme-' || $1::uuid)),
+      app as (insert into apps (app_id, organization_id, name, slug) values ($2, $1, 'Shop', 'shop')),
+      agent as (insert into agents (app_id, agent_id, name, type, created_by) values ($2, $3, 'refunder', 'agent', $7)),
+      secret as (insert into managed_secrets (app_id, managed_secret_id, slug, name, credential_type, allowed_hosts, created_by)
+        values ($2, $4, 'stripe', 'Stripe', 'bearer', '{api.stripe.com}', $7)),
+      credential as (insert into credentials (app_id, credential_id, managed_secret_id, label) values ($2, $5, $4, 'live'))
+    insert into grants (app_id, grant_id, principal_type, principal_id, managed_secret_id, credential_id, created_by)
+      values ($2, $6, 'agent', $3, $4, $5, $7)`,
+    [organizationId, appId, agentId, secretId, credentialId, grantId, by],
   )
   await test.asOwner('select maintain_nonce_partitions(extract(epoch from now())::bigint)')
 
@@ -289,7 +277,8 @@ export async function createApprovalFixture(test: TestDatabase) {
 
     dueWork: () =>
       test.asOwner<{ kind: string; subject_id: string }>(
-        'select kind, subject_id from due_work order by kind, subject_id',
+        'select kind, subject_id from due_work where app_id = $1 order by kind, subject_id',
+        [appId],
       ),
 
     /** Stores the intent row of an attempt, as the executor does just before it sends. */

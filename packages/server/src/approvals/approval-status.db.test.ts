@@ -2,7 +2,7 @@ import { ApprovalPage, ManagedApproval, ManagedApprovalDetail } from '@alter-vau
 import { Value } from 'typebox/value'
 import { describe, expect, test } from 'vitest'
 import { newId } from '../kernel/ids.ts'
-import { createTestDatabase } from '../testing/test-database.ts'
+import { createTestDatabase, shareTestDatabase } from '../testing/test-database.ts'
 import { createApprovalFixture } from './approval-fixture.ts'
 
 const never = new AbortController().signal
@@ -28,7 +28,7 @@ async function until(condition: () => boolean): Promise<void> {
 
 describe('reading the state', () => {
   test('any gate id answers for the group; another caller, another app and no id are not found', async () => {
-    await using db = await createTestDatabase()
+    await using db = await shareTestDatabase()
     const fixture = await createApprovalFixture(db)
     const { approvals } = fixture.startProcess()
     const pending = await approvals.requestApproval(fixture.request({ gates: [fixture.gate(), fixture.gate()] }))
@@ -54,7 +54,7 @@ describe('reading the state', () => {
   })
 
   test('an agent does not see what the app itself held', async () => {
-    await using db = await createTestDatabase()
+    await using db = await shareTestDatabase()
     const fixture = await createApprovalFixture(db)
     const { approvals } = fixture.startProcess()
     const { approval_id } = await approvals.requestApproval(fixture.request({ frozen: { agent: null } }))
@@ -64,7 +64,7 @@ describe('reading the state', () => {
   })
 
   test('the result of a request that has none says how it stands', async () => {
-    await using db = await createTestDatabase()
+    await using db = await shareTestDatabase()
     const fixture = await createApprovalFixture(db)
     const { approvals } = fixture.startProcess()
     const caller = fixture.caller()
@@ -93,7 +93,7 @@ describe('reading the state', () => {
 
 describe('waiting', () => {
   test('a decision in this process answers at once', async () => {
-    await using db = await createTestDatabase()
+    await using db = await shareTestDatabase()
     const fixture = await createApprovalFixture(db)
     const timer = handTimer()
     const { approvals } = fixture.startProcess({ after: timer.after, repeat: () => () => undefined })
@@ -110,7 +110,7 @@ describe('waiting', () => {
   })
 
   test('a decision in another process is seen by asking the database', async () => {
-    await using db = await createTestDatabase()
+    await using db = await shareTestDatabase()
     const fixture = await createApprovalFixture(db)
     const timer = handTimer()
     let tick = () => {}
@@ -152,7 +152,7 @@ describe('waiting', () => {
   })
 
   test('the time of the wait, a caller that goes away and a server that stops end it', async () => {
-    await using db = await createTestDatabase()
+    await using db = await shareTestDatabase()
     const fixture = await createApprovalFixture(db)
     const timer = handTimer()
     let nowMs = 0
@@ -182,7 +182,7 @@ describe('waiting', () => {
   })
 
   test('the end of the window ends the wait and the request', async () => {
-    await using db = await createTestDatabase()
+    await using db = await shareTestDatabase()
     const fixture = await createApprovalFixture(db)
     const timer = handTimer()
     const { approvals } = fixture.startProcess({ after: timer.after, repeat: () => () => undefined })
@@ -199,7 +199,7 @@ describe('waiting', () => {
 
 describe('what people see', () => {
   test('the page shows the frozen bytes and names what the vault adds', async () => {
-    await using db = await createTestDatabase()
+    await using db = await shareTestDatabase()
     const fixture = await createApprovalFixture(db)
     await db.asOwner(
       `update apps set branding = '{"display_name": "Acme Shop", "primary_color": "#336699", "background_color": "url(x)"}'`,
@@ -239,7 +239,7 @@ describe('what people see', () => {
   })
 
   test('a rule may hide the body: its size and hash stay', async () => {
-    await using db = await createTestDatabase()
+    await using db = await shareTestDatabase()
     const fixture = await createApprovalFixture(db)
     const { approvals } = fixture.startProcess()
     const { approval_url } = await approvals.requestApproval(
@@ -253,7 +253,7 @@ describe('what people see', () => {
   })
 
   test('operators see names and sizes of the request, no value of it', async () => {
-    await using db = await createTestDatabase()
+    await using db = await shareTestDatabase()
     const fixture = await createApprovalFixture(db)
     const { approvals } = fixture.startProcess()
     const { approval_id, approval_group_id } = await approvals.requestApproval(
@@ -279,7 +279,7 @@ describe('what people see', () => {
   })
 
   test('the list goes from new to old in pages, by state, agent and grant', async () => {
-    await using db = await createTestDatabase()
+    await using db = await shareTestDatabase()
     const fixture = await createApprovalFixture(db)
     const { approvals } = fixture.startProcess()
     const { appId, agentId, grantId } = fixture.ids

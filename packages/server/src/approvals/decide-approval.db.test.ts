@@ -4,7 +4,7 @@ import { Value } from 'typebox/value'
 import { describe, expect, test } from 'vitest'
 import { ConditionRefused } from '../audit/index.ts'
 import { newId } from '../kernel/ids.ts'
-import { createTestDatabase, type TestDatabase } from '../testing/test-database.ts'
+import { createTestDatabase, shareTestDatabase, type TestDatabase } from '../testing/test-database.ts'
 import { createApprovalFixture } from './approval-fixture.ts'
 import { endWaitingApprovals } from './end-waiting-approvals.ts'
 
@@ -18,7 +18,7 @@ async function setUp(db: TestDatabase) {
 
 describe('holding a request', () => {
   test('answers the link of each gate and writes one row per gate', async () => {
-    await using db = await createTestDatabase()
+    await using db = await shareTestDatabase()
     const { fixture, approvals } = await setUp(db)
     const gates = [fixture.gate(), fixture.gate({ window_seconds: 600 })]
     const pending = await approvals.requestApproval(fixture.request({ gates }))
@@ -36,7 +36,7 @@ describe('holding a request', () => {
   })
 
   test('seals the request: neither its body nor its URL can be read from the table', async () => {
-    await using db = await createTestDatabase()
+    await using db = await shareTestDatabase()
     const { fixture, approvals } = await setUp(db)
     const { approval_group_id } = await approvals.requestApproval(
       fixture.request({
@@ -56,7 +56,7 @@ describe('holding a request', () => {
   })
 
   test('refuses a body over 1 MiB and a missing reason, and holds nothing', async () => {
-    await using db = await createTestDatabase()
+    await using db = await shareTestDatabase()
     const { fixture, approvals } = await setUp(db)
     const limit = 1_048_576
     await expect(
@@ -71,7 +71,7 @@ describe('holding a request', () => {
   })
 
   test('refuses on a stale fence or a nonce seen before, and holds nothing', async () => {
-    await using db = await createTestDatabase()
+    await using db = await shareTestDatabase()
     const { fixture, approvals } = await setUp(db)
     const nonce = { ts: Math.floor(Date.now() / 1_000), digest: randomBytes(16) }
     const stale = { fences: [{ subject: `grant:${fixture.ids.grantId}`, version: 99 }], nonce }
@@ -85,9 +85,11 @@ describe('holding a request', () => {
   })
 
   test('keeps the limits exactly under a crowd: 50 of one agent, then as many of the app as it allows', async () => {
-    await using db = await createTestDatabase()
+    await using db = await shareTestDatabase()
     const { fixture, approvals } = await setUp(db)
-    await db.asOwner(`update apps set settings = '{"pending_approvals_limit": 52}'`)
+    await db.asOwner(`update apps set settings = '{"pending_approvals_limit": 52}' where app_id = $1`, [
+      fixture.ids.appId,
+    ])
     const ask = (agent: { id: string; name: string; type: string } | null) =>
       approvals.requestApproval(fixture.request({ frozen: { agent } }))
     const { agentId } = fixture.ids
@@ -102,7 +104,7 @@ describe('holding a request', () => {
   })
 
   test('answers a repeat with an idempotency header by the pending request, and charges it to no budget', async () => {
-    await using db = await createTestDatabase()
+    await using db = await shareTestDatabase()
     const { fixture, approvals } = await setUp(db)
     const charges = [{ counterId: 'c', slot: 1, width: 1, add: 1, max: 1 }]
     const headers = [['idempotency-key', 'refund-1']] as const
@@ -117,7 +119,7 @@ describe('holding a request', () => {
   })
 
   test('holds a repeat anew when the first was decided, or when nothing marks it as a repeat', async () => {
-    await using db = await createTestDatabase()
+    await using db = await shareTestDatabase()
     const { fixture, approvals } = await setUp(db)
     const headers = [['Idempotency-Key', 'refund-1']] as const
     const ask = () => approvals.requestApproval(fixture.request({ frozen: { headers } }))
@@ -138,7 +140,7 @@ describe('holding a request', () => {
 
 describe('deciding by link', () => {
   test('the first decision approves, makes the execution due and wakes the executor', async () => {
-    await using db = await createTestDatabase()
+    await using db = await shareTestDatabase()
     const { fixture, server, approvals } = await setUp(db)
     const { approval_group_id: id, approval_url } = await approvals.requestApproval(fixture.request())
     const state = await approvals.decideByLink(
@@ -158,7 +160,7 @@ describe('deciding by link', () => {
   })
 
   test('the same decision again is unchanged, the other one is a conflict that shows where it stands', async () => {
-    await using db = await createTestDatabase()
+    await using db = await shareTestDatabase()
     const { fixture, approvals } = await setUp(db)
     const { approval_group_id: id, approval_url } = await approvals.requestApproval(fixture.request())
     const link = fixture.linkOf(approval_url)
@@ -177,7 +179,7 @@ describe('deciding by link', () => {
   })
 
   test('after the window an approval is too late, a denial meets an ended gate, and the group is expired', async () => {
-    await using db = await createTestDatabase()
+    await using db = await shareTestDatabase()
     const { fixture, approvals } = await setUp(db)
     const { approval_group_id: id, approval_id } = await approvals.requestApproval(fixture.request())
     await fixture.endWindow(approval_id)
@@ -195,7 +197,7 @@ describe('deciding by link', () => {
   })
 
   test('a forged, malformed, foreign or missing token and an unknown id get one and the same answer', async () => {
-    await using db = await createTestDatabase()
+    await using db = await shareTestDatabase()
     const { fixture, approvals } = await setUp(db)
     const one = await approvals.requestApproval(fixture.request())
     const two = await approvals.requestApproval(fixture.request())
@@ -230,7 +232,7 @@ describe('deciding by link', () => {
   })
 
   test('a gate that names approvers or asks for a sign-in is not decided by its link', async () => {
-    await using db = await createTestDatabase()
+    await using db = await shareTestDatabase()
     const { fixture, approvals } = await setUp(db)
     for (const configuration of [
       { approvers: [ANN], link_mode: 'sign_in' as const },
@@ -253,7 +255,7 @@ describe('deciding by link', () => {
   })
 
   test('a decision on other bytes than the page showed is refused', async () => {
-    await using db = await createTestDatabase()
+    await using db = await shareTestDatabase()
     const { fixture, approvals } = await setUp(db)
     const { approval_group_id: id, approval_url } = await approvals.requestApproval(fixture.request())
     const body = { ...(await fixture.decisionOf(id, 'approve')), actionHash: randomBytes(32) }
@@ -263,7 +265,7 @@ describe('deciding by link', () => {
   })
 
   test('a reason is asked for where the rule says so', async () => {
-    await using db = await createTestDatabase()
+    await using db = await shareTestDatabase()
     const { fixture, approvals } = await setUp(db)
     const cases = [
       ['on_deny', 'deny', true],
@@ -288,7 +290,7 @@ describe('deciding by link', () => {
   })
 
   test('warns, and stands, when current policy would refuse the execution', async () => {
-    await using db = await createTestDatabase()
+    await using db = await shareTestDatabase()
     const fixture = await createApprovalFixture(db)
     const reason = { code: 'outside_time_window', message: 'Outside Mon-Fri', rule_name: 'Office hours' }
     const seen: string[] = []
@@ -309,7 +311,7 @@ describe('deciding by link', () => {
   })
 
   test('a policy that cannot be evaluated leaves everything as it is', async () => {
-    await using db = await createTestDatabase()
+    await using db = await shareTestDatabase()
     const fixture = await createApprovalFixture(db)
     const { approvals } = fixture.startProcess({ wouldBeDenied: () => Promise.reject(new Error('evaluator away')) })
     const { approval_group_id: id, approval_url } = await approvals.requestApproval(fixture.request())
@@ -323,7 +325,7 @@ describe('deciding by link', () => {
 
 describe('gates, quorum and people', () => {
   test('every gate must be approved; the last approval approves the group', async () => {
-    await using db = await createTestDatabase()
+    await using db = await shareTestDatabase()
     const { fixture, server, approvals } = await setUp(db)
     const pending = await approvals.requestApproval(fixture.request({ gates: [fixture.gate(), fixture.gate()] }))
     const id = pending.approval_group_id
@@ -340,7 +342,7 @@ describe('gates, quorum and people', () => {
   })
 
   test('one denial ends the group and with it the gates that nobody decided', async () => {
-    await using db = await createTestDatabase()
+    await using db = await shareTestDatabase()
     const { fixture, approvals } = await setUp(db)
     const pending = await approvals.requestApproval(
       fixture.request({ gates: [fixture.gate(), fixture.gate(), fixture.gate()] }),
@@ -361,7 +363,7 @@ describe('gates, quorum and people', () => {
   })
 
   test('a quorum counts people, each once', async () => {
-    await using db = await createTestDatabase()
+    await using db = await shareTestDatabase()
     const { fixture, server, approvals } = await setUp(db)
     const gates = [fixture.gate({ approvers: [ANN], link_mode: 'sign_in' }, { quorum: 2 })]
     const { approval_group_id: id, approval_id } = await approvals.requestApproval(fixture.request({ gates }))
@@ -377,7 +379,7 @@ describe('gates, quorum and people', () => {
   })
 
   test('an approved gate no longer expires; the group lives as long as its pending gates', async () => {
-    await using db = await createTestDatabase()
+    await using db = await shareTestDatabase()
     const { fixture, approvals } = await setUp(db)
     const pending = await approvals.requestApproval(fixture.request({ gates: [fixture.gate(), fixture.gate()] }))
     const id = pending.approval_group_id
@@ -400,7 +402,7 @@ describe('races', () => {
   const RUNS = 8
 
   test('two last approvals: both are told it is approved, and one row says so', async () => {
-    await using db = await createTestDatabase()
+    await using db = await shareTestDatabase()
     const { fixture, server, approvals } = await setUp(db)
     const other = fixture.startProcess()
     const gates = [fixture.gate({ approvers: [ANN], link_mode: 'sign_in' })]
@@ -421,7 +423,7 @@ describe('races', () => {
   })
 
   test('approve against deny: the first wins, the other is a conflict', async () => {
-    await using db = await createTestDatabase()
+    await using db = await shareTestDatabase()
     const { fixture, server, approvals } = await setUp(db)
     const other = fixture.startProcess()
     for (let run = 0; run < RUNS; run++) {
@@ -440,7 +442,7 @@ describe('races', () => {
   })
 
   test('approve against the end of the window: whoever comes second sees what the first did', async () => {
-    await using db = await createTestDatabase()
+    await using db = await shareTestDatabase()
     const { fixture, approvals } = await setUp(db)
     const other = fixture.startProcess()
     for (let run = 0; run < RUNS; run++) {
@@ -460,7 +462,7 @@ describe('races', () => {
   })
 
   test('cancel against approve: a cancellation wins only over a pending request', async () => {
-    await using db = await createTestDatabase()
+    await using db = await shareTestDatabase()
     const { fixture, approvals } = await setUp(db)
     const other = fixture.startProcess()
     const operator = { memberId: newId(), clientIp: '198.51.100.9', userAgent: null }
@@ -483,7 +485,7 @@ describe('races', () => {
   })
 
   test('a request that is held while its grant ends does not stay pending', async () => {
-    await using db = await createTestDatabase()
+    await using db = await shareTestDatabase()
     const { fixture, server, approvals } = await setUp(db)
     const { appId, grantId } = fixture.ids
     const fences = async () =>
@@ -526,7 +528,7 @@ describe('races', () => {
 
 describe('ending what waits', () => {
   test('archiving denies every pending request, revoking an agent only its own', async () => {
-    await using db = await createTestDatabase()
+    await using db = await shareTestDatabase()
     const { fixture, server, approvals } = await setUp(db)
     const { appId, agentId } = fixture.ids
     const mine = await approvals.requestApproval(fixture.request())
@@ -570,7 +572,7 @@ describe('ending what waits', () => {
   })
 
   test('cancelling twice changes nothing more', async () => {
-    await using db = await createTestDatabase()
+    await using db = await shareTestDatabase()
     const { fixture, approvals } = await setUp(db)
     const operator = { memberId: newId(), clientIp: '198.51.100.9', userAgent: null }
     const { approval_group_id: id, approval_id } = await approvals.requestApproval(fixture.request())

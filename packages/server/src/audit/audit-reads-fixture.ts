@@ -9,6 +9,7 @@ import type { Operator } from '../http/principals.ts'
 import { newId, randomHex } from '../kernel/ids.ts'
 import { silentLog } from '../kernel/log.ts'
 import { createManagementTest, type ManagementTest } from '../testing/management.ts'
+import { createTestDatabase } from '../testing/test-database.ts'
 import { type AuditLog, createAuditLog } from './audit-log.ts'
 import { type AuditReads, type AuditReadsDeps, createAuditReads } from './audit-reads.ts'
 import { appScope, type RowDraft, type Scope } from './audit-row.ts'
@@ -41,7 +42,8 @@ export type AuditReadsTest = AsyncDisposable &
 export type ExportPaths = { ndjsonPath: string; checkpointsPath: string; jwksPath: string }
 
 export async function createAuditReadsTest(deps: Partial<AuditReadsDeps> = {}): Promise<AuditReadsTest> {
-  const test = await createManagementTest()
+  // A whole database: the jobs of the log go through the lanes of all apps.
+  const test = await createManagementTest(await createTestDatabase())
   const folder = await mkdtemp(join(tmpdir(), 'alter-vault-audit-'))
   const { app, clock, db, audit } = test
   const scope = appScope(app.appId, app.organizationId)

@@ -109,8 +109,8 @@ describe('creating a grant', () => {
     const { addSecret, grantTo } = setUpGrants(t)
     const secret = await addSecret({ no_base_grant: true })
     expect((await refusalOf(grantTo(secret.id, over)))[0]).toBe(code)
-    expect(await t.asOwner('select 1 from grants')).toEqual([])
-    expect(await t.asOwner('select 1 from rules')).toEqual([])
+    expect(await t.inApp('select 1 from grants')).toEqual([])
+    expect(await t.inApp('select 1 from rules')).toEqual([])
     expect(await t.events()).toEqual(['secret.created'])
   })
 
@@ -570,7 +570,7 @@ describe('an SDK caller', () => {
     const own = await grants.createCallerGrant(acting, secret.id, { principal: { type: 'agent' } })
     expect(own).toMatchObject({ principal_type: 'agent', label: null })
     expect((await t.auditRows()).at(-1)!.keep).toMatchObject({ agent_id: agentId, principal_id: agentId })
-    expect(await t.asOwner('select scopes, version from agents')).toEqual([{ scopes: {}, version: 1 }])
+    expect(await t.inApp('select scopes, version from agents')).toEqual([{ scopes: {}, version: 1 }])
     const { items } = await grants.showSecretAccess(t.app, secret.id)
     expect(items.find((item) => item.grant_id === own.grant_id)!.effective).toBe(false)
   })
@@ -599,7 +599,7 @@ describe('an SDK caller', () => {
     const { grants, addSecret, caller } = setUpGrants(t)
     const secret = await addSecret({ no_base_grant: true })
     await expect(grants.createCallerGrant(caller(over), secret.id, { principal })).rejects.toMatchObject({ code })
-    expect(await t.asOwner('select 1 from grants')).toEqual([])
+    expect(await t.inApp('select 1 from grants')).toEqual([])
   })
 
   test('gets the documented codes for unknown secrets, credentials and taken labels', async () => {

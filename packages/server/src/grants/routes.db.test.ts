@@ -117,7 +117,7 @@ describe('the endpoints of secrets and grants', () => {
     const secret = await addSecret({ no_base_grant: true })
     const params = { app_id: t.app.appId, managed_secret_id: secret.id }
     await expect(call(contract.createSecretGrant, { params, body: { principal } })).rejects.toMatchObject({ code })
-    expect(await t.asOwner('select 1 from grants')).toEqual([])
+    expect(await t.inApp('select 1 from grants')).toEqual([])
   })
 
   test('say "not found" to operators and the noun to SDK callers, of whatever is not there', async () => {

@@ -2,11 +2,11 @@ import { sql } from 'kysely'
 import { describe, expect, it } from 'vitest'
 import { newId } from '../kernel/ids.ts'
 import { VaultError } from '../kernel/vault-error.ts'
-import { createTestDatabase } from '../testing/test-database.ts'
+import { shareTestDatabase } from '../testing/test-database.ts'
 import { createIdempotency, type IdempotentCall } from './idempotency.ts'
 
 async function setUp() {
-  const test = await createTestDatabase()
+  const test = await shareTestDatabase()
   const scopeId = newId()
   let waits = 0
   const idempotency = createIdempotency({

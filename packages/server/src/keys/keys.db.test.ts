@@ -90,7 +90,7 @@ describe('minting a key', () => {
     await using t = await createManagementTest()
     const { mint } = setUp(t)
     await expect(mint(over)).rejects.toMatchObject({ code })
-    expect(await t.asOwner('select 1 from keys')).toEqual([])
+    expect(await t.inApp('select 1 from keys')).toEqual([])
   })
 
   test.each([
@@ -203,7 +203,7 @@ describe('rotating a key', () => {
     const rotate = () => keys.rotateKey({ app: t.app, author: t.owner, keyId: key.id })
     const results = await Promise.allSettled([rotate(), rotate()])
     expect(results.map((result) => result.status).sort()).toEqual(['fulfilled', 'rejected'])
-    expect(await t.asOwner('select 1 from keys')).toHaveLength(2)
+    expect(await t.inApp('select 1 from keys')).toHaveLength(2)
   })
 })
 

@@ -154,7 +154,7 @@ describe('an app', () => {
       code: 'confirm_mismatch',
     })
     expect(await organisations.deleteApp({ ...input, confirm: 'Shop' })).toEqual({ id: t.app.appId, deleted: true })
-    expect(await t.asOwner('select 1 from data_keys')).toEqual([])
+    expect(await t.inApp('select 1 from data_keys')).toEqual([])
     expect([steps, forgotten]).toEqual([[t.app.appId], [t.app.appId]])
     await expect(organisations.showApp(t.app, { includeStats: false })).rejects.toMatchObject({ code: 'not_found' })
     const rows = await t.auditRows()
@@ -246,7 +246,10 @@ describe('a personal access token', () => {
       code: 'insufficient_scope',
       fields: { required: ['dashboard_agents:read'], missing: ['dashboard_agents:read'] },
     })
-    const stored = await t.asOwner('select digest, token_prefix from personal_access_tokens')
+    const stored = await t.asOwner(
+      'select digest, token_prefix from personal_access_tokens where organization_id = $1',
+      [t.organizationId],
+    )
     expect(JSON.stringify(stored)).not.toContain(minted.token.reveal().slice(16))
   })
 
@@ -330,7 +333,10 @@ describe('a personal access token', () => {
     })
     const lastUse = async () =>
       (
-        await t.asOwner<{ last_used_at: Date }>('select last_used_at from personal_access_tokens')
+        await t.asOwner<{ last_used_at: Date }>(
+          'select last_used_at from personal_access_tokens where organization_id = $1',
+          [t.organizationId],
+        )
       )[0]!.last_used_at.getTime()
     const startMs = t.clock.now()
     await authenticate(presented(token.reveal()), operatorAccess(null))

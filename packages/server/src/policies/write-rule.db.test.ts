@@ -58,7 +58,7 @@ describe('a rule', () => {
     await using t = await createManagementTest()
     const { create } = setUp(t)
     await expect(create({ target })).rejects.toMatchObject({ code })
-    expect(await t.asOwner('select 1 from rules')).toEqual([])
+    expect(await t.inApp('select 1 from rules')).toEqual([])
   })
 
   test.each([
@@ -135,7 +135,7 @@ describe('changing a rule', () => {
     await using t = await createManagementTest()
     const { rules, home, create } = setUp(t)
     const rule = await create()
-    await t.asOwner(`update rules set body = '{"from": "the future"}'`)
+    await t.inApp(`update rules set body = '{"from": "the future"}'`)
     const update = (expectedVersion: number, change: object) =>
       rules.updateRule({ home, author: t.owner, ruleId: rule.id, expectedVersion, change })
     expect(await update(1, { enabled: false })).toMatchObject({ enabled: false, version: 2 })

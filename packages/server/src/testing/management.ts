@@ -1,11 +1,12 @@
 import { createHmac } from 'node:crypto'
+import { CompiledQuery } from 'kysely'
 import { createAuditLog } from '../audit/index.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { newId } from '../kernel/ids.ts'
 import { silentLog } from '../kernel/log.ts'
 import type { ChangeAuthor } from '../organisations/index.ts'
 import { type AuditedRow, auditedRows } from './audited-rows.ts'
-import { createTestDatabase, type TestDatabase } from './test-database.ts'
+import { shareTestDatabase, type TestDatabase } from './test-database.ts'
 
 /** A clock that stands still until it is moved; it starts at the real time, which the database's clock shares. */
 export type HandClock = Clock & { advance(ms: number): void }
@@ -23,6 +24,8 @@ export function createHandClock(startMs = Date.now()): HandClock {
 
 export type ManagementTest = AsyncDisposable &
   Pick<TestDatabase, 'db' | 'asOwner'> & {
+    /** One statement as the server's role, to which the rows of `app` alone are there. */
+    inApp<Row extends object = Record<string, unknown>>(statement: string, values?: unknown[]): Promise<Row[]>
     clock: HandClock
     audit: ReturnType<typeof createAuditLog>
     keyDigest: (plain: string) => Buffer
@@ -40,37 +43,27 @@ export type ManagementTest = AsyncDisposable &
     fences(appId?: string): Promise<Record<string, number>>
   }
 
-/** `await using test = await createManagementTest()`: a database with an organisation, its owner, two apps and an audit log. */
-export async function createManagementTest(): Promise<ManagementTest> {
-  const database = await createTestDatabase()
+/**
+ * `await using test = await createManagementTest()`: an organization with its owner, two apps and an audit log, in the database that the tests
+ * of the file share, or in `database`.
+ */
+export async function createManagementTest(database?: TestDatabase): Promise<ManagementTest> {
+  const { db, asOwner } = database ?? (await shareTestDatabase())
   const clock = createHandClock()
-  const audit = createAuditLog({ db: database.db, clock, log: silentLog, processId: newId() })
+  const audit = createAuditLog({ db, clock, log: silentLog, processId: newId() })
   const [organizationId, memberId, appId, otherAppId] = [newId(), newId(), newId(), newId()]
-  await database.asOwner('insert into organizations (organization_id, name, slug) values ($1, $2, $3)', [
-    organizationId,
-    'Acme',
-    'acme',
-  ])
-  await database.asOwner('insert into members (organization_id, member_id, email, role) values ($1, $2, $3, $4)', [
-    organizationId,
-    memberId,
-    'ann@acme.test',
-    'owner',
-  ])
-  for (const [id, name] of [
-    [appId, 'Shop'],
-    [otherAppId, 'Desk'],
-  ]) {
-    await database.asOwner('insert into apps (app_id, organization_id, name, slug) values ($1, $2, $3, lower($3))', [
-      id,
-      organizationId,
-      name,
-    ])
-  }
-  const auditRows = (scopeId = appId) => auditedRows(database.asOwner, scopeId)
+  await asOwner(
+    `with organization as (insert into organizations (organization_id, name, slug) values ($1::uuid, 'Acme', 'acme-' || $1::uuid)),
+      member as (insert into members (organization_id, member_id, email, role) values ($1, $2, 'ann@acme.test', 'owner'))
+    insert into apps (app_id, organization_id, name, slug) values ($3, $1, 'Shop', 'shop'), ($4, $1, 'Desk', 'desk')`,
+    [organizationId, memberId, appId, otherAppId],
+  )
+  const auditRows = (scopeId = appId) => auditedRows(asOwner, scopeId)
   return {
-    db: database.db,
-    asOwner: database.asOwner,
+    db,
+    asOwner,
+    inApp: async (statement, values = []) =>
+      (await db.forApp(appId, (tx) => tx.executeQuery(CompiledQuery.raw(statement, values)))).rows as never[],
     clock,
     audit,
     keyDigest: (plain) => createHmac('sha256', 'pepper of this test').update(plain).digest(),
@@ -79,17 +72,18 @@ export async function createManagementTest(): Promise<ManagementTest> {
     app: { appId, organizationId },
     otherApp: { appId: otherAppId, organizationId },
     async saveOrganizationSettings(settings) {
-      await database.db.forOrganization(organizationId, (tx) =>
+      await db.forOrganization(organizationId, (tx) =>
         tx
           .updateTable('organizations')
           .set({ settings: JSON.stringify(settings) })
+          .where('organization_id', '=', organizationId)
           .execute(),
       )
     },
     auditRows,
     events: async (scopeId) => (await auditRows(scopeId)).map((row) => String(row.keep.event)),
     fences: async (id = appId) => {
-      const rows = await database.asOwner<{ subject: string; version: number }>(
+      const rows = await asOwner<{ subject: string; version: number }>(
         'select subject, version::int from fences where app_id = $1',
         [id],
       )
@@ -97,7 +91,7 @@ export async function createManagementTest(): Promise<ManagementTest> {
     },
     async [Symbol.asyncDispose]() {
       await audit.close()
-      await database[Symbol.asyncDispose]()
+      await database?.[Symbol.asyncDispose]()
     },
   }
 }

@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto'
-import { Client } from 'pg'
-import { inject } from 'vitest'
-import { type DatabaseConnection, toClientConfig } from '../db/connection.ts'
+import { Pool } from 'pg'
+import { afterAll, inject } from 'vitest'
+import { toClientConfig } from '../db/connection.ts'
 import { createDatabase, type Database, type DatabaseOptions } from '../db/database.ts'
-import type { SocketConnection, TestPostgres } from './postgres-for-tests.ts'
+import type { SocketConnection } from './postgres-for-tests.ts'
 
 export type TestDatabase = AsyncDisposable & {
-  /** A database of its own, migrated and empty, as the server's role. */
+  /** A migrated database, as the server's role. */
   db: Database
   /** As the server's role, to open more sessions or another `createDatabase`. */
   connection: SocketConnection
@@ -18,51 +18,59 @@ export type TestDatabase = AsyncDisposable & {
 
 const LIMITS = { applicationName: 'alter-vault test', connectTimeoutMs: 10_000 }
 
-async function withClient<T>(connection: DatabaseConnection, fn: (client: Client) => Promise<T>): Promise<T> {
-  const client = new Client(toClientConfig(connection, LIMITS))
-  await client.connect()
-  try {
-    return await fn(client)
-  } finally {
-    await client.end()
-  }
+/** Sessions that open when they are needed and stay open: opening one costs more than most statements. */
+function ownerPool(connection: SocketConnection): Pool {
+  const pool = new Pool({ ...toClientConfig(connection, LIMITS), max: 4 })
+  // A test may end every session of its database; without a listener that would end the test run.
+  pool.on('error', () => undefined)
+  return pool
+}
+
+let administration: Pool | undefined
+let shared: Promise<TestDatabase> | undefined
+
+function administer(statement: string): Promise<unknown> {
+  administration ??= ownerPool({ ...inject('postgres').ownerConnection, database: 'postgres' })
+  return administration.query(statement)
+}
+
+afterAll(async () => {
+  await (await shared)?.[Symbol.asyncDispose]()
+  await administration?.end()
+})
+
+/**
+ * `await using test = await shareTestDatabase()`: the database of this test file, made when a test first asks for it and dropped after the last
+ * one. Its tests are parted as tenants are: each makes an organization of its own and looks at nothing else. A test that needs a whole database,
+ * since it changes the schema, counts every row or runs work that goes through all apps, takes `createTestDatabase()`.
+ */
+export async function shareTestDatabase(): Promise<TestDatabase> {
+  shared ??= createTestDatabase({ poolSize: 10 })
+  return { ...(await shared), [Symbol.asyncDispose]: async () => undefined }
 }
 
 /**
- * `await using test = await createTestDatabase()`: a clone of the migrated template, dropped at the end. Only in files named
- * `*.db.test.ts` (or end-to-end tests), where the test run has a PostgreSQL.
+ * `await using test = await createTestDatabase()`: a clone of the migrated template for one test, dropped at the end. Only in files
+ * named `*.db.test.ts` (or end-to-end tests), where the test run has a PostgreSQL.
  */
 export async function createTestDatabase(options: Partial<DatabaseOptions> = {}): Promise<TestDatabase> {
   const postgres = inject('postgres')
-  return cloneDatabase(postgres, options)
-}
-
-async function cloneDatabase(postgres: TestPostgres, options: Partial<DatabaseOptions>): Promise<TestDatabase> {
   const name = `test_${randomBytes(8).toString('hex')}`
-  const administration = { ...postgres.ownerConnection, database: 'postgres' }
-  await withClient(administration, (client) =>
-    client.query(`create database ${name} template ${postgres.template} strategy file_copy`),
-  )
+  await administer(`create database ${name} template ${postgres.template} strategy file_copy`)
   const connection = { ...postgres.connection, database: name }
   const ownerConnection = { ...postgres.ownerConnection, database: name }
   const db = createDatabase({ connection, log: { warn: () => undefined }, poolSize: 5, ...options })
-  let closed = false
+  const owner = ownerPool(ownerConnection)
+  let closing: Promise<void> | undefined
+  const close = () => (closing ??= db.close())
   return {
-    db: {
-      ...db,
-      async close() {
-        if (!closed) await db.close()
-        closed = true
-      },
-    },
+    db: { ...db, close },
     connection,
     ownerConnection,
-    asOwner: (statement, values) =>
-      withClient(ownerConnection, async (client) => (await client.query(statement, values)).rows),
+    asOwner: async (statement, values) => (await owner.query(statement, values)).rows,
     async [Symbol.asyncDispose]() {
-      if (!closed) await db.close()
-      closed = true
-      await withClient(administration, (client) => client.query(`drop database if exists ${name} with (force)`))
+      await Promise.all([close(), owner.end()])
+      await administer(`drop database if exists ${name} with (force)`)
     },
   }
 }
