@@ -43,7 +43,7 @@ export type Operator = {
   role: 'owner' | 'admin' | 'developer' | 'auditor' | 'approver'
   /** Scopes without the `dashboard_` prefix, cut by the member's role and closed under implication. */
   scopes: readonly string[]
-  /** Null: all apps of the organisation. */
+  /** Null: all apps of the organization. */
   appIds: readonly string[] | null
   clientIp: string
   userAgent: string | null

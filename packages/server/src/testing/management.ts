@@ -3,7 +3,7 @@ import { createAuditLog } from '../audit/index.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { newId } from '../kernel/ids.ts'
 import { silentLog } from '../kernel/log.ts'
-import type { ChangeAuthor } from '../organisations/index.ts'
+import type { ChangeAuthor } from '../management/index.ts'
 import { type AuditedRow, auditedRows } from './audited-rows.ts'
 import { createTestDatabase, type TestDatabase } from './test-database.ts'
 
@@ -29,9 +29,9 @@ export type ManagementTest = AsyncDisposable &
     owner: ChangeAuthor
     organizationId: string
     app: { appId: string; organizationId: string }
-    /** Another app of the same organisation. */
+    /** Another app of the same organization. */
     otherApp: { appId: string; organizationId: string }
-    /** Replaces the organisation's settings. */
+    /** Replaces the organization's settings. */
     saveOrganizationSettings(settings: object): Promise<void>
     /** Every audit row of a scope, in the order of its lanes. */
     auditRows(scopeId?: string): Promise<AuditedRow[]>
@@ -40,7 +40,7 @@ export type ManagementTest = AsyncDisposable &
     fences(appId?: string): Promise<Record<string, number>>
   }
 
-/** `await using test = await createManagementTest()`: a database with an organisation, its owner, two apps and an audit log. */
+/** `await using test = await createManagementTest()`: a database with an organization, its owner, two apps and an audit log. */
 export async function createManagementTest(): Promise<ManagementTest> {
   const database = await createTestDatabase()
   const clock = createHandClock()
