@@ -1,4 +1,4 @@
-import type { Fence } from '../http/principals.ts'
+import type { ReadVersion } from '../kernel/read-version.ts'
 import type { ApprovalDefaults } from '../policy/approval-gate.ts'
 import type { CompiledRules } from '../policy/compile-rules.ts'
 
@@ -13,5 +13,5 @@ export type AppPolicy = {
   allowedPrivateHosts: ReadonlySet<string>
   captureBodies: boolean
   /** `epoch`; its version is the policy epoch. */
-  fence: Fence
+  fence: ReadVersion
 }

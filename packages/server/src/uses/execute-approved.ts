@@ -11,10 +11,11 @@ import { type AuditLog, appScope, type RowDetail, storedUrl } from '../audit/ind
 import { assertAllowedHost } from '../egress/allowed-hosts.ts'
 import { canonicalUrl } from '../egress/canonical-url.ts'
 import type { HeaderList } from '../egress/header-rules.ts'
-import type { Fence, SdkCaller } from '../http/principals.ts'
+import type { SdkCaller } from '../http/principals.ts'
 import type { Clock } from '../kernel/clock.ts'
 import type { Faults } from '../kernel/faults.ts'
 import type { Log } from '../kernel/log.ts'
+import type { ReadVersion } from '../kernel/read-version.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import type { AgentFacts } from '../keys/index.ts'
 import type { AppPolicy } from './app-policy.ts'
@@ -59,7 +60,7 @@ type Checked = {
   grant: GrantFacts
   policy: AppPolicy
   use: Use
-  fences: Fence[]
+  fences: ReadVersion[]
   decision: Record<string, unknown>
 }
 
@@ -227,7 +228,7 @@ export function createExecuteApproved(deps: ExecuteDeps) {
   async function failClaimed(
     claimed: ClaimedApproval,
     { refusal, record }: Judged,
-    fences: readonly Fence[],
+    fences: readonly ReadVersion[],
   ): Promise<'done' | { kind: 'stale'; subjects: readonly string[] }> {
     const rests = joinFences(fences)
     if (rests.kind === 'stale') return rests
@@ -243,7 +244,7 @@ export function createExecuteApproved(deps: ExecuteDeps) {
     const renewing = setInterval(() => void deps.renewLease(claimed).catch(() => undefined), RENEW_LEASE_EVERY_MS)
     try {
       for (let tries = 1; tries <= MAX_TRIES; tries++) {
-        const fences: Fence[] = []
+        const fences: ReadVersion[] = []
         const checked = await checkAgain(claimed, (more) => fences.push(...more)).catch(refusedBeforeIntent)
         const ended =
           'kind' in checked

@@ -2,7 +2,7 @@ import type { AllowedHosts } from '../egress/allowed-hosts.ts'
 import type { CredentialType } from '../egress/credential-value.ts'
 import type { InjectedNames } from '../egress/inject.ts'
 import type { Injection } from '../egress/injection.ts'
-import type { Fence } from '../http/principals.ts'
+import type { ReadVersion } from '../kernel/read-version.ts'
 import type { CheckRestrictions } from '../policy/grant-restrictions.ts'
 
 /** Everything a use of one grant rests on, read in one snapshot. The credential stays sealed. */
@@ -30,8 +30,8 @@ export type GrantFacts = {
   }
   credential: { credentialId: string; status: 'active' | 'revoked'; sealed: Buffer | null; hint: string | null }
   /** `grant:<id>`, `secret:<id>`, `credential:<id>`. */
-  fences: readonly Fence[]
+  fences: readonly ReadVersion[]
 }
 
 /** A principal's live grants on one provider; rests on the principal's version, so that a new grant is seen. */
-export type Candidates = { grants: readonly GrantFacts[]; fence: Fence }
+export type Candidates = { grants: readonly GrantFacts[]; fence: ReadVersion }

@@ -4,10 +4,11 @@ import type { RateMeter } from '../audit/index.ts'
 import { type AppendResult, type AuditLog, appScope, ConditionRefused, type Scope } from '../audit/index.ts'
 import { inlineResultHeaders } from '../egress/header-rules.ts'
 import type { Presented } from '../http/authenticators.ts'
-import type { Fence, SdkCaller } from '../http/principals.ts'
+import type { SdkCaller } from '../http/principals.ts'
 import type { Clock } from '../kernel/clock.ts'
 import type { Faults } from '../kernel/faults.ts'
 import { newId } from '../kernel/ids.ts'
+import type { ReadVersion } from '../kernel/read-version.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import { type AgentFacts, agentScopesAt, type IdentifyCaller } from '../keys/index.ts'
 import type { GatePlan } from '../policy/approval-gate.ts'
@@ -44,7 +45,7 @@ export type HoldRequest = {
   made: UseDecision
   gates: readonly GatePlan[]
   conditions: {
-    fences: readonly Fence[]
+    fences: readonly ReadVersion[]
     nonce: SdkCaller['nonce']
     charges: Parameters<AuditLog['append']>[1]['charges']
   }
@@ -170,7 +171,7 @@ export type Progress = {
   /** Its rows are written: a refusal from here on has its own. */
   recorded: boolean
   /** What it rests on so far. A refusal is as fresh as a permission: it stands only while these hold. */
-  fences: Fence[]
+  fences: ReadVersion[]
   restsOn: RestsOn
 }
 
@@ -266,7 +267,9 @@ export async function readPolicy(deps: Pick<UseDeps, 'appPolicy'>, appId: string
 }
 
 /** All versions that a use rests on. Two versions of one subject: the older was read before a change. */
-export function joinFences(...lists: readonly (readonly Fence[])[]): { kind: 'joined'; fences: Fence[] } | Stale {
+export function joinFences(
+  ...lists: readonly (readonly ReadVersion[])[]
+): { kind: 'joined'; fences: ReadVersion[] } | Stale {
   const versions = new Map<string, number>()
   for (const list of lists) {
     for (const { subject, version } of list) {
@@ -284,7 +287,7 @@ export async function denied(
   kind: UseKind,
   progress: Progress,
   made: UseDecision,
-  fences: readonly Fence[],
+  fences: readonly ReadVersion[],
 ): Promise<Stale> {
   const error = refusalOf(made)
   const row = refusedUseRow(kind, progress.caller, { ...progress, error, decision: made.record })
@@ -335,7 +338,7 @@ export async function refusedIntent(
   progress: Progress,
   made: UseDecision,
   charged: Charged,
-  fences: readonly Fence[],
+  fences: readonly ReadVersion[],
 ): Promise<Stale> {
   if (result.kind === 'stale') return result
   if (result.kind === 'budget_spent') {
@@ -402,7 +405,7 @@ async function simulated(
   deps: UseDeps,
   use: Use,
   made: UseDecision,
-  fences: readonly Fence[],
+  fences: readonly ReadVersion[],
 ): Promise<Outgoing | Stale> {
   const who = whoOf(use.caller)
   const record = { ...made.record, phase: 'simulation' as const }

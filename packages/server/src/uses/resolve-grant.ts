@@ -1,4 +1,5 @@
-import type { Fence, SdkCaller } from '../http/principals.ts'
+import type { SdkCaller } from '../http/principals.ts'
+import type { ReadVersion } from '../kernel/read-version.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import type { Candidates, GrantFacts } from './grant-facts.ts'
 
@@ -18,7 +19,7 @@ export type ResolveDeps = {
 }
 
 /** Hears of every version that the resolution rests on, also when it ends in a refusal. */
-export type RestsOn = (fences: readonly Fence[]) => void
+export type RestsOn = (fences: readonly ReadVersion[]) => void
 
 /**
  * The one grant that a call uses, in reach of its caller and live; or the refusal of connect-identity-wallet.md 5.2.
