@@ -2,7 +2,7 @@
  * Which way the arrows point.
  *
  *   contracts <- server, sdk, web-kit <- apps
- *   inside the server: kernel <- crypto, egress, db <- http <- slices, left to right <- create-server <- main
+ *   inside the server: kernel <- crypto, egress, policy, db <- http <- slices, left to right <- create-server <- main
  *
  * To add a slice, put its name where it belongs in SLICES.
  */
@@ -20,21 +20,24 @@ Visitor.prototype.visitStatement = function (statement) {
 /** A slice may import the faces (`index.ts`) of the slices before it. */
 const SLICES = [
   'audit',
-  'organisations',
+  'management',
+  'organizations',
+  'members',
+  'apps',
+  'tokens',
   'agents',
   'keys',
-  'credentials',
+  'secrets',
   'grants',
-  'policies',
+  'rules',
   'approvals',
-  'proxy',
-  'operations',
+  'uses',
 ]
 
 /** The folders under the slices, in layers: each may import the layers before it. */
-const LAYERS = [['kernel'], ['crypto', 'egress', 'db'], ['http']]
+const LAYERS = [['kernel'], ['crypto', 'egress', 'policy', 'db'], ['http']]
 
-/** Files of a lower layer's neighbour that the whole layer may know: they are words, not machinery. */
+/** Files of a lower layer's neighbor that the whole layer may know: they are words, not machinery. */
 const NEIGHBOURS = ['crypto/secret.ts', 'db/database.ts']
 
 const SERVER = '^packages/server/src'
@@ -147,7 +150,7 @@ module.exports = {
       name: 'deciding-is-pure',
       comment: 'A decision depends on its arguments alone: no file, socket, process or database, however far down.',
       severity: 'error',
-      from: { path: `${SERVER}/policies/decide\\.ts$` },
+      from: { path: `${SERVER}/policy/decide\\.ts$` },
       to: {
         path: [
           '^(node:)?(fs|net|tls|dns|http|https|http2|child_process|worker_threads|dgram)(/|$)',

@@ -12,7 +12,6 @@ import { appScope } from '../packages/server/src/audit/audit-row.ts'
 import type { AppendMember } from '../packages/server/src/audit/lane.ts'
 import { createLane } from '../packages/server/src/audit/lane.ts'
 import { createRateMeter } from '../packages/server/src/audit/rate-meter.ts'
-import { openSealedCredential } from '../packages/server/src/credentials/seal-credential.ts'
 import { createKeyring } from '../packages/server/src/crypto/keyring.ts'
 import { createAddressGuard } from '../packages/server/src/egress/address-guard.ts'
 import { compileAllowedHosts } from '../packages/server/src/egress/allowed-hosts.ts'
@@ -23,9 +22,10 @@ import { noFaults } from '../packages/server/src/kernel/faults.ts'
 import { newId } from '../packages/server/src/kernel/ids.ts'
 import { silentLog as log } from '../packages/server/src/kernel/log.ts'
 import type { KeyFacts } from '../packages/server/src/keys/caller-facts.ts'
-import { compileRules } from '../packages/server/src/policies/compile-rules.ts'
-import type { GrantFacts } from '../packages/server/src/proxy/grant-facts.ts'
-import { createProxy, type ProxyDeps } from '../packages/server/src/proxy/index.ts'
+import { compileRules } from '../packages/server/src/policy/compile-rules.ts'
+import { openSealedCredential } from '../packages/server/src/secrets/seal-credential.ts'
+import type { GrantFacts } from '../packages/server/src/uses/grant-facts.ts'
+import { createUses, type ProxyDeps } from '../packages/server/src/uses/index.ts'
 import { benchRules } from './bench-rules.ts'
 
 const rounds = Number(process.argv[2] ?? 60)
@@ -148,7 +148,7 @@ const body = JSON.stringify({
   has_more: false,
 })
 
-const proxy = createProxy({
+const proxy = createUses({
   db: { forApp: async () => undefined } as never,
   audit: { append, clockBehindMs: () => 0 },
   keyring,

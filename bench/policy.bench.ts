@@ -5,10 +5,10 @@
  */
 
 import { newId } from '../packages/server/src/kernel/ids.ts'
-import { compileRules, type StoredRule } from '../packages/server/src/policies/compile-rules.ts'
-import { decide } from '../packages/server/src/policies/decide.ts'
-import { decisionRecord } from '../packages/server/src/policies/decision-record.ts'
-import { createPolicyRequest, type PolicyContext } from '../packages/server/src/policies/policy-context.ts'
+import { compileRules, type StoredRule } from '../packages/server/src/policy/compile-rules.ts'
+import { decide } from '../packages/server/src/policy/decide.ts'
+import { decisionRecord } from '../packages/server/src/policy/decision-record.ts'
+import { createPolicyRequest, type PolicyContext } from '../packages/server/src/policy/policy-context.ts'
 import { benchRules } from './bench-rules.ts'
 
 const WARM_UP = 50_000

@@ -1,7 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
-import { parseRequestRule, validateRule } from '../packages/server/src/policies/index.ts'
+import { parseRequestRule } from '../packages/server/src/policy/request-rule.ts'
+import { validateRule } from '../packages/server/src/policy/validate-rule.ts'
 
 const GUIDES = fileURLToPath(new URL('../docs/guides/', import.meta.url))
 const NOW_MS = Date.parse('2026-03-04T12:00:00Z')

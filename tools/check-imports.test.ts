@@ -47,7 +47,7 @@ const broken: [rule: string, from: string, to: string][] = [
   ['db-knows-only-lower-layers', `${S}/db/database.ts`, `${S}/audit/index.ts`],
   ['http-knows-only-lower-layers', `${S}/http/listener.ts`, `${S}/keys/index.ts`],
   ['keys-imports-to-the-left', `${S}/keys/index.ts`, `${S}/grants/index.ts`],
-  ['approvals-imports-to-the-left', `${S}/approvals/index.ts`, `${S}/proxy/index.ts`],
+  ['approvals-imports-to-the-left', `${S}/approvals/index.ts`, `${S}/uses/index.ts`],
   ['audit-imports-to-the-left', `${S}/audit/index.ts`, `${S}/create-server.ts`],
   ['keys-is-known-by-its-face', `${S}/grants/index.ts`, `${S}/keys/key-store.ts`],
   ['only-main-starts-the-server', `${S}/http/listener.ts`, `${S}/main.ts`],
@@ -77,10 +77,10 @@ test('each rule finds the import that breaks it', async () => {
 
 test('a decision that reaches a file through another module is found', async () => {
   const { violations } = await checkImports(
-    checkout({ [`${S}/policies/decide.ts`]: ['./clock-words.ts'], [`${S}/policies/clock-words.ts`]: ['node:fs'] }),
+    checkout({ [`${S}/policy/decide.ts`]: ['./clock-words.ts'], [`${S}/policy/clock-words.ts`]: ['node:fs'] }),
   )
   expect(violations.map(({ rule, from }) => ({ rule, from }))).toEqual([
-    { rule: 'deciding-is-pure', from: `${S}/policies/decide.ts` },
+    { rule: 'deciding-is-pure', from: `${S}/policy/decide.ts` },
   ])
 })
 
@@ -114,9 +114,9 @@ test('imports that point the right way pass', async () => {
     checkout({
       'packages/contracts/src/index.ts': [],
       [`${S}/main.ts`]: ['./create-server.ts'],
-      [`${S}/create-server.ts`]: ['./proxy/index.ts', './http/listener.ts'],
-      [`${S}/proxy/index.ts`]: ['../grants/index.ts', '../egress/upstream.ts', '../../../contracts/src/index.ts'],
-      [`${S}/proxy/proxy.test.ts`]: ['../testing/test-database.ts', './index.ts'],
+      [`${S}/create-server.ts`]: ['./uses/index.ts', './http/listener.ts'],
+      [`${S}/uses/index.ts`]: ['../grants/index.ts', '../egress/upstream.ts', '../../../contracts/src/index.ts'],
+      [`${S}/uses/uses.test.ts`]: ['../testing/test-database.ts', './index.ts'],
       [`${S}/grants/index.ts`]: ['./grant-store.ts'],
       [`${S}/grants/grant-store.ts`]: ['kysely'],
       [`${S}/grants/grant.ts`]: ['type kysely'],

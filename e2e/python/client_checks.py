@@ -360,12 +360,12 @@ async def impersonation():
         await worker.close()
 
 
-@check("the scope catalogue is read")
-async def scope_catalogue():
+@check("the scope catalog is read")
+async def scope_catalog():
     async with app() as client:
-        catalogue = await client.scopes.list()
-    assert catalogue.scope_version == 1, catalogue
-    assert "proxy:execute" in catalogue.action_verbs, catalogue.action_verbs
+        catalog = await client.scopes.list()
+    assert catalog.scope_version == 1, catalog
+    assert "proxy:execute" in catalog.action_verbs, catalog.action_verbs
 
 
 @check("an unknown key ends in InvalidKeyError")
@@ -463,7 +463,7 @@ async def ambiguous():
         )
         assert {one.label for one in error.candidates} == {"billing", "support"}, error.candidates
         result = await client.proxy_request(
-            HttpMethod.GET, f"{api}/labelled", provider=vault["siblings"], label="support"
+            HttpMethod.GET, f"{api}/labeled", provider=vault["siblings"], label="support"
         )
     assert result.status_code == 200, result
 

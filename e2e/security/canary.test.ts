@@ -43,7 +43,7 @@ function formsOf(secret: string): string[] {
   const bytes = Buffer.from(secret)
   const base64 = [0, 1, 2].flatMap((offset) => {
     const shifted = Buffer.concat([Buffer.alloc(offset), bytes])
-    // Without the characters that the neighbours of the text would change.
+    // Without the characters that the neighbors of the text would change.
     const whole = shifted.toString('base64').slice(offset === 0 ? 0 : offset + 1)
     const inner = whole.replace(/=+$/, '').slice(0, -2)
     return [inner, inner.replaceAll('+', '-').replaceAll('/', '_')]

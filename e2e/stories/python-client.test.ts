@@ -33,7 +33,7 @@ const CHECKS = [
   'grants are listed for the app and for the agent',
   'an agent reads who it is and an app does not',
   'an app acting as an agent reaches what the agent reaches',
-  'the scope catalogue is read',
+  'the scope catalog is read',
   'an unknown key ends in InvalidKeyError',
   'a revoked key ends in KeyRevokedError',
   'a deprecated key works and says so',

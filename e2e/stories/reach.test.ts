@@ -39,7 +39,7 @@ describe('an agent', () => {
 
   it('never reaches a grant of the app, nor one of another agent', async () => {
     const other = await desk.operator.createAgent({
-      name: 'neighbour',
+      name: 'neighbor',
       scopes: { managed_secret_slugs: [desk.secret.slug] },
     })
     const theirs = await desk.operator.createGrant(desk.secret.id, { principal: { type: 'agent', id: other.id } })
@@ -137,11 +137,11 @@ describe('an app', () => {
     const refusal = await failure(app.proxyRequest('GET', url('/never'), { provider: shared.slug }))
     expect(refusal).toBeInstanceOf(AmbiguousGrantError)
     expect((refusal as AmbiguousGrantError).candidates.map(({ label }) => label).toSorted()).toEqual(['north', 'south'])
-    await app.proxyRequest('GET', url('/labelled'), { provider: shared.slug, label: 'south' })
+    await app.proxyRequest('GET', url('/labeled'), { provider: shared.slug, label: 'south' })
 
     await desk.operator.createGrant(shared.id, { principal: { type: 'system' } })
-    await app.proxyRequest('GET', url('/labelled'), { provider: shared.slug })
-    expect(desk.api.to('/labelled')).toHaveLength(2)
+    await app.proxyRequest('GET', url('/labeled'), { provider: shared.slug })
+    expect(desk.api.to('/labeled')).toHaveLength(2)
   })
 
   it('loses a grant the moment it revokes it', async () => {

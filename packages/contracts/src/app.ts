@@ -91,7 +91,7 @@ export const listApps = defineEndpoint({
   id: 'list_apps',
   method: 'GET',
   path: '/api/v1/apps',
-  summary: 'List the apps of the organisation',
+  summary: 'List the apps of the organization',
   tag,
   access: { kind: 'operator', scope: 'apps:read' },
   query: Type.Object({

@@ -114,7 +114,7 @@ export const GateView = Exactly({
   decisions: Type.Array(GateDecision),
 })
 
-/** How the page is dressed. Colours are those of the app's `branding`; the page computes readable foregrounds itself. */
+/** How the page is dressed. Colors are those of the app's `branding`; the page computes readable foregrounds itself. */
 export const PageBranding = Exactly({
   display_name: Type.String({ minLength: 1 }),
   primary_color: Nullable(Type.String({ pattern: '^#[0-9a-fA-F]{6}$' })),

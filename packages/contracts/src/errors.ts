@@ -286,7 +286,7 @@ export const errorRegistry = {
     retryable: false,
     advice: 'contact_operator',
     sentence:
-      'The groups of this person were not refreshed recently enough for a rule that asks for them. Nothing was sent. Try again after the directory was synchronised.',
+      'The groups of this person were not refreshed recently enough for a rule that asks for them. Nothing was sent. Try again after the directory was synchronized.',
   },
   group_required: {
     status: 403,
@@ -371,7 +371,7 @@ export const errorRegistry = {
     status: 403,
     retryable: false,
     advice: 'contact_operator',
-    sentence: 'Your role in the organisation does not allow this. Nothing was changed. Ask an owner or admin.',
+    sentence: 'Your role in the organization does not allow this. Nothing was changed. Ask an owner or admin.',
   },
   step_up_required: {
     status: 403,
@@ -499,7 +499,7 @@ export const errorRegistry = {
     status: 409,
     retryable: false,
     advice: 'change_request',
-    sentence: 'Another app of this organisation has this name. Nothing was changed. Choose another name.',
+    sentence: 'Another app of this organization has this name. Nothing was changed. Choose another name.',
   },
   app_not_archived: {
     status: 409,
@@ -755,7 +755,7 @@ export const errorRegistry = {
     status: 422,
     retryable: false,
     advice: 'change_request',
-    sentence: 'The organisation\'s key policy does not allow such a key. Nothing was made. "errors" names the setting.',
+    sentence: 'The organization\'s key policy does not allow such a key. Nothing was made. "errors" names the setting.',
   },
   query_too_long: {
     status: 422,

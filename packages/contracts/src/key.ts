@@ -226,7 +226,7 @@ export const revokeKey = defineEndpoint({
   audit: audited('key.revoked'),
 })
 
-const ScopeCatalogue = Type.Object({
+const ScopeCatalog = Type.Object({
   scope_version: Type.Integer(),
   resources: Type.Record(Type.String(), Type.Object({ verbs: Type.Array(Type.String()) })),
   action_verbs: Type.Array(Type.String()),
@@ -240,9 +240,9 @@ export const listScopes = defineEndpoint({
   summary: 'The scopes that a key can hold',
   tag: 'catalog',
   access: { kind: 'public' },
-  success: ScopeCatalogue,
+  success: ScopeCatalog,
   errors: [],
-  audit: noAudit('a static catalogue'),
+  audit: noAudit('a static catalog'),
 })
 
 export const sdkListScopes = defineEndpoint({
@@ -252,7 +252,7 @@ export const sdkListScopes = defineEndpoint({
   summary: 'The scopes that a key can hold',
   tag: 'sdk',
   access: { kind: 'api_key', scopes: [] },
-  success: ScopeCatalogue,
+  success: ScopeCatalog,
   errors: [],
-  audit: noAudit('a static catalogue'),
+  audit: noAudit('a static catalog'),
 })

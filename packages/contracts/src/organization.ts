@@ -3,7 +3,7 @@ import { defineEndpoint, noAudit } from './endpoint.ts'
 import { ListOf, PathId, pageQuery } from './list.ts'
 import { Nullable, Timestamp, Uuid } from './primitives.ts'
 
-/** What an organisation asks of keys minted from now on (control-plane.md 3.4). Null: no limit of its own. */
+/** What an organization asks of keys minted from now on (control-plane.md 3.4). Null: no limit of its own. */
 export const KeyPolicy = Type.Object({
   max_key_ttl_days: Nullable(Type.Integer({ minimum: 1, maximum: 3_650 })),
   require_expiry: Type.Boolean(),
@@ -18,7 +18,7 @@ export const KeyPolicy = Type.Object({
 export const OrganizationSettings = Type.Object({
   agent_scope_widening_delay_seconds: Type.Integer({ minimum: 0, maximum: 604_800 }),
   key_policy: KeyPolicy,
-  /** SDK requests a minute over all keys of the organisation. */
+  /** SDK requests a minute over all keys of the organization. */
   rate_limit_rpm: Type.Integer({ minimum: 1 }),
 })
 
@@ -37,12 +37,12 @@ export type Organization = Type.Static<typeof Organization>
 
 const params = Type.Object({ organization_id: PathId })
 
-/** A token belongs to one organisation, so the list has one entry. */
+/** A token belongs to one organization, so the list has one entry. */
 export const listOrganizations = defineEndpoint({
   id: 'list_organizations',
   method: 'GET',
   path: '/api/v1/organizations',
-  summary: 'List organisations',
+  summary: 'List organizations',
   tag: 'organizations',
   access: { kind: 'operator', scope: 'org:read' },
   query: Type.Object(pageQuery),
@@ -55,7 +55,7 @@ export const showOrganization = defineEndpoint({
   id: 'show_organization',
   method: 'GET',
   path: '/api/v1/organizations/:organization_id',
-  summary: 'Show an organisation',
+  summary: 'Show an organization',
   tag: 'organizations',
   access: { kind: 'operator', scope: 'org:read' },
   params,
@@ -68,7 +68,7 @@ export const showKeyPolicy = defineEndpoint({
   id: 'show_key_policy',
   method: 'GET',
   path: '/api/v1/organizations/:organization_id/key-policy',
-  summary: 'Show what the organisation asks of new keys',
+  summary: 'Show what the organization asks of new keys',
   tag: 'organizations',
   access: { kind: 'operator', scope: 'org:read' },
   params,

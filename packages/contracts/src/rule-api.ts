@@ -228,7 +228,7 @@ export const listOrganizationRules = defineEndpoint({
   id: 'list_organization_rules',
   method: 'GET',
   path: '/api/v1/organizations/:organization_id/rules',
-  summary: 'List the rules that hold in every app of the organisation',
+  summary: 'List the rules that hold in every app of the organization',
   tag,
   access: organizationRead,
   params: organizationParams,
@@ -242,7 +242,7 @@ export const showOrganizationRule = defineEndpoint({
   id: 'show_organization_rule',
   method: 'GET',
   path: '/api/v1/organizations/:organization_id/rules/:rule_id',
-  summary: 'Show a rule of the organisation',
+  summary: 'Show a rule of the organization',
   tag,
   access: organizationRead,
   params: organizationRuleParams,
@@ -257,10 +257,10 @@ const interactive = {
   access: { kind: 'operator', scope: null, inPerson: true },
   success: Type.Object({}),
   errors: [],
-  audit: noAudit('refuses every token: an organisation rule is written by a member in person'),
+  audit: noAudit('refuses every token: an organization rule is written by a member in person'),
 } as const
 
-/** No token writes organisation rules: 403 `interactive_session_required`. */
+/** No token writes organization rules: 403 `interactive_session_required`. */
 export const createOrganizationRule = defineEndpoint({
   id: 'create_organization_rule',
   method: 'POST',
@@ -273,7 +273,7 @@ export const updateOrganizationRule = defineEndpoint({
   id: 'update_organization_rule',
   method: 'PATCH',
   path: '/api/v1/organizations/:organization_id/rules/:rule_id',
-  summary: 'Change a rule of the organisation',
+  summary: 'Change a rule of the organization',
   params: organizationRuleParams,
   ...interactive,
 })
@@ -281,7 +281,7 @@ export const deleteOrganizationRule = defineEndpoint({
   id: 'delete_organization_rule',
   method: 'DELETE',
   path: '/api/v1/organizations/:organization_id/rules/:rule_id',
-  summary: 'Delete a rule of the organisation',
+  summary: 'Delete a rule of the organization',
   params: organizationRuleParams,
   ...interactive,
 })

@@ -412,7 +412,7 @@ export const DecisionReason = Exactly({
   details: Type.Record(Type.String(), Type.Unknown()),
 })
 
-/** What an SDK caller sees of a reason: of an organisation's or a user's rule only the code and the rule id. */
+/** What an SDK caller sees of a reason: of an organization's or a user's rule only the code and the rule id. */
 export const CallerReason = Type.Union([
   DecisionReason,
   Exactly({

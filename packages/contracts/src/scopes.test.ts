@@ -25,7 +25,7 @@ const scope = fc.oneof(
     .map(([text, id]) => ((actionScopes as readonly string[]).includes(text) ? text : `${text}:${id}`)),
 )
 
-describe('the scope catalogue', () => {
+describe('the scope catalog', () => {
   it.each(['*', '*:read', 'agents:*:', 'agents', 'agents:', ':read', 'providers:write', 'providers:*', 'usage:admin'])(
     'does not know %j',
     (text) => {

@@ -80,7 +80,7 @@ function formatScope(scope: Scope): string {
   return `${scope.resource}:${scope.verb}${scope.instance === null ? '' : `:${scope.instance}`}`
 }
 
-/** The one spelling of a scope: older names replaced, `r:*` written `r:admin`. Undefined for what the catalogue does not know. */
+/** The one spelling of a scope: older names replaced, `r:*` written `r:admin`. Undefined for what the catalog does not know. */
 export function canonicalScope(text: string): string | undefined {
   const scope = parseScope(text)
   return scope && formatScope(scope)

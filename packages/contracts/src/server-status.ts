@@ -2,7 +2,7 @@ import Type from 'typebox'
 import { defineEndpoint, noAudit } from './endpoint.ts'
 import { JsonObject } from './primitives.ts'
 
-const ANONYMOUS = 'shows nothing of any app, organisation or person'
+const ANONYMOUS = 'shows nothing of any app, organization or person'
 
 /** Liveness: the process serves requests. It looks at nothing else, so that a database that is away restarts nobody. */
 export const readHealth = defineEndpoint({

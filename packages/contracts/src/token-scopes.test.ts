@@ -30,7 +30,7 @@ describe('token scopes', () => {
       new Set(['identity_providers:webhooks', 'identity_providers:read']),
     )
   })
-  it('of a login hold nothing that revokes, deletes, withdraws or reads the organisation', () => {
+  it('of a login hold nothing that revokes, deletes, withdraws or reads the organization', () => {
     expect(defaultTokenScopes).toContain('keys:write')
     expect(defaultTokenScopes).toContain('audit:read')
     expect(defaultTokenScopes).not.toContain('keys:admin')

@@ -45,7 +45,7 @@ export const roleTokenScopes: Readonly<Record<OperatorRole, readonly string[]>> 
   approver: [],
 }
 
-/** Drops the prefix; undefined for what the catalogue does not know. */
+/** Drops the prefix; undefined for what the catalog does not know. */
 export function parseTokenScope(text: string): string | undefined {
   if (!text.startsWith(TOKEN_SCOPE_PREFIX)) return undefined
   const scope = text.slice(TOKEN_SCOPE_PREFIX.length)

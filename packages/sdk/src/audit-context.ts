@@ -35,7 +35,7 @@ export function runWithContext<T>(label: (outer: AuditContext) => AuditContext, 
 }
 
 /**
- * What a call is labelled with, `undefined` when with nothing.
+ * What a call is labeled with, `undefined` when with nothing.
  * @throws {AlterValueError} past 20 keys, 64 characters a key, 512 a value, 4,096 in all
  */
 export function callContext(own: AuditContext | undefined): AuditContext | undefined {

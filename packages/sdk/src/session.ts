@@ -48,7 +48,7 @@ export function createSession({ kind, backend, runtime, timeoutMs, userTokenGett
     },
 
     /**
-     * Sends one call, labelled with the ambient context unless it has its own.
+     * Sends one call, labeled with the ambient context unless it has its own.
      * @throws {AlterSDKError} when the client is closed, and what `refusal` makes of an answer that is not accepted
      */
     async call({ accepts = isSuccess, refusal = mainError, ...call }: SessionCall): Promise<BackendAnswer> {

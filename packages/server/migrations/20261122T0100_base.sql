@@ -80,7 +80,7 @@ create table audit_signing_keys (
   valid_until timestamptz
 );
 
--- ───────────── organisations (control) ─────────────
+-- ───────────── organizations (control) ─────────────
 
 create table organizations (
   organization_id uuid primary key,
@@ -456,7 +456,7 @@ create unique index approval_attempts_open on approval_attempts (app_id, approva
 
 -- ───────────── audit log ─────────────
 
--- In these tables app_id is the scope: an app, else an organisation, else the installation.
+-- In these tables app_id is the scope: an app, else an organization, else the installation.
 create table audit_lanes (
   app_id uuid not null,
   chain_id uuid not null,
@@ -666,7 +666,7 @@ create table audit_checkpoints (
 
 -- ───────────── idempotency ─────────────
 
--- app_id is the scope: an app, or the organisation for what is made outside an app.
+-- app_id is the scope: an app, or the organization for what is made outside an app.
 create table idempotency_records (
   app_id uuid not null,
   operation text not null,
@@ -693,9 +693,9 @@ declare
   v_app uuid;
   v_before text := current_setting('vault.app', true);
 begin
-  -- Outside its organisation's scope a change would not see the apps whose decisions it changes.
+  -- Outside its organization's scope a change would not see the apps whose decisions it changes.
   if vault_organization() is distinct from coalesce(new.organization_id, old.organization_id) then
-    raise exception 'a change of organisation % needs its scope', coalesce(new.organization_id, old.organization_id);
+    raise exception 'a change of organization % needs its scope', coalesce(new.organization_id, old.organization_id);
   end if;
   for v_app in
     select app_id from apps where organization_id = coalesce(new.organization_id, old.organization_id) order by app_id
@@ -785,14 +785,14 @@ begin
 end
 $$;
 
--- An app is listed by its organisation and read on its own.
+-- An app is listed by its organization and read on its own.
 alter table apps enable row level security;
 alter table apps force row level security;
 create policy app_boundary on apps
   using (app_id = (select vault_app()) or organization_id = (select vault_organization()))
   with check (app_id = (select vault_app()) or organization_id = (select vault_organization()));
 
--- An organisation's rules are part of each of its apps' decisions.
+-- An organization's rules are part of each of its apps' decisions.
 create policy app_reads on organization_rules for select
   using (organization_id = (select a.organization_id from apps a where a.app_id = (select vault_app())));
 

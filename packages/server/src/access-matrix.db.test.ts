@@ -9,7 +9,7 @@ import {
 } from '@alter-vault/contracts'
 import { expect, test } from 'vitest'
 import { declaredEndpoints } from './http/declared-endpoints.ts'
-import { systemAuthor } from './organisations/index.ts'
+import { systemAuthor } from './management/index.ts'
 import { type MatrixCaller, type MatrixRequest, type MatrixVault, tryAccessMatrix } from './testing/access-matrix.ts'
 import { createTestServer, type TestServer } from './testing/test-server.ts'
 
@@ -24,7 +24,7 @@ const lacking = (all: readonly string[], refused: readonly string[], close: (sco
 
 /** One of each caller, each kind of key and token minted once for what it lacks. */
 async function matrixOf(server: TestServer): Promise<MatrixVault> {
-  const { dev, operator, organisations, signed } = server
+  const { dev, operator, members, tokens, signed } = server
   const minted = new Map<string, Promise<string>>()
   const once = (name: string, mint: () => Promise<string>) => {
     const known = minted.get(name) ?? mint()
@@ -43,16 +43,16 @@ async function matrixOf(server: TestServer): Promise<MatrixVault> {
       return made.body.api_key
     })
 
-  const members = await server.asOwner<{ member_id: string }>('select member_id from members')
-  const home = { organizationId: dev.organization_id, memberId: members[0]!.member_id }
-  const { organization, ownerId } = await organisations.createOrganization({
+  const rows = await server.asOwner<{ member_id: string }>('select member_id from members')
+  const home = { organizationId: dev.organization_id, memberId: rows[0]!.member_id }
+  const { organization, ownerId } = await members.createOrganization({
     author: systemAuthor,
     name: 'Elsewhere',
     owner: { email: 'eve@elsewhere.test', displayName: 'Eve' },
   })
   const tokenOf = (where: typeof home, scopes: readonly string[]) =>
     once(`token ${where.organizationId} ${scopes}`, async () => {
-      const { token } = await organisations.mintPersonalAccessToken({
+      const { token } = await tokens.mintPersonalAccessToken({
         ...where,
         author: systemAuthor,
         name: 'Matrix',

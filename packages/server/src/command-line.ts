@@ -7,7 +7,7 @@ export type Commands = {
   run(mode: Mode, flags: { port?: string; dataDir?: string }): Promise<number>
   /** Checks an exported audit file without a server. */
   verifyFile(options: { file: string; jwksFile: string; checkpointsFile: string }): Promise<number>
-  /** Makes an organisation, its owner and their first token. */
+  /** Makes an organization, its owner and their first token. */
   createOrganization(options: { name: string; ownerEmail: string }): Promise<number>
   /** Adds a root key that wraps from now on. */
   rotateRootKey(): Promise<number>
@@ -41,7 +41,7 @@ export async function runCommandLine(
     })
   program
     .command('dev')
-    .description('run the server for trying it out: on loopback, with a demonstration organisation')
+    .description('run the server for trying it out: on loopback, with a demonstration organization')
     .option('--port <port>', 'port of the APIs and pages; the next one serves the metrics (ALTER_PORT, 8787)')
     .option('--data-dir <folder>', 'where everything is kept (ALTER_DATA_DIR, .alter)')
     .action(async (flags: { port?: string; dataDir?: string }) => {
@@ -49,7 +49,7 @@ export async function runCommandLine(
     })
   program
     .command('create-organization')
-    .description('make an organisation with its owner, and print a token of theirs once')
+    .description('make an organization with its owner, and print a token of theirs once')
     .requiredOption('--name <name>', 'its name')
     .requiredOption('--owner-email <address>', 'the e-mail address of its owner')
     .action(async (options: { name: string; ownerEmail: string }) => {

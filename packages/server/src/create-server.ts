@@ -10,6 +10,7 @@ import {
   revokeAgentsOfApp,
 } from './agents/index.ts'
 import { createApprovalRoutes, createApprovals, endWaitingApprovals } from './approvals/index.ts'
+import { createAppRoutes, createApps } from './apps/index.ts'
 import {
   createAuditLog,
   createAuditReads,
@@ -20,13 +21,6 @@ import {
   type RowDraft,
 } from './audit/index.ts'
 import type { Config } from './config.ts'
-import {
-  createCredentialRoutes,
-  createCredentials,
-  destroyCredentialsOfApp,
-  findSecretIdBySlug,
-  openSealedCredential,
-} from './credentials/index.ts'
 import { openAuditSigningKeys } from './crypto/audit-signing-key.ts'
 import { KeyFileError } from './crypto/key-file.ts'
 import { createKeyring } from './crypto/keyring.ts'
@@ -65,11 +59,21 @@ import {
   revokeKeysOfAgent,
   revokeKeysOfApp,
 } from './keys/index.ts'
+import { createMembers } from './members/index.ts'
 import { openDatabase } from './open-database.ts'
-import { createOrganisationRoutes, createOrganisations, createPatAuthenticator } from './organisations/index.ts'
-import { checkGrantRestrictions, createRuleRoutes, createWriteRules, type TargetExists } from './policies/index.ts'
-import { createProxy, createUseFacts, createWouldBeDenied } from './proxy/index.ts'
+import { createOrganizationRoutes } from './organizations/index.ts'
+import { checkGrantRestrictions } from './policy/grant-restrictions.ts'
+import { createRuleRoutes, createWriteRules, type TargetExists } from './rules/index.ts'
 import type { RunningServer } from './run-server.ts'
+import {
+  createSecretRoutes,
+  createSecrets,
+  destroyCredentialsOfApp,
+  findSecretIdBySlug,
+  openSealedCredential,
+} from './secrets/index.ts'
+import { createPatAuthenticator, createTokenRoutes, createTokens } from './tokens/index.ts'
+import { createUseFacts, createUses, createWouldBeDenied } from './uses/index.ts'
 
 export type ServerOptions = {
   log: Log
@@ -173,13 +177,13 @@ async function compose(
     replaceManagedRules,
     deleteRulesOf,
   })
-  const credentials = createCredentials({
+  const credentials = createSecrets({
     db,
     audit,
     clock,
     keyring,
     deleteRulesOf,
-    ...grants.neighboursOfSecrets,
+    ...grants.neighborsOfSecrets,
   })
   const keys = createKeys({ db, audit, clock, keyDigest, lockLiveAgent, getAgent })
   const agents = createAgents({
@@ -193,11 +197,12 @@ async function compose(
     revokeGrantsOfAgent: grants.revokeGrantsOfAgent,
     endWaitingApprovals: endWaiting,
   })
-  const organisations = createOrganisations({
+  const members = createMembers({ audit, clock })
+  const tokens = createTokens({ audit, clock, keyDigest })
+  const apps = createApps({
     db,
     audit,
     clock,
-    keyDigest,
     endWaitingApprovals: endWaiting,
     appDeletionSteps: [revokeKeysOfApp, destroyCredentialsOfApp, grants.endGrantsOfApp, revokeAgentsOfApp],
     forgetDataKeys: keyring.forget,
@@ -217,7 +222,7 @@ async function compose(
   })
   const upstream = createUpstream({ clock })
   opens(upstream.close)
-  const proxy = createProxy({
+  const proxy = createUses({
     db,
     audit,
     keyring,
@@ -271,10 +276,12 @@ async function compose(
   ]
   const routes = [
     ...createStatusRoutes({ checks, endpoints: declaredEndpoints, version, publicUrl: config.http.publicUrl, wait }),
-    ...createOrganisationRoutes({ db, organisations }),
+    ...createOrganizationRoutes({ db }),
+    ...createAppRoutes({ apps }),
+    ...createTokenRoutes(),
     ...createKeyRoutes({ keys }),
     ...createAgentRoutes({ agents }),
-    ...createCredentialRoutes({ credentials }),
+    ...createSecretRoutes({ credentials }),
     ...createGrantRoutes({ grants }),
     ...createRuleRoutes({ db, clock, writeRules, findGrantTargets }),
     ...createApprovalRoutes(approvals),
@@ -320,7 +327,7 @@ async function compose(
   const announcement: string[] = []
   if (config.mode === 'dev' && config.database.dataDir !== undefined) {
     const { dataDir } = config.database
-    const deps = { dataDir, baseUrl: address, organisations, keys, agents, credentials, grants, writeRules }
+    const deps = { dataDir, baseUrl: address, apps, members, tokens, keys, agents, credentials, grants, writeRules }
     const { dev, api } = await prepareDemonstration(deps)
     endDemonstration = api.close
     announcement.push(...demonstrationLines(dev, `${dataDir}/dev.json`))

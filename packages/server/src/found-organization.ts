@@ -6,13 +6,15 @@ import type { Secret } from './crypto/secret.ts'
 import type { Clock } from './kernel/clock.ts'
 import { newId } from './kernel/ids.ts'
 import type { Log } from './kernel/log.ts'
+import { systemAuthor } from './management/index.ts'
+import { createMembers } from './members/index.ts'
 import { openDatabase } from './open-database.ts'
-import { createOrganisations, systemAuthor } from './organisations/index.ts'
+import { createTokens } from './tokens/index.ts'
 
 export type FoundedOrganization = { organizationId: string; ownerId: string; token: Secret; tokenExpiresAt: Date }
 
 /**
- * Makes an organisation with its owner and a token of theirs, which is shown once: the first thing of a new installation. Works on the
+ * Makes an organization with its owner and a token of theirs, which is shown once: the first thing of a new installation. Works on the
  * database of the configuration; the embedded one must not be in use by a running server. Refusal: `conflict` for a name that is taken.
  */
 export async function foundOrganization(
@@ -28,21 +30,14 @@ export async function foundOrganization(
   const audit = createAuditLog({ db, clock, log, processId })
   try {
     await registry.register()
-    const organisations = createOrganisations({
-      db,
-      audit,
-      clock,
-      keyDigest,
-      endWaitingApprovals: async () => undefined,
-      appDeletionSteps: [],
-      forgetDataKeys: () => undefined,
-    })
-    const { organization, ownerId } = await organisations.createOrganization({
+    const members = createMembers({ audit, clock })
+    const tokens = createTokens({ audit, clock, keyDigest })
+    const { organization, ownerId } = await members.createOrganization({
       author: systemAuthor,
       name: input.name,
       owner: { email: input.ownerEmail },
     })
-    const { token, expiresAt } = await organisations.mintPersonalAccessToken({
+    const { token, expiresAt } = await tokens.mintPersonalAccessToken({
       author: systemAuthor,
       organizationId: organization.id,
       memberId: ownerId,

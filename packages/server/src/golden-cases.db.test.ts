@@ -2,7 +2,7 @@ import { gunzipSync } from 'node:zlib'
 import { type DecisionReason, LINK_TOKEN_HEADER, type RuleType } from '@alter-vault/contracts'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { newId } from './kernel/ids.ts'
-import { systemAuthor } from './organisations/index.ts'
+import { systemAuthor } from './management/index.ts'
 import type { AuditedRow } from './testing/audited-rows.ts'
 import { type GoldenCase, readGoldenCases } from './testing/golden-cases.ts'
 import { createHandClock } from './testing/management.ts'
@@ -15,7 +15,7 @@ import { createTestServer, type Reply, type TestServer } from './testing/test-se
  * Three things differ from the files, in URLs and nowhere a rule can see them, since rules know scheme-less hosts:
  *   `https://api.stripe.com` is `http://api.stripe.com:<port>`, a name that this server's resolver leads to loopback and that the app
  *   may dial. A compressed body is sent in plain words under its `Content-Encoding`: the SDK API takes JSON values only. A rule of the
- *   organisation is written by its use case and the version of a rule into the store: no API takes them from a token.
+ *   organization is written by its use case and the version of a rule into the store: no API takes them from a token.
  */
 
 const HOST = 'api.stripe.com'
@@ -269,7 +269,7 @@ async function rowsOf(server: TestServer, world: World, since: number): Promise<
 const decisionOf = (row: AuditedRow) =>
   row.detail.decision as { decision_id: string; effect: string; shadow_effect: string; reasons: DecisionReason[] }
 
-/** Reasons as the case lists them; of an organisation's rule a caller sees code and id alone. */
+/** Reasons as the case lists them; of an organization's rule a caller sees code and id alone. */
 function expectReasons(came: Partial<DecisionReason>[], golden: GoldenCase, seenByCaller: boolean): void {
   const hidden = new Set((golden.rules ?? []).filter(({ on }) => on === 'organization').map(({ name }) => name))
   const expected = (golden.decision.reasons ?? []).filter(({ shadow }) => !(seenByCaller && shadow))

@@ -64,7 +64,7 @@ const commands: Commands = {
   async createOrganization(input) {
     const config = readConfig(process.env, { mode: 'serve', workingDir: process.cwd() })
     const made = await foundOrganization(config, input, { log: logFor(config), clock, version })
-    say(`Organisation ${made.organizationId} was made; its owner is member ${made.ownerId}.\n\n`)
+    say(`Organization ${made.organizationId} was made; its owner is member ${made.ownerId}.\n\n`)
     say(`  ${made.token.reveal()}\n\n`)
     say(
       `This token of the owner is shown once and ends on ${made.tokenExpiresAt.toISOString().slice(0, 10)}. Store it now.\n`,

@@ -1,20 +1,18 @@
 import type { Endpoint } from '@alter-vault/contracts'
 import { expect, test } from 'vitest'
 import { createAgentRoutes, createAgents, findAgent, getAgent, lockLiveAgent } from './agents/index.ts'
+import { createAppRoutes, createApps } from './apps/index.ts'
 import type { BoundEndpoint } from './http/bind-endpoint.ts'
 import { createIdempotency } from './http/idempotency.ts'
 import { createListener } from './http/listener.ts'
 import { newId } from './kernel/ids.ts'
 import { silentLog } from './kernel/log.ts'
 import { createKeyRoutes, createKeys, findKey, mintKeyOfAgent, revokeKeysOfAgent } from './keys/index.ts'
-import {
-  createOrganisationRoutes,
-  createOrganisations,
-  createPatAuthenticator,
-  systemAuthor,
-} from './organisations/index.ts'
-import { createRuleRoutes, createWriteRules } from './policies/index.ts'
+import { systemAuthor } from './management/index.ts'
+import { createOrganizationRoutes } from './organizations/index.ts'
+import { createRuleRoutes, createWriteRules } from './rules/index.ts'
 import { createManagementTest } from './testing/management.ts'
+import { createPatAuthenticator, createTokenRoutes, createTokens } from './tokens/index.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: the listener has checked the answer against its declaration
 type Reply = { status: number; headers: Headers; body: any }
@@ -42,14 +40,17 @@ async function createManagementApi() {
     revokeGrantsOfAgent: async () => undefined,
     endWaitingApprovals: async () => undefined,
   })
-  const organisations = createOrganisations({
+  const apps = createApps({
     ...t,
     endWaitingApprovals: async () => undefined,
     appDeletionSteps: [],
     forgetDataKeys: () => undefined,
   })
+  const tokens = createTokens(t)
   const bound: BoundEndpoint[] = [
-    ...createOrganisationRoutes({ db: t.db, organisations }),
+    ...createOrganizationRoutes({ db: t.db }),
+    ...createAppRoutes({ apps }),
+    ...createTokenRoutes(),
     ...createKeyRoutes({ keys }),
     ...createAgentRoutes({ agents }),
     ...createRuleRoutes({ db: t.db, clock: t.clock, writeRules, findGrantTargets: async () => undefined }),
@@ -75,7 +76,7 @@ async function createManagementApi() {
   const { memberId } = t.owner as { memberId: string }
   const mint = async (scopes: string[], appIds: string[] | null = null) => {
     const { organizationId } = t
-    const minted = await organisations.mintPersonalAccessToken({
+    const minted = await tokens.mintPersonalAccessToken({
       author: systemAuthor,
       organizationId,
       memberId,
@@ -238,7 +239,7 @@ test('an operator writes, checks, restores and reads rules', async () => {
   expect((await call('GET', `${at}/versions`)).body.items).toHaveLength(3)
 })
 
-test('organisation rules are read by a token and written in person only', async () => {
+test('organization rules are read by a token and written in person only', async () => {
   await using api = await createManagementApi()
   const rules = `/organizations/${api.organizationId}/rules`
   expect((await api.call('GET', rules)).body.items).toEqual([])
@@ -307,7 +308,7 @@ test.each([
   ['GET', '/keys?limit=1.5', undefined, 422, 'validation_failed'],
   ['GET', '/keys?limit=-1', undefined, 422, 'validation_failed'],
   ['GET', '/keys?cursor=nonsense', undefined, 400, 'invalid_cursor'],
-  ['GET', '/keys?colour=red', undefined, 400, 'unknown_parameter'],
+  ['GET', '/keys?color=red', undefined, 400, 'unknown_parameter'],
   ['POST', '/keys', { name: 'k', scopes: [] }, 422, 'validation_failed'],
   ['POST', '/keys', { name: 'k', scopes: ['*'] }, 400, 'invalid_scope'],
   ['POST', '/keys', { name: 'k', scopes: ['proxy:execute'], admin: true }, 422, 'unknown_field'],

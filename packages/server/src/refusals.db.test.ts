@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import type { FaultPoint } from './kernel/faults.ts'
 import { newId } from './kernel/ids.ts'
-import { systemAuthor } from './organisations/index.ts'
+import { systemAuthor } from './management/index.ts'
 import { type RecordingProvider, startRecordingProvider } from './testing/recording-provider.ts'
 import { createTestServer, type Reply, type TestServer } from './testing/test-server.ts'
 

@@ -1,4 +1,4 @@
-/** A colour as `#rrggbb`. */
+/** A color as `#rrggbb`. */
 type Hex = string
 
 const channel = (value: number) => {
@@ -12,7 +12,7 @@ export function luminance(color: Hex): number {
   return 0.2126 * channel(value >> 16) + 0.7152 * channel((value >> 8) & 255) + 0.0722 * channel(value & 255)
 }
 
-/** Contrast ratio of two colours, 1 to 21. Source: WCAG 2.2, "contrast ratio". */
+/** Contrast ratio of two colors, 1 to 21. Source: WCAG 2.2, "contrast ratio". */
 export function contrast(one: Hex, other: Hex): number {
   const [dark, light] = [luminance(one), luminance(other)].sort((a, b) => a - b) as [number, number]
   return (light + 0.05) / (dark + 0.05)

@@ -5,7 +5,7 @@ import type { AgentsTable } from '../db/schema.generated.ts'
 import { isUuid } from '../kernel/ids.ts'
 import type { Page } from '../kernel/page.ts'
 import { VaultError } from '../kernel/vault-error.ts'
-import { shownAuthor } from '../organisations/index.ts'
+import { shownAuthor } from '../management/index.ts'
 import { type StoredScopes, scopesInForce } from './agent-scopes.ts'
 
 export type AgentRow = Selectable<AgentsTable>

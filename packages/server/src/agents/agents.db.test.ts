@@ -3,7 +3,7 @@ import type { SdkCaller } from '../http/principals.ts'
 import { newId } from '../kernel/ids.ts'
 import { parsePage } from '../kernel/page.ts'
 import { createKeys, mintKeyOfAgent, revokeKeysOfAgent } from '../keys/index.ts'
-import { createWriteRules, findRulesOf } from '../policies/index.ts'
+import { createWriteRules, findRulesOf } from '../rules/index.ts'
 import { createManagementTest, type ManagementTest } from '../testing/management.ts'
 import { createAgents, getAgent, lockLiveAgent, type NewAgent, revokeAgentsOfApp } from './index.ts'
 
@@ -191,7 +191,7 @@ describe('changing an agent', () => {
     expect(row).toEqual({ scopes: { stripe: ['b', 'c'] }, scopes_pending: null })
   })
 
-  test('waits with additions for as long as the organisation says', async () => {
+  test('waits with additions for as long as the organization says', async () => {
     await using t = await createManagementTest()
     const { create, update } = setUp(t)
     await t.saveOrganizationSettings({ agent_scope_widening_delay_seconds: 60 })

@@ -1,26 +1,20 @@
 import { createHash } from 'node:crypto'
 import { AGENT_METADATA_MAX_BYTES, type AgentPolicy, type AgentScopes, type CreatedAgent } from '@alter-vault/contracts'
+import { lockApp } from '../apps/index.ts'
 import { type AuditLog, appScope, type RecordEvent } from '../audit/index.ts'
 import type { Secret } from '../crypto/secret.ts'
 import { type Tx, violatedConstraint } from '../db/database.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { newId } from '../kernel/ids.ts'
 import { invalidField, VaultError } from '../kernel/vault-error.ts'
-import {
-  type AppRef,
-  authorColumn,
-  type ChangeAuthor,
-  changeRow,
-  changesBetween,
-  lockApp,
-} from '../organisations/index.ts'
+import { type AppRef, authorColumn, type ChangeAuthor, changeRow, changesBetween } from '../management/index.ts'
 import { type PolicyRule, rulesOfPolicy } from './agent-policy.ts'
 import { parseAgentScopes } from './agent-scopes.ts'
 import { countAgents, getAgent, insertAgent, toAgent } from './agent-store.ts'
 import { claimCreation, findCreation, rememberCreation } from './idempotency-store.ts'
 
 /** What stands right of the agents in the import order comes in from the composition root. */
-export type AgentNeighbours = {
+export type AgentNeighbors = {
   /** Mints a key of the agent in this transaction, which holds the app's lock. */
   mintKeyOfAgent: (
     tx: Tx,
@@ -41,7 +35,7 @@ export type AgentNeighbours = {
   ) => Promise<void>
 }
 
-type Deps = { audit: Pick<AuditLog, 'change'>; clock: Clock } & AgentNeighbours
+type Deps = { audit: Pick<AuditLog, 'change'>; clock: Clock } & AgentNeighbors
 
 export const MAX_AGENTS_PER_APP = 10_000
 

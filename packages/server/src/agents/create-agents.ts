@@ -1,13 +1,12 @@
 import type { AuditLog } from '../audit/index.ts'
 import type { Database } from '../db/database.ts'
 import type { Clock } from '../kernel/clock.ts'
-import { type AgentNeighbours, createAgent } from './create-agent.ts'
+import { type AgentNeighbors, createAgent } from './create-agent.ts'
 import { type AgentCascade, moveAgent, revokeAgent } from './end-agent.ts'
 import { listAgentsOf, showAgent, showOwnAgent } from './read-agents.ts'
 import { updateAgent } from './update-agent.ts'
 
-export type AgentsDeps = { db: Database; audit: Pick<AuditLog, 'change'>; clock: Clock } & AgentNeighbours &
-  AgentCascade
+export type AgentsDeps = { db: Database; audit: Pick<AuditLog, 'change'>; clock: Clock } & AgentNeighbors & AgentCascade
 
 export type Agents = ReturnType<typeof createAgents>
 

@@ -1,15 +1,9 @@
 import type { Agent } from '@alter-vault/contracts'
+import { type AppDeletionStep, type EndWaitingApprovals, lockApp } from '../apps/index.ts'
 import { type AuditLog, appScope, type RecordEvent } from '../audit/index.ts'
 import type { Tx } from '../db/database.ts'
 import type { Clock } from '../kernel/clock.ts'
-import {
-  type AppDeletionStep,
-  type AppRef,
-  type ChangeAuthor,
-  changeRow,
-  type EndWaitingApprovals,
-  lockApp,
-} from '../organisations/index.ts'
+import { type AppRef, type ChangeAuthor, changeRow } from '../management/index.ts'
 import { findUnrevokedAgentIds, getAgent, lockLiveAgent, saveAgent, storedScopes, toAgent } from './agent-store.ts'
 
 type Ending = { app: AppRef; author: ChangeAuthor; agentId: string; at: Date }

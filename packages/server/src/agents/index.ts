@@ -1,7 +1,7 @@
 export type { PolicyRule } from './agent-policy.ts'
 export { scopesInForce } from './agent-scopes.ts'
 export { agentNotFound, findAgent, getAgent, lockLiveAgent } from './agent-store.ts'
-export type { AgentNeighbours, NewAgent } from './create-agent.ts'
+export type { AgentNeighbors, NewAgent } from './create-agent.ts'
 export { type Agents, type AgentsDeps, createAgents } from './create-agents.ts'
 export { type AgentCascade, revokeAgentsOfApp } from './end-agent.ts'
 export { createAgentRoutes } from './routes.ts'

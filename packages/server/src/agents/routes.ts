@@ -2,7 +2,7 @@ import * as contract from '@alter-vault/contracts'
 import { answer } from '../http/answer.ts'
 import { type BoundEndpoint, bind } from '../http/bind-endpoint.ts'
 import { parsePage } from '../kernel/page.ts'
-import { bindForOperators } from '../organisations/index.ts'
+import { bindForOperators } from '../management/index.ts'
 import type { Agents } from './create-agents.ts'
 
 const inApp = ({ app_id: appId }: { app_id: string }, { organizationId }: { organizationId: string }) => ({

@@ -1,23 +1,16 @@
 import type { Agent, AgentPolicy, AgentScopes } from '@alter-vault/contracts'
+import { lockApp } from '../apps/index.ts'
 import { type AuditLog, appScope } from '../audit/index.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { VaultError } from '../kernel/vault-error.ts'
-import {
-  type AppRef,
-  assertVersion,
-  type ChangeAuthor,
-  changeRow,
-  changesBetween,
-  getOrganization,
-  lockApp,
-  organizationSettings,
-} from '../organisations/index.ts'
+import { type AppRef, assertVersion, type ChangeAuthor, changeRow, changesBetween } from '../management/index.ts'
+import { getOrganization, organizationSettings } from '../organizations/index.ts'
 import { rulesOfPolicy } from './agent-policy.ts'
 import { parseAgentScopes, planScopeChange } from './agent-scopes.ts'
 import { getAgent, lockLiveAgent, saveAgent, storedScopes, toAgent } from './agent-store.ts'
-import { type AgentNeighbours, assertMetadata } from './create-agent.ts'
+import { type AgentNeighbors, assertMetadata } from './create-agent.ts'
 
-type Deps = { audit: Pick<AuditLog, 'change'>; clock: Clock } & Pick<AgentNeighbours, 'replaceManagedRules'>
+type Deps = { audit: Pick<AuditLog, 'change'>; clock: Clock } & Pick<AgentNeighbors, 'replaceManagedRules'>
 
 export type AgentChange = {
   app: AppRef

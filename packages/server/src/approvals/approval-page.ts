@@ -197,11 +197,11 @@ const COLOUR = /^#[0-9a-fA-F]{6}$/
 
 function brandingOf({ name, branding }: AppFacts): OpenApprovalPage['branding'] {
   const text = (value: unknown): string | null => (typeof value === 'string' && value !== '' ? value : null)
-  const colour = (value: unknown): string | null => (typeof value === 'string' && COLOUR.test(value) ? value : null)
+  const color = (value: unknown): string | null => (typeof value === 'string' && COLOUR.test(value) ? value : null)
   return {
     display_name: text(branding.display_name) ?? name,
-    primary_color: colour(branding.primary_color),
-    background_color: colour(branding.background_color),
+    primary_color: color(branding.primary_color),
+    background_color: color(branding.background_color),
     support_email: text(branding.support_email),
   }
 }

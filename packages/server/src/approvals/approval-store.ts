@@ -2,7 +2,7 @@ import { sql } from 'kysely'
 import type { Tx } from '../db/database.ts'
 import { isUuid } from '../kernel/ids.ts'
 import type { Page } from '../kernel/page.ts'
-import type { GateConfiguration, GateRule } from '../policies/index.ts'
+import type { GateConfiguration, GateRule } from '../policy/approval-gate.ts'
 import {
   type Attempt,
   type Gate,

@@ -1,5 +1,5 @@
 import type { ApprovalDecision, ApprovalStatusValue, GateStatusValue } from '@alter-vault/contracts'
-import type { GateConfiguration, GateRule } from '../policies/index.ts'
+import type { GateConfiguration, GateRule } from '../policy/approval-gate.ts'
 
 /*
  * One held request is a group; each set of people that must agree is a gate of it (control-plane.md 6.1).

@@ -571,7 +571,7 @@ describe('ending what waits', () => {
     expect(ended).toEqual({ ended: [], inFlight: [claimed.attemptId] })
   })
 
-  test('cancelling twice changes nothing more', async () => {
+  test('canceling twice changes nothing more', async () => {
     await using db = await shareTestDatabase()
     const { fixture, approvals } = await setUp(db)
     const operator = { memberId: newId(), clientIp: '198.51.100.9', userAgent: null }

@@ -61,7 +61,7 @@ test('the action hash is that of the written formula', () => {
   expect(actionHash(request()).toString('hex')).toBe(expected)
 })
 
-test('the form is RFC 8785: what the general canonicaliser makes of the same members', () => {
+test('the form is RFC 8785: what the general canonicalizer makes of the same members', () => {
   expect(canonicalAction(request())).toBe(canonicalJson(JSON.parse(canonicalAction(request()))))
 })
 

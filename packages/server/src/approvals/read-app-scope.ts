@@ -2,7 +2,7 @@ import { appScope, type Scope } from '../audit/index.ts'
 import type { Database } from '../db/database.ts'
 import { readApp } from './approval-store.ts'
 
-/** The audit scope of an app. The organisation of an app never changes, so each is read once. */
+/** The audit scope of an app. The organization of an app never changes, so each is read once. */
 export type ReadAppScope = (appId: string) => Promise<Scope>
 
 export function createReadAppScope(db: Pick<Database, 'readForApp'>, maxApps = 10_000): ReadAppScope {

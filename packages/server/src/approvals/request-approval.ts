@@ -12,7 +12,7 @@ import type { Keyring } from '../crypto/keyring.ts'
 import type { Tx } from '../db/database.ts'
 import { newId } from '../kernel/ids.ts'
 import { VaultError } from '../kernel/vault-error.ts'
-import type { GatePlan } from '../policies/index.ts'
+import type { GatePlan } from '../policy/approval-gate.ts'
 import type { Group } from './approval.ts'
 import { type ApprovalLinks, LINK_NONCE_BYTES } from './approval-link.ts'
 import {

@@ -10,7 +10,7 @@ import {
   readApprovalStatus,
 } from '@alter-vault/contracts'
 import { type BoundEndpoint, bind } from '../http/bind-endpoint.ts'
-import { refuseTokens } from '../organisations/index.ts'
+import { refuseTokens } from '../management/index.ts'
 import type { Approvals } from './create-approvals.ts'
 import { managedApproval } from './manage-approvals.ts'
 

@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import type { Fence } from '../http/principals.ts'
+import type { ReadVersion } from '../kernel/read-version.ts'
 import { genesisHash } from './chain.ts'
 
 /** One charge of a rate budget: `add` to slot `slot` of a ring of `width` slots whose sum may not pass `max`. */
@@ -21,7 +21,7 @@ export type AppendInput = {
   scopeId: string
   /** Null: the conditions only. */
   block: Block | null
-  fences: readonly Fence[]
+  fences: readonly ReadVersion[]
   nonces: readonly { ts: number; digest: Buffer }[]
   charges: readonly Charge[]
   claims: readonly SendClaim[]

@@ -48,7 +48,7 @@ export const auditEvents = {
   'key.rotated': { stream: 'portal', sentence: 'A key got a successor and works on until its grace ends.' },
   'key.undeprecated': { stream: 'portal', sentence: 'A key is no longer marked as one to stop using.' },
   'key.updated': { stream: 'portal', sentence: "A key's name or metadata changed." },
-  'member.created': { stream: 'portal', sentence: 'Somebody became a member of the organisation.' },
+  'member.created': { stream: 'portal', sentence: 'Somebody became a member of the organization.' },
   'pat.minted': { stream: 'portal', sentence: 'A member got a personal access token.' },
   'pat.revoked': { stream: 'portal', sentence: 'A personal access token was ended.' },
   'policy.simulated': { stream: 'runtime', sentence: 'A caller asked what the rules would say. Nothing was sent.' },
@@ -80,7 +80,7 @@ export const auditEvents = {
   'secret.updated': { stream: 'portal', sentence: "A managed secret's settings or allowed hosts changed." },
   'server.started': { stream: 'system', sentence: 'A server process began to serve.' },
   'server.stopped': { stream: 'system', sentence: 'A server process ended in order.' },
-  'setting.created': { stream: 'portal', sentence: 'The organisation was set up.' },
+  'setting.created': { stream: 'portal', sentence: 'The organization was set up.' },
   'system.credential_echo_found': {
     stream: 'system',
     sentence: 'A provider sent the credential back; it was taken out before the answer went on.',

@@ -19,7 +19,7 @@ export type Outcome =
   | 'unknown'
   | 'changed'
 
-/** Whose log a row belongs to: an app, else an organisation, else the installation. */
+/** Whose log a row belongs to: an app, else an organization, else the installation. */
 export type Scope = { scopeId: string; appId: string | null; organizationId: string | null }
 
 export const appScope = (appId: string, organizationId: string): Scope => ({ scopeId: appId, appId, organizationId })

@@ -1,8 +1,8 @@
 import type pg from 'pg'
 import { openSendWindow, type SendWindow } from '../egress/send-window.ts'
-import type { Fence } from '../http/principals.ts'
 import type { Clock } from '../kernel/clock.ts'
 import type { Log } from '../kernel/log.ts'
+import type { ReadVersion } from '../kernel/read-version.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import { type AppendAnswer, type AppendInput, appendBlock, type Charge, type SendClaim } from './append-store.ts'
 import type { RowDraft, Scope } from './audit-row.ts'
@@ -27,7 +27,7 @@ import { type LaneHead, newLaneHead, placeRows, type StoredEvent } from './row-b
 export type AppendMember = {
   rows: readonly RowDraft[]
   bodies?: readonly SealedBody[]
-  fences?: readonly Fence[]
+  fences?: readonly ReadVersion[]
   nonce?: { ts: number; digest: Buffer }
   charges?: readonly Charge[]
   claim?: SendClaim

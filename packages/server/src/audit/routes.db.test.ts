@@ -70,7 +70,7 @@ describe('the audit log over HTTP', () => {
     ['/events?cursor=nonsense', 400, 'invalid_cursor'],
     ['/events?limit=0', 422, 'validation_failed'],
     ['/events?limit=1001', 422, 'validation_failed'],
-    ['/events?colour=red', 400, 'unknown_parameter'],
+    ['/events?color=red', 400, 'unknown_parameter'],
     ['/events?since=1h&start=2026-01-01T00:00:00Z', 422, 'validation_failed'],
     ['/events?status=20', 422, 'validation_failed'],
     ['/checkpoints?cursor=nonsense', 400, 'invalid_cursor'],

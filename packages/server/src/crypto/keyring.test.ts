@@ -9,7 +9,7 @@ const APP = '0190a1b2-0000-7000-8000-000000000001'
 const OTHER_APP = '0190a1b2-0000-7000-8000-000000000002'
 const place = { table: 'credentials', column: 'sealed_value', rowId: 'row-1' }
 
-/** Root keys in memory with the behaviour of the file's: the newest wraps, all unwrap. */
+/** Root keys in memory with the behavior of the file's: the newest wraps, all unwrap. */
 function memoryWrapper() {
   const roots = [{ id: '00000000-0000-4000-8000-00000000000a', key: createSecretKey(randomBytes(32)) }]
   const placeOf = ({ appId, dataKeyId }: DataKeyName) => ({ appId, table: 'k', column: 'k', rowId: dataKeyId })

@@ -32,7 +32,7 @@ describe('the signing key of an API key', () => {
 describe('a signature', () => {
   const key = deriveSigningKey(PLAIN_KEY)
 
-  test('is recognised', () => {
+  test('is recognized', () => {
     expect(isSignatureOf(key, REQUEST, SIGNATURE)).toBe(true)
   })
 

@@ -19,9 +19,9 @@ export type TransactionOptions = {
 export type Database = {
   /** A read committed transaction that sees the rows of one app. */
   forApp<T>(appId: string, fn: (tx: Tx) => Promise<T>, options?: TransactionOptions): Promise<T>
-  /** A read committed transaction that sees what belongs to one organisation, its apps included. */
+  /** A read committed transaction that sees what belongs to one organization, its apps included. */
   forOrganization<T>(organizationId: string, fn: (tx: Tx) => Promise<T>, options?: TransactionOptions): Promise<T>
-  /** A read committed transaction over routing tables; it sees no row of any app or organisation. */
+  /** A read committed transaction over routing tables; it sees no row of any app or organization. */
   unscoped<T>(fn: (tx: Tx) => Promise<T>, options?: TransactionOptions): Promise<T>
   /** One snapshot of one app: repeatable read, read only. */
   readForApp<T>(appId: string, fn: (tx: Tx) => Promise<T>): Promise<T>

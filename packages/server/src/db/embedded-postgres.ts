@@ -23,7 +23,7 @@ import { type DatabaseConnection, SERVER_ROLE, toClientConfig } from './connecti
 import { DatabaseStartError, explainLastWords } from './database-start-error.ts'
 import { createDiskBallast } from './disk-ballast.ts'
 import { childEnvironment, commandFor } from './postgres-command.ts'
-import { assertUsable, initialise, OWNER, removeUnfinished, writeAccessRules } from './postgres-data-folder.ts'
+import { assertUsable, initialize, OWNER, removeUnfinished, writeAccessRules } from './postgres-data-folder.ts'
 import { exists, findPlace, makeSocketFolder, type Place, PORT } from './postgres-place.ts'
 import { clearDataFolder, OWNER_SETTING } from './postmaster-process.ts'
 
@@ -150,7 +150,7 @@ export async function createEmbeddedPostgres(options: EmbeddedPostgresOptions): 
       log.warn({ path: place.dataFolder, cleared }, 'Cleared what a killed server left in the data folder')
     await removeUnfinished(place.home)
     await assertUsable(place)
-    if (!(await exists(place.dataFolder))) await initialise(place, settings)
+    if (!(await exists(place.dataFolder))) await initialize(place, settings)
     await writeAccessRules(place, osUser)
     await makeSocketFolder(place)
     const started = await launch(place, settings, log)

@@ -67,7 +67,7 @@ export async function assertUsable({ dataFolder, identity }: Place): Promise<voi
 }
 
 /** Runs initdb in a folder beside the real one and renames it, so that `pg` is either absent or whole. */
-export async function initialise(place: Place, settings: Readonly<Record<string, string>>): Promise<void> {
+export async function initialize(place: Place, settings: Readonly<Record<string, string>>): Promise<void> {
   const { home, dataFolder, identity, native } = place
   let unfinished: string
   try {

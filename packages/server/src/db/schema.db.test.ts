@@ -11,12 +11,12 @@ const NOT_BY_APP: Readonly<Record<string, string>> = {
   installation: 'one row: the id of this installation',
   key_file_fingerprints: 'fingerprints of the key files that the data of all apps belongs to',
   processes: 'heartbeats of server processes, which serve every app',
-  token_routes: 'finds the organisation of a presented operator token; holds a keyed digest and ids',
+  token_routes: 'finds the organization of a presented operator token; holds a keyed digest and ids',
   audit_signing_keys: 'public keys of the installation, which sign the checkpoints of all apps',
-  organizations: 'an organisation has many apps; found by slug before anybody has signed in',
-  members: 'people of an organisation; row-level security by organisation',
-  personal_access_tokens: 'operators work across the apps of an organisation; row-level security by organisation',
-  organization_rules: 'apply to every app of an organisation; row-level security by organisation',
+  organizations: 'an organization has many apps; found by slug before anybody has signed in',
+  members: 'people of an organization; row-level security by organization',
+  personal_access_tokens: 'operators work across the apps of an organization; row-level security by organization',
+  organization_rules: 'apply to every app of an organization; row-level security by organization',
 }
 
 /** Tables with app_id whose rows every process reads across apps, so without row-level security: ids and times only. */
@@ -29,7 +29,7 @@ const ROUTING: Readonly<Record<string, string>> = {
   audit_checkpoint_times: 'a background job asks in which scope a checkpoint is due',
 }
 
-/** Keyed by app_id, yet seen by its organisation as well, to list its apps. */
+/** Keyed by app_id, yet seen by its organization as well, to list its apps. */
 const BY_APP_OR_ORGANIZATION = ['apps']
 
 /** Where app_id is not first in the primary key. */
@@ -223,7 +223,7 @@ describe('an app', () => {
     expect(numAffectedRows).toBe(0n)
   })
 
-  test('is listed by its organisation, whose other tables stay closed', async () => {
+  test('is listed by its organization, whose other tables stay closed', async () => {
     const { app, organization } = await insertApp()
     const { rows } = await database.db.forOrganization(organization, (tx) => sql`select app_id from apps`.execute(tx))
     expect(rows).toEqual([{ app_id: app }])

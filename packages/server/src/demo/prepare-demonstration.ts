@@ -3,12 +3,15 @@ import { chmod, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { TOKEN_SCOPE_PREFIX, tokenScopes } from '@alter-vault/contracts'
 import type { Agents } from '../agents/index.ts'
-import type { Credentials } from '../credentials/index.ts'
+import type { Apps } from '../apps/index.ts'
 import { Secret } from '../crypto/secret.ts'
 import type { Grants } from '../grants/index.ts'
 import type { Keys } from '../keys/index.ts'
-import { type Organisations, systemAuthor } from '../organisations/index.ts'
-import type { WriteRules } from '../policies/index.ts'
+import { systemAuthor } from '../management/index.ts'
+import type { Members } from '../members/index.ts'
+import type { WriteRules } from '../rules/index.ts'
+import type { Secrets } from '../secrets/index.ts'
+import type { Tokens } from '../tokens/index.ts'
 import { type DemoApi, startDemoApi } from './demo-api.ts'
 
 /** What a person who tries the vault needs at hand; written to `dev.json`, readable by the owner only. */
@@ -31,10 +34,12 @@ type Remembered = DevFile & { demo_port: number; demo_token: string }
 type Deps = {
   dataDir: string
   baseUrl: string
-  organisations: Pick<Organisations, 'createOrganization' | 'mintPersonalAccessToken' | 'createApp'>
+  apps: Pick<Apps, 'createApp'>
+  members: Members
+  tokens: Tokens
   keys: Pick<Keys, 'mintKey'>
   agents: Pick<Agents, 'createAgent'>
-  credentials: Pick<Credentials, 'createManagedSecret'>
+  credentials: Pick<Secrets, 'createManagedSecret'>
   grants: Pick<Grants, 'createGrant'>
   writeRules: Pick<WriteRules, 'createRule'>
 }
@@ -55,7 +60,7 @@ const RUNTIME_SCOPES = [
 const REFUND = { method: 'POST', path: '/v1/refunds' }
 
 /**
- * Starts the demonstration API and, on a new data folder, makes the organisation that calls it: an app with a runtime key, an agent with
+ * Starts the demonstration API and, on a new data folder, makes the organization that calls it: an app with a runtime key, an agent with
  * its key, a managed secret with a grant for each of them, and two rules. Writes `dev.json` (mode 0600) in the data folder.
  */
 export async function prepareDemonstration(deps: Deps): Promise<{ dev: DevFile; api: DemoApi }> {
@@ -72,15 +77,15 @@ export async function prepareDemonstration(deps: Deps): Promise<{ dev: DevFile; 
 }
 
 async function seed(deps: Deps, apiUrl: string, token: Secret): Promise<DevFile> {
-  const { organisations, keys, agents, credentials, grants, writeRules } = deps
+  const { apps, members, tokens, keys, agents, credentials, grants, writeRules } = deps
   const author = { kind: 'member', role: 'owner', memberId: '', clientIp: '127.0.0.1', userAgent: null } as const
-  const { organization, ownerId } = await organisations.createOrganization({
+  const { organization, ownerId } = await members.createOrganization({
     author: systemAuthor,
     name: 'Demonstration',
     owner: { email: 'owner@example.com', displayName: 'Owner' },
   })
   const owner = { ...author, memberId: ownerId }
-  const { token: pat } = await organisations.mintPersonalAccessToken({
+  const { token: pat } = await tokens.mintPersonalAccessToken({
     author: owner,
     organizationId: organization.id,
     memberId: ownerId,
@@ -89,7 +94,7 @@ async function seed(deps: Deps, apiUrl: string, token: Secret): Promise<DevFile>
     expiresInDays: 365,
   })
   const { host } = new URL(apiUrl)
-  const app = await organisations.createApp({
+  const app = await apps.createApp({
     author: owner,
     organizationId: organization.id,
     authorAppIds: null,

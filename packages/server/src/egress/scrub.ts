@@ -110,7 +110,7 @@ function writtenForms(secret: string): string[] {
 
 /**
  * The characters of base64 text that depend on the secret alone, for each of the three places it can have in a group of
- * three bytes. Characters that it shares with its neighbours are left out.
+ * three bytes. Characters that it shares with its neighbors are left out.
  */
 function base64Forms(secret: string): string[] {
   const padded = Buffer.from(`\0\0${secret}`)

@@ -29,7 +29,7 @@ export type CanonicalRequest = {
   payloadSha256: string
 }
 
-/** Services whose paths name objects: signed as sent, encoded once, never normalised. */
+/** Services whose paths name objects: signed as sent, encoded once, never normalized. */
 const SIGNED_AS_SENT = new Set(['s3', 's3-object-lambda', 's3-outposts', 's3express'])
 
 /**

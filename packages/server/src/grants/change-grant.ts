@@ -1,17 +1,18 @@
 import type { ApprovalConfig, Grant, GrantRestrictions } from '@alter-vault/contracts'
+import { lockApp } from '../apps/index.ts'
 import { type AuditLog, appScope } from '../audit/index.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { VaultError } from '../kernel/vault-error.ts'
-import { type AppRef, type ChangeAuthor, changesBetween, lockApp } from '../organisations/index.ts'
+import { type AppRef, type ChangeAuthor, changesBetween } from '../management/index.ts'
 import { type SeenGrant, toGrant } from './grant.ts'
 import { grantEvent } from './grant-event.ts'
 import { parseLabel, takeLabel } from './grant-label.ts'
-import type { GrantNeighbours } from './grant-neighbours.ts'
+import type { GrantNeighbors } from './grant-neighbors.ts'
 import { assertRestrictions, changedLifetime, type LifetimeWrite } from './grant-policy.ts'
 import { getGrant, grantNotFound, saveGrant } from './grant-store.ts'
 import { requireApproval } from './require-approval.ts'
 
-type Deps = { audit: Pick<AuditLog, 'change'>; clock: Clock } & GrantNeighbours
+type Deps = { audit: Pick<AuditLog, 'change'>; clock: Clock } & GrantNeighbors
 
 export type GrantChange = {
   app: AppRef

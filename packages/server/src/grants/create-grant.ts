@@ -1,20 +1,21 @@
 import type { Grant, GrantPolicyWrite } from '@alter-vault/contracts'
 import { agentNotFound, findAgent } from '../agents/index.ts'
+import { lockApp } from '../apps/index.ts'
 import { type AuditLog, appScope, type RecordEvent } from '../audit/index.ts'
-import { chooseCredential, getSecret } from '../credentials/index.ts'
 import type { Tx } from '../db/database.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { newId } from '../kernel/ids.ts'
-import { type AppRef, authorColumn, type ChangeAuthor, changesBetween, lockApp } from '../organisations/index.ts'
+import { type AppRef, authorColumn, type ChangeAuthor, changesBetween } from '../management/index.ts'
+import { chooseCredential, getSecret } from '../secrets/index.ts'
 import { toGrant } from './grant.ts'
 import { grantEvent } from './grant-event.ts'
 import { parseLabel, takeLabel } from './grant-label.ts'
-import type { GrantNeighbours } from './grant-neighbours.ts'
+import type { GrantNeighbors } from './grant-neighbors.ts'
 import { assertRestrictions, newLifetime } from './grant-policy.ts'
 import { getGrant, insertGrant } from './grant-store.ts'
 import { requireApproval } from './require-approval.ts'
 
-type Deps = { audit: Pick<AuditLog, 'change'>; clock: Clock } & GrantNeighbours
+type Deps = { audit: Pick<AuditLog, 'change'>; clock: Clock } & GrantNeighbors
 
 /** Whom a grant is for. Nobody else is known to an app without an identity provider. */
 export type GrantPrincipal = { type: 'system' } | { type: 'agent'; id: string }

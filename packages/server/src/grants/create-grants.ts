@@ -4,7 +4,7 @@ import type { Clock } from '../kernel/clock.ts'
 import { changeGrant } from './change-grant.ts'
 import { createCallerGrant } from './create-caller-grant.ts'
 import { createBaseGrant, createGrant } from './create-grant.ts'
-import type { GrantNeighbours } from './grant-neighbours.ts'
+import type { GrantNeighbors } from './grant-neighbors.ts'
 import { countLiveGrants } from './grant-store.ts'
 import { listCallerGrants } from './list-caller-grants.ts'
 import { listGrantsOf, showGrant } from './read-grants.ts'
@@ -12,7 +12,7 @@ import { revokeCallerGrant } from './revoke-caller-grant.ts'
 import { endGrantsOfApp, revokeGrant, revokeGrantsOfAgent, revokeGrantsOfSecret } from './revoke-grant.ts'
 import { showSecretAccess } from './show-secret-access.ts'
 
-export type GrantsDeps = { db: Database; audit: Pick<AuditLog, 'change'>; clock: Clock } & GrantNeighbours
+export type GrantsDeps = { db: Database; audit: Pick<AuditLog, 'change'>; clock: Clock } & GrantNeighbors
 
 export type Grants = ReturnType<typeof createGrants>
 
@@ -32,7 +32,7 @@ export function createGrants(deps: GrantsDeps) {
     revokeCallerGrant: revokeCallerGrant({ revokeGrant: revoke }),
 
     /** What the secrets ask of the grants when one is made or deleted. */
-    neighboursOfSecrets: {
+    neighborsOfSecrets: {
       createBaseGrant,
       countLiveGrants: (tx: Tx, appId: string, managedSecretId: string) =>
         countLiveGrants(tx, appId, managedSecretId, new Date(deps.clock.now())),

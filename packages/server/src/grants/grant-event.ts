@@ -1,5 +1,5 @@
 import type { RowDraft } from '../audit/index.ts'
-import { type ChangeAuthor, changeRow } from '../organisations/index.ts'
+import { type ChangeAuthor, changeRow } from '../management/index.ts'
 import type { SeenGrant } from './grant.ts'
 
 type Change = { field: string; from: string | null; to: string | null }

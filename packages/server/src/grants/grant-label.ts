@@ -1,9 +1,9 @@
 import type { RecordEvent } from '../audit/index.ts'
 import type { Tx } from '../db/database.ts'
 import { invalidField, VaultError } from '../kernel/vault-error.ts'
-import type { AppRef, ChangeAuthor } from '../organisations/index.ts'
+import type { AppRef, ChangeAuthor } from '../management/index.ts'
 import { type GrantRow, grantState } from './grant.ts'
-import type { GrantNeighbours } from './grant-neighbours.ts'
+import type { GrantNeighbors } from './grant-neighbors.ts'
 import { findNamesake } from './grant-store.ts'
 import { endGrant } from './revoke-grant.ts'
 
@@ -20,7 +20,7 @@ export function parseLabel(label: string | null | undefined, pointer: string): s
  * The caller holds the app's lock. Refusal: `sibling_label_conflict`.
  */
 export async function takeLabel(
-  deps: Pick<GrantNeighbours, 'endWaitingApprovals' | 'deleteRulesOf'>,
+  deps: Pick<GrantNeighbors, 'endWaitingApprovals' | 'deleteRulesOf'>,
   tx: Tx,
   record: RecordEvent,
   of: Pick<GrantRow, 'credential_id' | 'principal_type' | 'principal_id' | 'label'>,

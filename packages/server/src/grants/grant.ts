@@ -2,7 +2,7 @@ import type { Grant, SdkManagedSecretGrant } from '@alter-vault/contracts'
 import type { Selectable } from 'kysely'
 import type Type from 'typebox'
 import type { GrantsTable } from '../db/schema.generated.ts'
-import { shownAuthor } from '../organisations/index.ts'
+import { shownAuthor } from '../management/index.ts'
 
 /*
  * The life of a grant (connect-identity-wallet.md 6.6). `expired` is derived, never stored:

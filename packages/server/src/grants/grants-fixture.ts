@@ -1,18 +1,14 @@
-import {
-  type Credentials,
-  createCredentials,
-  type NewManagedSecret,
-  openSealedCredential,
-} from '../credentials/index.ts'
 import { createKeyring } from '../crypto/keyring.ts'
 import { createDataKeyStore } from '../db/data-key-store.ts'
 import type { CredentialType, CredentialValue } from '../egress/credential-value.ts'
 import type { SdkCaller } from '../http/principals.ts'
 import { newId } from '../kernel/ids.ts'
-import type { AppRef } from '../organisations/index.ts'
-import { checkGrantRestrictions, createWriteRules } from '../policies/index.ts'
+import type { AppRef } from '../management/index.ts'
+import { checkGrantRestrictions } from '../policy/grant-restrictions.ts'
+import { createWriteRules } from '../rules/index.ts'
+import { createSecrets, type NewManagedSecret, openSealedCredential, type Secrets } from '../secrets/index.ts'
 import type { ManagementTest } from '../testing/management.ts'
-import { createGrants, type GrantNeighbours, type NewGrant } from './index.ts'
+import { createGrants, type GrantNeighbors, type NewGrant } from './index.ts'
 
 /** Text that must be found nowhere but inside an opened credential. */
 export const PLAINTEXT = 'sk_live_Zq7mN4vX9cB2kL8wPt3R'
@@ -21,7 +17,7 @@ export const PLAINTEXT = 'sk_live_Zq7mN4vX9cB2kL8wPt3R'
 export function setUpGrants(t: ManagementTest) {
   const ended: { grantId: string; reason: string }[] = []
   const inFlight: string[] = []
-  const endWaitingApprovals: GrantNeighbours['endWaitingApprovals'] = async (_tx, _appId, { grantId }, reason) => {
+  const endWaitingApprovals: GrantNeighbors['endWaitingApprovals'] = async (_tx, _appId, { grantId }, reason) => {
     ended.push({ grantId, reason })
     return { inFlight: [...inFlight] }
   }
@@ -40,7 +36,7 @@ export function setUpGrants(t: ManagementTest) {
     replaceManagedRules,
     deleteRulesOf,
   })
-  const credentials: Credentials = createCredentials({ ...t, keyring, deleteRulesOf, ...grants.neighboursOfSecrets })
+  const credentials: Secrets = createSecrets({ ...t, keyring, deleteRulesOf, ...grants.neighborsOfSecrets })
 
   const addSecret = (over: Partial<NewManagedSecret> = {}) =>
     credentials.createManagedSecret({

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { newId } from '../kernel/ids.ts'
 import { parsePage } from '../kernel/page.ts'
-import { findRulesOf } from '../policies/index.ts'
-import { loadCandidates, loadGrantFacts } from '../proxy/grant-facts-store.ts'
+import { findRulesOf } from '../rules/index.ts'
 import { createManagementTest, type ManagementTest } from '../testing/management.ts'
+import { loadCandidates, loadGrantFacts } from '../uses/grant-facts-store.ts'
 import { refusalOf, setUpGrants } from './grants-fixture.ts'
 import { findGrantTargets } from './index.ts'
 

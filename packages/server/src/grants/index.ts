@@ -1,5 +1,5 @@
 export type { GrantPrincipal, NewGrant } from './create-grant.ts'
 export { createGrants, type Grants, type GrantsDeps } from './create-grants.ts'
-export type { GrantNeighbours } from './grant-neighbours.ts'
+export type { GrantNeighbors } from './grant-neighbors.ts'
 export { findGrantTargets } from './grant-store.ts'
 export { createGrantRoutes } from './routes.ts'

@@ -1,9 +1,9 @@
 import type { Grant } from '@alter-vault/contracts'
-import { getSecret } from '../credentials/index.ts'
 import type { Database } from '../db/database.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { type ListPage, type Page, toPage } from '../kernel/page.ts'
-import type { AppRef } from '../organisations/index.ts'
+import type { AppRef } from '../management/index.ts'
+import { getSecret } from '../secrets/index.ts'
 import { toGrant } from './grant.ts'
 import { type GrantFilter, getGrant, listGrants } from './grant-store.ts'
 

@@ -2,8 +2,8 @@ import type { ApprovalConfig } from '@alter-vault/contracts'
 import type { RecordEvent } from '../audit/index.ts'
 import type { Tx } from '../db/database.ts'
 import { VaultError } from '../kernel/vault-error.ts'
-import type { AppRef, ChangeAuthor } from '../organisations/index.ts'
-import type { GrantNeighbours } from './grant-neighbours.ts'
+import type { AppRef, ChangeAuthor } from '../management/index.ts'
+import type { GrantNeighbors } from './grant-neighbors.ts'
 
 const POINTER = '/grant_policy/requires_approval'
 
@@ -12,7 +12,7 @@ const POINTER = '/grant_policy/requires_approval'
  * caller holds the app's lock. Refusal: `invalid_rule_body`, pointers into the grant's policy.
  */
 export async function requireApproval(
-  { replaceManagedRules }: Pick<GrantNeighbours, 'replaceManagedRules'>,
+  { replaceManagedRules }: Pick<GrantNeighbors, 'replaceManagedRules'>,
   tx: Tx,
   record: RecordEvent,
   input: { app: AppRef; author: ChangeAuthor; grantId: string; approval: ApprovalConfig | null },

@@ -1,15 +1,16 @@
 import type { Grant } from '@alter-vault/contracts'
+import { type AppDeletionStep, lockApp } from '../apps/index.ts'
 import { type AuditLog, appScope, type RecordEvent } from '../audit/index.ts'
 import type { Tx } from '../db/database.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { VaultError } from '../kernel/vault-error.ts'
-import { type AppDeletionStep, type AppRef, type ChangeAuthor, lockApp } from '../organisations/index.ts'
+import type { AppRef, ChangeAuthor } from '../management/index.ts'
 import { type SeenGrant, toGrant } from './grant.ts'
 import { grantEvent } from './grant-event.ts'
-import type { GrantNeighbours } from './grant-neighbours.ts'
+import type { GrantNeighbors } from './grant-neighbors.ts'
 import { findUnrevokedGrants, getGrant, saveGrant } from './grant-store.ts'
 
-type Ending = Pick<GrantNeighbours, 'endWaitingApprovals' | 'deleteRulesOf'>
+type Ending = Pick<GrantNeighbors, 'endWaitingApprovals' | 'deleteRulesOf'>
 type Deps = { audit: Pick<AuditLog, 'change'>; clock: Clock } & Ending
 type By = { app: AppRef; author: ChangeAuthor; at: Date; reason: string | null }
 

@@ -1,9 +1,9 @@
 import type { AgentScopes, SecretAccess } from '@alter-vault/contracts'
 import { scopesInForce } from '../agents/index.ts'
-import { getSecret } from '../credentials/index.ts'
 import type { Database } from '../db/database.ts'
 import type { Clock } from '../kernel/clock.ts'
-import type { AppRef } from '../organisations/index.ts'
+import type { AppRef } from '../management/index.ts'
+import { getSecret } from '../secrets/index.ts'
 import { findReachingGrants, type ReachingGrant } from './grant-store.ts'
 
 type Deps = { db: Pick<Database, 'readForApp'>; clock: Clock }

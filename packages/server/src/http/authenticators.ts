@@ -22,7 +22,7 @@ export type Presented = {
  *
  * `apiKey` checks the key's state, the request proof and `access.scopes`, and settles the nonce.
  * `operator` checks the token's state, `access.scope`, and, when `params.app_id` or `params.organization_id` is there,
- * that it lies within the token's organisation and apps: anything else is `not_found`, as an unknown id is.
+ * that it lies within the token's organization and apps: anything else is `not_found`, as an unknown id is.
  */
 export type Authenticators = {
   apiKey(presented: Presented, access: Extract<Access, { kind: 'api_key' }>): Promise<SdkCaller>

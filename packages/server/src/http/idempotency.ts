@@ -17,7 +17,7 @@ const POLL_MS = 200
 const RETRY_AFTER_SECONDS = 5
 
 export type IdempotentCall = {
-  /** The app, or the organisation for what is made outside an app. */
+  /** The app, or the organization for what is made outside an app. */
   scopeId: string
   /** Endpoint and member: a key means nothing to another member or for another endpoint. */
   operation: string

@@ -1,5 +1,5 @@
 import { ADVICE, type Endpoint, type ErrorCode, errorRegistry } from '@alter-vault/contracts'
-import { closedSchema, type JsonSchema, mapSchema } from './json-schema.ts'
+import { closedSchema, type JsonSchema, mapSchema } from '../kernel/json-schema.ts'
 import { errorsOf, isIdempotent, speaksProblem } from './shared-errors.ts'
 
 type Json = Record<string, unknown>

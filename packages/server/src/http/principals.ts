@@ -1,5 +1,4 @@
-/** A version that a decision rests on: row `subject` of the app's fences as it was read. */
-export type Fence = { subject: string; version: number }
+import type { ReadVersion } from '../kernel/read-version.ts'
 
 /** Who makes an SDK call: a key, and the agent it acts as. Made by the keys slice from a verified signature. */
 export type SdkCaller = {
@@ -31,7 +30,7 @@ export type SdkCaller = {
   /** What every answer to this caller says in its headers: actor, rate, deprecated key (wire.md 3.4, 3.5). */
   answerHeaders: Readonly<Record<string, string>>
   /** The versions that this authentication rests on. */
-  fences: readonly Fence[]
+  fences: readonly ReadVersion[]
 }
 
 /** Who makes a management call: a member through a personal access token. */
@@ -43,7 +42,7 @@ export type Operator = {
   role: 'owner' | 'admin' | 'developer' | 'auditor' | 'approver'
   /** Scopes without the `dashboard_` prefix, cut by the member's role and closed under implication. */
   scopes: readonly string[]
-  /** Null: all apps of the organisation. */
+  /** Null: all apps of the organization. */
   appIds: readonly string[] | null
   clientIp: string
   userAgent: string | null

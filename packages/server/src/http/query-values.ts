@@ -1,5 +1,5 @@
+import type { JsonSchema } from '../kernel/json-schema.ts'
 import type { FieldError } from '../kernel/vault-error.ts'
-import type { JsonSchema } from './json-schema.ts'
 
 const INTEGER = /^-?(0|[1-9]\d{0,15})$/
 const DECIMAL = /^-?(0|[1-9]\d*)(\.\d+)?$/

@@ -51,7 +51,7 @@ const IDEMPOTENT: readonly ErrorCode[] = ['idempotency_in_progress', 'idempotenc
 /** `/api/v1/*` speaks problem+json and has finer codes for unknown names; everything else speaks the SDK envelope. */
 export const speaksProblem = (path: string): boolean => path.startsWith('/api/v1/')
 
-/** True where `Idempotency-Key` is honoured by the listener: the creating calls of the management API. */
+/** True where `Idempotency-Key` is honored by the listener: the creating calls of the management API. */
 export const isIdempotent = (endpoint: Endpoint): boolean =>
   endpoint.method === 'POST' && endpoint.access.kind === 'operator' && speaksProblem(endpoint.path)
 

@@ -1,7 +1,7 @@
 import { Nullable, ShownOnce } from '@alter-vault/contracts'
 import Type from 'typebox'
 import { expect, it } from 'vitest'
-import type { JsonSchema } from './json-schema.ts'
+import type { JsonSchema } from '../kernel/json-schema.ts'
 import { withoutShownOnce } from './shown-once.ts'
 
 it('leaves out what is declared to be shown once, at any depth, and everything that looks like a key', () => {

@@ -1,4 +1,4 @@
-import type { JsonSchema } from './json-schema.ts'
+import type { JsonSchema } from '../kernel/json-schema.ts'
 
 /** Keys and tokens in the forms that the server mints. */
 const KEY_FORM = /^alter_(rk|ak|dk|pk|pat)_[a-z2-7]{22}_[a-z2-7]{6}$/

@@ -3,9 +3,9 @@ import fc from 'fast-check'
 import Type from 'typebox'
 import { Compile } from 'typebox/compile'
 import { describe, expect, it } from 'vitest'
+import { explainMismatch } from '../kernel/explain-mismatch.ts'
+import { closedSchema, type JsonSchema } from '../kernel/json-schema.ts'
 import type { VaultError } from '../kernel/vault-error.ts'
-import { explainMismatch } from './explain-mismatch.ts'
-import { closedSchema, type JsonSchema } from './json-schema.ts'
 import { compileBody, compileHeaders, compileParams, compileQuery } from './validate.ts'
 
 const SDK = { problem: false, nullIsAbsent: true }

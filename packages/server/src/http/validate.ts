@@ -1,9 +1,9 @@
 import { PLAIN_NAME_FORMAT } from '@alter-vault/contracts'
 import type Type from 'typebox'
 import { Compile } from 'typebox/compile'
+import { explainMismatch } from '../kernel/explain-mismatch.ts'
+import { closedSchema, type JsonSchema } from '../kernel/json-schema.ts'
 import { type FieldError, VaultError } from '../kernel/vault-error.ts'
-import { explainMismatch } from './explain-mismatch.ts'
-import { closedSchema, type JsonSchema } from './json-schema.ts'
 import { queryValues } from './query-values.ts'
 
 /** Which API the input belongs to decides the code of a refusal. */

@@ -1,5 +1,5 @@
 import { BlockList, isIP } from 'node:net'
-import type { Fence } from '../http/principals.ts'
+import type { ReadVersion } from '../kernel/read-version.ts'
 
 /** What authentication reads of a key, in one snapshot with the versions it rests on. Cached; never "not found". */
 export type KeyFacts = {
@@ -24,7 +24,7 @@ export type KeyFacts = {
   /** The agent that the key belongs to. */
   agent: AgentFacts | null
   /** `epoch`, `key:<id>` and, for an agent's key, `agent:<id>`. */
-  fences: readonly Fence[]
+  fences: readonly ReadVersion[]
 }
 
 /** What a call made as an agent rests on. */
@@ -38,7 +38,7 @@ export type AgentFacts = {
   scopesAppliesAtMs: number | null
   rateLimitPerMinute: number | null
   /** `agent:<id>`. */
-  fence: Fence
+  fence: ReadVersion
 }
 
 /** The scope map in force now: a change that is due applies by itself, not by a timer. */

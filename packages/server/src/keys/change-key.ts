@@ -1,7 +1,7 @@
 import { type AuditLog, appScope } from '../audit/index.ts'
 import type { Tx } from '../db/database.ts'
 import type { Clock } from '../kernel/clock.ts'
-import { type AppRef, type ChangeAuthor, changeRow, changesBetween } from '../organisations/index.ts'
+import { type AppRef, type ChangeAuthor, changeRow, changesBetween } from '../management/index.ts'
 import type { SeenKey } from './key.ts'
 import { getKey, keyNotFound, lockKey, saveKey } from './key-store.ts'
 import { parseMetadata } from './mint-key.ts'

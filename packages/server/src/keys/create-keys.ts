@@ -1,16 +1,12 @@
 import type { AgentKey, Key } from '@alter-vault/contracts'
+import { lockApp } from '../apps/index.ts'
 import type { AuditLog } from '../audit/index.ts'
 import { appScope } from '../audit/index.ts'
 import type { Secret } from '../crypto/secret.ts'
 import type { Database, Tx } from '../db/database.ts'
 import type { Clock } from '../kernel/clock.ts'
-import {
-  type AppRef,
-  type ChangeAuthor,
-  getOrganization,
-  lockApp,
-  organizationSettings,
-} from '../organisations/index.ts'
+import type { AppRef, ChangeAuthor } from '../management/index.ts'
+import { getOrganization, organizationSettings } from '../organizations/index.ts'
 import { markKey, renameKey } from './change-key.ts'
 import { type SeenKey, toAgentKey, toKey } from './key.ts'
 import { getKey, listKeys } from './key-store.ts'

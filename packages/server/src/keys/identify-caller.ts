@@ -4,9 +4,10 @@ import type { AuditLog, Budget, MeterAnswer, Scope } from '../audit/index.ts'
 import { appScope, organizationScope } from '../audit/index.ts'
 import { deriveSigningKey, isSignatureOf } from '../crypto/signing-key.ts'
 import type { Presented } from '../http/authenticators.ts'
-import type { Fence, SdkCaller } from '../http/principals.ts'
+import type { SdkCaller } from '../http/principals.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { isUuid, randomHex } from '../kernel/ids.ts'
+import type { ReadVersion } from '../kernel/read-version.ts'
 import { sha256 } from '../kernel/sha256.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import type { AgentFacts, KeyFacts } from './caller-facts.ts'
@@ -31,7 +32,7 @@ export type KnownCaller = {
   userAgent: string | null
   traceId: string
   /** What the refusal rests on: it is refused only while these hold. */
-  fences: readonly Fence[]
+  fences: readonly ReadVersion[]
 }
 
 export type IdentifyDeps = {
@@ -139,7 +140,7 @@ export function createIdentifyCaller(deps: IdentifyDeps) {
         known.fences = [...key.fences, fence]
       })
       if (agent !== null) known.agentId = agent.agentId
-      const fences: Fence[] = impersonated && agent !== null ? [...key.fences, agent.fence] : [...key.fences]
+      const fences: ReadVersion[] = impersonated && agent !== null ? [...key.fences, agent.fence] : [...key.fences]
       known.fences = fences
       if (agent?.rateLimitPerMinute) await assertAgentRate(key, agent)
       const scopes = effectiveScopes(key, parts)
@@ -213,7 +214,7 @@ export function createIdentifyCaller(deps: IdentifyDeps) {
   async function callerAgent(
     key: KeyFacts,
     parts: SignedParts,
-    restsOn: (fence: Fence) => void,
+    restsOn: (fence: ReadVersion) => void,
   ): Promise<{ agent: AgentFacts | null; impersonated: boolean }> {
     const named = parts.caller?.toLowerCase()
     if (named === undefined || !isUuid(named)) return { agent: key.agent, impersonated: false }
@@ -432,7 +433,7 @@ export function createSettle(audit: Pick<AuditLog, 'append'>) {
   return async (call: {
     appId: string
     organizationId: string
-    fences: readonly Fence[]
+    fences: readonly ReadVersion[]
     nonce?: SdkCaller['nonce']
   }): Promise<{ kind: 'settled' } | { kind: 'stale'; subjects: readonly string[] }> => {
     const { fences, nonce } = call

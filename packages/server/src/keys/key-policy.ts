@@ -30,30 +30,30 @@ type Minted = {
   expiresAt: Date | null
 }
 
-/** What an organisation asks of a new key. Refusal: `key_policy_violation` naming the field. */
+/** What an organization asks of a new key. Refusal: `key_policy_violation` naming the field. */
 export function assertWithinKeyPolicy(key: Minted, policy: KeyPolicy, nowMs: number): void {
   const { allowed_scopes: allowed, max_key_ttl_days: maxDays, max_rate_limit_rpm: maxRpm } = policy
   if ((policy.require_expiry || maxDays !== null) && key.expiresAt === null) {
-    throw violation('expires_at', 'Keys of this organisation must expire.')
+    throw violation('expires_at', 'Keys of this organization must expire.')
   }
   if (maxDays !== null && key.expiresAt !== null && key.expiresAt.getTime() > nowMs + maxDays * DAY_MS) {
-    throw violation('expires_at', `Keys of this organisation live for at most ${maxDays} days.`)
+    throw violation('expires_at', `Keys of this organization live for at most ${maxDays} days.`)
   }
   if (policy.require_cidr && key.cidrAllowlist === null) {
-    throw violation('cidr_allowlist', 'Keys of this organisation must name the addresses they are used from.')
+    throw violation('cidr_allowlist', 'Keys of this organization must name the addresses they are used from.')
   }
   if (maxRpm !== null && key.rateLimitRpm !== null && key.rateLimitRpm > maxRpm) {
-    throw violation('rate_limit_rpm', `Keys of this organisation make at most ${maxRpm} requests a minute.`)
+    throw violation('rate_limit_rpm', `Keys of this organization make at most ${maxRpm} requests a minute.`)
   }
   const outside = allowed === null ? [] : key.scopes.filter((scope) => !scopesImply(allowed, scope))
-  if (outside.length > 0) throw violation('scopes', `Keys of this organisation may not hold "${outside[0]}".`)
+  if (outside.length > 0) throw violation('scopes', `Keys of this organization may not hold "${outside[0]}".`)
 }
 
 /** Refusal: `key_policy_violation`. */
 export function assertGraceAllowed(graceSeconds: number, policy: KeyPolicy): void {
   const maxDays = policy.max_rotation_grace_days
   if (graceSeconds * 1_000 > maxDays * DAY_MS) {
-    throw violation('grace_seconds', `Rotated keys of this organisation work for at most ${maxDays} more days.`)
+    throw violation('grace_seconds', `Rotated keys of this organization work for at most ${maxDays} more days.`)
   }
 }
 

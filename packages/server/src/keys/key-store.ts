@@ -5,7 +5,7 @@ import type { KeysTable } from '../db/schema.generated.ts'
 import { isUuid } from '../kernel/ids.ts'
 import type { Page } from '../kernel/page.ts'
 import { VaultError } from '../kernel/vault-error.ts'
-import { organizationSettings } from '../organisations/index.ts'
+import { organizationSettings } from '../organizations/index.ts'
 import { type AgentFacts, createAddressList, type KeyFacts } from './caller-facts.ts'
 import { type KeyRow, rateLimitOf, type SeenKey } from './key.ts'
 

@@ -1,7 +1,7 @@
 import type { AgentKey, Key, KeyPolicy } from '@alter-vault/contracts'
 import type { Selectable } from 'kysely'
 import type { KeysTable } from '../db/schema.generated.ts'
-import { shownAuthor } from '../organisations/index.ts'
+import { shownAuthor } from '../management/index.ts'
 
 /*
  * The life of a key (control-plane.md 3.4). A state is derived, never stored:

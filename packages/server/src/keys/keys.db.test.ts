@@ -99,14 +99,14 @@ describe('minting a key', () => {
     [{ require_cidr: true }, 'cidr_allowlist'],
     [{ allowed_scopes: ['grants:read'] }, 'scopes'],
     [{ max_rate_limit_rpm: 5 }, 'rate_limit_rpm'],
-  ])('obeys the organisation’s policy %j and names %s', async (policy, field) => {
+  ])('obeys the organization’s policy %j and names %s', async (policy, field) => {
     await using t = await createManagementTest()
     const { mint } = setUp(t)
     await t.saveOrganizationSettings({ key_policy: policy })
     await expect(mint({ rateLimitRpm: 6 })).rejects.toMatchObject({ code: 'key_policy_violation', fields: { field } })
   })
 
-  test('takes the organisation’s ceiling when the key has no limit of its own', async () => {
+  test('takes the organization’s ceiling when the key has no limit of its own', async () => {
     await using t = await createManagementTest()
     const { mint, authenticate } = setUp(t)
     expect(await mint()).toMatchObject({ effective_rate_limit_rpm: 6_000, rate_limit_source: 'platform_default' })
@@ -116,7 +116,7 @@ describe('minting a key', () => {
     expect(await authenticate(limited.api_key!)).toMatchObject({ rateLimitRpm: 100 })
   })
 
-  test("shares its organisation's budget, which the organisation's settings may change", async () => {
+  test("shares its organization's budget, which the organization's settings may change", async () => {
     await using t = await createManagementTest()
     const { mint, authenticate } = setUp(t)
     const minted = await mint()

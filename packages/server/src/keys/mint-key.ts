@@ -10,24 +10,15 @@ import {
   managedAgentKeyScopes,
   SCOPE_VERSION,
 } from '@alter-vault/contracts'
+import { type AppRow, appSettings, lockApp } from '../apps/index.ts'
 import { type AuditLog, appScope, type RecordEvent } from '../audit/index.ts'
 import { Secret } from '../crypto/secret.ts'
 import type { Tx } from '../db/database.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { newId } from '../kernel/ids.ts'
 import { invalidField, VaultError } from '../kernel/vault-error.ts'
-import {
-  type AppRef,
-  type AppRow,
-  appSettings,
-  authorColumn,
-  type ChangeAuthor,
-  changeRow,
-  changesBetween,
-  getOrganization,
-  lockApp,
-  organizationSettings,
-} from '../organisations/index.ts'
+import { type AppRef, authorColumn, type ChangeAuthor, changeRow, changesBetween } from '../management/index.ts'
+import { getOrganization, organizationSettings } from '../organizations/index.ts'
 import { parseCidrAllowlist } from './cidr-allowlist.ts'
 import { toKey } from './key.ts'
 import { assertWithinKeyPolicy, parseExpiry } from './key-policy.ts'

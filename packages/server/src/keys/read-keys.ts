@@ -1,8 +1,10 @@
 import type { Key } from '@alter-vault/contracts'
+import { appSettings, getApp } from '../apps/index.ts'
 import type { Database, Tx } from '../db/database.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { type ListPage, type Page, toPage } from '../kernel/page.ts'
-import { type AppRef, appSettings, getApp, getOrganization, organizationSettings } from '../organisations/index.ts'
+import type { AppRef } from '../management/index.ts'
+import { getOrganization, organizationSettings } from '../organizations/index.ts'
 import { toKey } from './key.ts'
 import { countKeys, getKey, type KeyCounts, type KeyFilter, listKeys } from './key-store.ts'
 

@@ -1,8 +1,9 @@
+import { type AppDeletionStep, lockApp } from '../apps/index.ts'
 import { type AuditLog, appScope, type RecordEvent } from '../audit/index.ts'
 import type { Tx } from '../db/database.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { VaultError } from '../kernel/vault-error.ts'
-import { type AppDeletionStep, type AppRef, type ChangeAuthor, changeRow, lockApp } from '../organisations/index.ts'
+import { type AppRef, type ChangeAuthor, changeRow } from '../management/index.ts'
 import { isLive, type SeenKey } from './key.ts'
 import {
   countAgentKeys,

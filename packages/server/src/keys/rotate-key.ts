@@ -1,13 +1,9 @@
 import { type MintedKey, scopesImply } from '@alter-vault/contracts'
+import { lockApp } from '../apps/index.ts'
 import { appScope } from '../audit/index.ts'
 import { VaultError } from '../kernel/vault-error.ts'
-import {
-  type AppRef,
-  type ChangeAuthor,
-  getOrganization,
-  lockApp,
-  organizationSettings,
-} from '../organisations/index.ts'
+import type { AppRef, ChangeAuthor } from '../management/index.ts'
+import { getOrganization, organizationSettings } from '../organizations/index.ts'
 import { keyState, toKey } from './key.ts'
 import { assertGraceAllowed } from './key-policy.ts'
 import { capDescendants, getKey, lockKey, saveKey } from './key-store.ts'

@@ -1,14 +1,14 @@
 import * as contract from '@alter-vault/contracts'
 import { type BoundEndpoint, bind } from '../http/bind-endpoint.ts'
 import { parsePage } from '../kernel/page.ts'
-import { bindForOperators } from '../organisations/index.ts'
+import { bindForOperators } from '../management/index.ts'
 import type { Keys } from './create-keys.ts'
 
 type Params = { app_id: string }
 type InOrganization = { organizationId: string }
 const inApp = ({ app_id: appId }: Params, { organizationId }: InOrganization) => ({ appId, organizationId })
 
-const catalogue = () => ({
+const catalog = () => ({
   scope_version: contract.SCOPE_VERSION,
   resources: Object.fromEntries(
     Object.entries(contract.scopeResources).map(([name, verbs]) => [name, { verbs: [...verbs] }]),
@@ -17,7 +17,7 @@ const catalogue = () => ({
   deprecated: Object.keys(contract.deprecatedScopes),
 })
 
-/** Keys of apps and agents, and the catalogue of what they can hold. */
+/** Keys of apps and agents, and the catalog of what they can hold. */
 export function createKeyRoutes({ keys }: { keys: Keys }): BoundEndpoint[] {
   return [
     bindForOperators(contract.listKeys, async ({ params, query, principal }) =>
@@ -108,7 +108,7 @@ export function createKeyRoutes({ keys }: { keys: Keys }): BoundEndpoint[] {
         force: body.force ?? false,
       }),
     ),
-    bind(contract.listScopes, async () => catalogue()),
-    bind(contract.sdkListScopes, async () => catalogue()),
+    bind(contract.listScopes, async () => catalog()),
+    bind(contract.sdkListScopes, async () => catalog()),
   ]
 }

@@ -114,7 +114,7 @@ describe('the access matrix', () => {
     expect(faults[0]).toBe('GET /api/v1/apps/:app_id/keys as nobody is let in: 200; expected authentication_required')
   })
 
-  it('finds an endpoint that forgets the scope, the organisation or the agent', async () => {
+  it('finds an endpoint that forgets the scope, the organization or the agent', async () => {
     const forgetsScope = await faultsWith({
       apiKey: async (presented, access) =>
         presented.headers['x-caller'] === 'app_key_lacking_scope' || presented.headers['x-caller'] === 'agent_key'

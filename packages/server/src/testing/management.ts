@@ -4,7 +4,7 @@ import { createAuditLog } from '../audit/index.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { newId } from '../kernel/ids.ts'
 import { silentLog } from '../kernel/log.ts'
-import type { ChangeAuthor } from '../organisations/index.ts'
+import type { ChangeAuthor } from '../management/index.ts'
 import { type AuditedRow, auditedRows } from './audited-rows.ts'
 import { shareTestDatabase, type TestDatabase } from './test-database.ts'
 
@@ -32,9 +32,9 @@ export type ManagementTest = AsyncDisposable &
     owner: ChangeAuthor
     organizationId: string
     app: { appId: string; organizationId: string }
-    /** Another app of the same organisation. */
+    /** Another app of the same organization. */
     otherApp: { appId: string; organizationId: string }
-    /** Replaces the organisation's settings. */
+    /** Replaces the organization's settings. */
     saveOrganizationSettings(settings: object): Promise<void>
     /** Every audit row of a scope, in the order of its lanes. */
     auditRows(scopeId?: string): Promise<AuditedRow[]>

@@ -11,8 +11,9 @@ import { maintainNoncePartitions } from '../db/installation-store.ts'
 import type { DevFile } from '../demo/prepare-demonstration.ts'
 import { newId } from '../kernel/ids.ts'
 import { silentLog } from '../kernel/log.ts'
-import { createOrganisations, type Organisations } from '../organisations/index.ts'
-import { createWriteRules, type WriteRules } from '../policies/index.ts'
+import { createMembers, type Members } from '../members/index.ts'
+import { createWriteRules, type WriteRules } from '../rules/index.ts'
+import { createTokens, type Tokens } from '../tokens/index.ts'
 import { type AuditedRow, auditedRows } from './audited-rows.ts'
 import { createHandClock, type HandClock } from './management.ts'
 import type { SocketConnection } from './postgres-for-tests.ts'
@@ -34,7 +35,7 @@ export type SdkCall = {
   clientIp?: string
 }
 
-/** The whole server in this process, on loopback, with the demonstration's organisation in a database of its own. */
+/** The whole server in this process, on loopback, with the demonstration's organization in a database of its own. */
 export type TestServer = AsyncDisposable & {
   origin: string
   /** Keys and ids of the demonstration. */
@@ -50,7 +51,8 @@ export type TestServer = AsyncDisposable & {
   sdk(apiKey: string, call: SdkCall): Promise<Reply>
   auditRows(appId: string): Promise<AuditedRow[]>
   /** What only a person who is signed in may do, and no API offers to a token. */
-  organisations: Pick<Organisations, 'createOrganization' | 'mintPersonalAccessToken'>
+  members: Members
+  tokens: Tokens
   writeRules: Pick<WriteRules, 'createRule' | 'deleteRule'>
 }
 
@@ -85,15 +87,8 @@ export async function createTestServer({ clock = createHandClock(), ...options }
   const audit = createAuditLog({ db: database.db, clock, log: silentLog, processId: newId(clock.now()) })
   opened.defer(() => audit.close())
   const { keyDigest } = await openPepper({ path: join(dataDir, PEPPER_FILE) })
-  const organisations = createOrganisations({
-    db: database.db,
-    audit,
-    clock,
-    keyDigest,
-    endWaitingApprovals: async () => undefined,
-    appDeletionSteps: [],
-    forgetDataKeys: () => undefined,
-  })
+  const members = createMembers({ audit, clock })
+  const tokens = createTokens({ audit, clock, keyDigest })
   const dev = JSON.parse(await readFile(join(dataDir, 'dev.json'), 'utf8')) as DevFile
 
   async function send(
@@ -153,7 +148,8 @@ export async function createTestServer({ clock = createHandClock(), ...options }
         ...(call.clientIp === undefined ? {} : { 'x-forwarded-for': call.clientIp }),
       }),
     auditRows: (appId) => auditedRows(database.asOwner, appId),
-    organisations,
+    members,
+    tokens,
     writeRules: createWriteRules({ audit, clock, targetExists: async () => true }),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }

@@ -3,7 +3,7 @@ import type { GateView, OpenApprovalPage } from '@alter-vault/contracts'
 type HeldBy = OpenApprovalPage['held_by'][number]
 
 const SOURCES: Record<HeldBy['source'], string> = {
-  organization: 'a rule of the organisation',
+  organization: 'a rule of the organization',
   app: 'a rule of the app',
   provider: 'a rule for this provider',
   agent: 'a rule for this agent',

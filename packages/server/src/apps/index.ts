@@ -1,0 +1,6 @@
+export { appSettings } from './app-settings.ts'
+export { type AppRow, appNotFound, findApp, getApp, lockApp, readAppSettings, readEpoch } from './app-store.ts'
+export type { EndWaitingApprovals } from './archive-app.ts'
+export { type Apps, type AppsDeps, createApps } from './create-apps.ts'
+export type { AppDeletionStep } from './delete-app.ts'
+export { createAppRoutes } from './routes.ts'

@@ -1,0 +1,57 @@
+import type { App, AppBranding, AppSettings } from '@alter-vault/contracts'
+import { type AuditLog, appScope } from '../audit/index.ts'
+import { type AppRef, assertVersion, type ChangeAuthor, changeRow, changesBetween } from '../management/index.ts'
+import { appSettings, assertBranding, assertWebUrl, parseSettingsChange } from './app-settings.ts'
+import { lockApp, readEpoch, saveApp, toApp } from './app-store.ts'
+import { assertMayOpenPrivateHosts, refuseTakenName } from './create-app.ts'
+
+type Deps = { audit: Pick<AuditLog, 'change'> }
+
+export type AppChange = {
+  app: AppRef
+  author: ChangeAuthor
+  /** The version that the author has seen. */
+  expectedVersion: number
+  change: {
+    name?: string
+    description?: string | null
+    environment?: string
+    website_url?: string | null
+    branding?: AppBranding
+    settings?: Partial<AppSettings>
+  }
+}
+
+/**
+ * Changes what is given; members of `branding` and `settings` are merged. Refusals: `not_found`, `version_conflict`,
+ * `app_name_exists`, `role_insufficient`, `validation_failed`.
+ */
+export const updateApp =
+  ({ audit }: Deps) =>
+  async ({ app, author, expectedVersion, change }: AppChange): Promise<App> => {
+    const { branding, settings, ...plain } = change
+    if (typeof plain.website_url === 'string') assertWebUrl(plain.website_url, '/website_url')
+    assertBranding(branding ?? {})
+    const newSettings = settings && parseSettingsChange(settings)
+    return audit.change(appScope(app.appId, app.organizationId), async (tx, record) => {
+      const row = await lockApp(tx, app.appId)
+      assertVersion(row.version, expectedVersion)
+      const before = appSettings(row.settings)
+      assertMayOpenPrivateHosts(author, before.allowed_private_hosts, newSettings?.allowed_private_hosts)
+      const columns = {
+        ...plain,
+        ...(branding === undefined ? {} : { branding: { ...(row.branding as AppBranding), ...branding } }),
+        ...(newSettings === undefined
+          ? {}
+          : { settings: { ...(row.settings as Partial<AppSettings>), ...newSettings } }),
+      }
+      const changes = changesBetween(
+        Object.fromEntries(Object.keys(columns).map((name) => [name, row[name as keyof typeof row]])),
+        columns,
+      )
+      if (changes.length === 0) return toApp(row, await readEpoch(tx, app.appId))
+      const saved = await saveApp(tx, app.appId, columns).catch(refuseTakenName)
+      record(changeRow(author, { event: 'app.updated', type: 'app', id: app.appId, changes }))
+      return toApp(saved, await readEpoch(tx, app.appId))
+    })
+  }

@@ -1,0 +1,14 @@
+export { assertVersion } from './assert-version.ts'
+export {
+  type AppRef,
+  authorColumn,
+  type ChangeAuthor,
+  callerAuthor,
+  changeRow,
+  changesBetween,
+  secretChange,
+  shownAuthor,
+  systemAuthor,
+} from './change-author.ts'
+export { bindForOperators, refuseTokens } from './operator-endpoint.ts'
+export { freeSlug, slugOf } from './slug.ts'

@@ -1,0 +1,153 @@
+import type { Rule, RuleTarget } from '@alter-vault/contracts'
+import * as contract from '@alter-vault/contracts'
+import { readEpoch } from '../apps/index.ts'
+import type { Database, Tx } from '../db/database.ts'
+import type { BoundEndpoint } from '../http/bind-endpoint.ts'
+import type { Clock } from '../kernel/clock.ts'
+import { type Page, parsePage, toPage } from '../kernel/page.ts'
+import { VaultError } from '../kernel/vault-error.ts'
+import { bindForOperators, refuseTokens } from '../management/index.ts'
+import { validateRule } from '../policy/validate-rule.ts'
+import {
+  findRule,
+  findRulesOf,
+  listRules,
+  listVersions,
+  placeOfVersion,
+  type RuleFilter,
+  type RuleHome,
+} from './rule-store.ts'
+import { ruleNotFound, type WriteRules } from './write-rule.ts'
+
+type Deps = {
+  db: Pick<Database, 'forApp' | 'forOrganization'>
+  clock: Clock
+  writeRules: WriteRules
+  /** What a grant says of whom its rules meet; undefined when the app has none with this id. */
+  findGrantTargets: (
+    tx: Tx,
+    appId: string,
+    grantId: string,
+  ) => Promise<{ providerId: string; agentId: string | null } | undefined>
+}
+
+const inApp = (params: { app_id: string }, principal: { organizationId: string }): RuleHome => ({
+  kind: 'app',
+  appId: params.app_id,
+  organizationId: principal.organizationId,
+})
+
+/** Rules of apps, and the organization's rules as far as a token may go: reading. */
+export function createRuleRoutes({ db, clock, writeRules, findGrantTargets }: Deps): BoundEndpoint[] {
+  const within = <T>(home: RuleHome, read: (tx: Tx) => Promise<T>): Promise<T> =>
+    home.kind === 'app' ? db.forApp(home.appId, read) : db.forOrganization(home.organizationId, read)
+
+  async function getRule(home: RuleHome, ruleId: string): Promise<Rule> {
+    const rule = await within(home, (tx) => findRule(tx, home, ruleId))
+    if (rule === undefined) throw ruleNotFound()
+    return rule
+  }
+
+  async function list(home: RuleHome, filter: RuleFilter, page: Page) {
+    const rows = await within(home, (tx) => listRules(tx, home, filter, page))
+    return toPage(rows, page, (row) => row.id, withoutPlace)
+  }
+
+  return [
+    bindForOperators(contract.listRules, async ({ params, query, principal }) =>
+      list(
+        inApp(params, principal),
+        {
+          targetType: query.target_type,
+          targetId: query.target_id,
+          type: query.type,
+          mode: query.mode,
+          enabled: query.enabled,
+          managedBy: query.managed_by,
+        },
+        parsePage(query),
+      ),
+    ),
+    bindForOperators(contract.createRule, async ({ params, body, principal }, author) => {
+      const { target, body_version: _, ...rule } = body
+      return writeRules.createRule({ home: inApp(params, principal), author, target, ...rule })
+    }),
+    bindForOperators(contract.showRule, async ({ params, principal }) =>
+      getRule(inApp(params, principal), params.rule_id),
+    ),
+    bindForOperators(contract.updateRule, async ({ params, body, expectedVersion, principal }, author) => {
+      const { body_version: _, ...change } = body
+      return writeRules.updateRule({
+        home: inApp(params, principal),
+        author,
+        ruleId: params.rule_id,
+        expectedVersion,
+        change,
+      })
+    }),
+    bindForOperators(contract.deleteRule, async ({ params, expectedVersion, principal }, author) =>
+      writeRules.deleteRule({ home: inApp(params, principal), author, ruleId: params.rule_id, expectedVersion }),
+    ),
+    bindForOperators(contract.listRuleVersions, async ({ params, query, principal }) => {
+      const home = inApp(params, principal)
+      const page = parsePage(query)
+      return within(home, async (tx) => {
+        const rows = await listVersions(tx, home, params.rule_id, page)
+        if (rows.length === 0 && (await findRule(tx, home, params.rule_id)) === undefined) throw ruleNotFound()
+        return toPage(rows, page, (row) => placeOfVersion(row.version), withoutPlace)
+      })
+    }),
+    bindForOperators(contract.restoreRule, async ({ params, body, principal }, author) =>
+      writeRules.restoreRule({
+        home: inApp(params, principal),
+        author,
+        ruleId: params.rule_id,
+        version: body.version,
+      }),
+    ),
+    bindForOperators(contract.showPolicy, async ({ params, query, principal }) => {
+      const appId = params.app_id
+      return db.forApp(appId, async (tx) => {
+        const grant = query.grant_id === undefined ? undefined : await findGrantTargets(tx, appId, query.grant_id)
+        if (query.grant_id !== undefined && grant === undefined) {
+          throw new VaultError('not_found', { message: 'There is no grant with this id.' })
+        }
+        const ids: [RuleTarget['type'], string | null | undefined][] = [
+          ['organization', principal.organizationId],
+          ['app', appId],
+          ['provider', query.provider_id ?? grant?.providerId],
+          ['agent', query.agent_id ?? grant?.agentId],
+          ['grant', query.grant_id],
+          ['key', query.key_id],
+        ]
+        const targets: { target: RuleTarget; rules: Rule[] }[] = []
+        for (const [type, id] of ids) {
+          if (id == null) continue
+          const target = { type, id }
+          targets.push({ target, rules: await findRulesOf(tx, appId, target) })
+        }
+        return { policy_epoch: await readEpoch(tx, appId), targets }
+      })
+    }),
+    bindForOperators(contract.validateRules, async ({ body }) => {
+      const results = body.rules.map((rule) => {
+        const { errors, warnings } = validateRule(rule, clock.now())
+        return { valid: errors.length === 0, errors, warnings }
+      })
+      return { valid: results.every((result) => result.valid), results }
+    }),
+    bindForOperators(contract.listOrganizationRules, async ({ params, query }) =>
+      list({ kind: 'organization', organizationId: params.organization_id }, {}, parsePage(query)),
+    ),
+    bindForOperators(contract.showOrganizationRule, async ({ params }) =>
+      getRule({ kind: 'organization', organizationId: params.organization_id }, params.rule_id),
+    ),
+    refuseTokens(contract.createOrganizationRule),
+    refuseTokens(contract.updateOrganizationRule),
+    refuseTokens(contract.deleteOrganizationRule),
+  ]
+}
+
+function withoutPlace<T extends { place_at: string }>({ place_at: _, ...item }: T): Omit<T, 'place_at'> {
+  return item
+}

@@ -1,0 +1,109 @@
+import type { ManagedSecret, SecretInjection } from '@alter-vault/contracts'
+import { appSettings, lockApp, readAppSettings } from '../apps/index.ts'
+import { type AuditLog, appScope, type RecordEvent } from '../audit/index.ts'
+import type { Keyring } from '../crypto/keyring.ts'
+import type { Database, Tx } from '../db/database.ts'
+import { type CredentialType, parseCredentialValue } from '../egress/credential-value.ts'
+import type { Clock } from '../kernel/clock.ts'
+import { newId } from '../kernel/ids.ts'
+import {
+  type AppRef,
+  authorColumn,
+  type ChangeAuthor,
+  changeRow,
+  changesBetween,
+  freeSlug,
+  secretChange,
+  slugOf,
+} from '../management/index.ts'
+import { findSecretSlugs, getSecret, insertCredential, insertSecret, toManagedSecret } from './managed-secret-store.ts'
+import { sealCredential } from './seal-credential.ts'
+import { fieldNamesOf, parseAllowedHosts, parseSecretInjection } from './secret-rules.ts'
+
+/** What stands right of the credentials in the import order comes in from the composition root. */
+export type SecretNeighbors = {
+  /** Makes the grant by which app keys reach a new secret; the transaction holds the app's lock. Returns its id. */
+  createBaseGrant: (
+    tx: Tx,
+    record: RecordEvent,
+    input: { app: AppRef; author: ChangeAuthor; managedSecretId: string; credentialId: string; at: Date },
+  ) => Promise<string>
+}
+
+type Deps = {
+  db: Pick<Database, 'forApp'>
+  audit: Pick<AuditLog, 'change'>
+  clock: Clock
+  keyring: Pick<Keyring, 'sealFor'>
+} & SecretNeighbors
+
+export type NewManagedSecret = {
+  app: AppRef
+  author: ChangeAuthor
+  name: string
+  credential_type: CredentialType
+  /** The plaintext as it came; it is sealed and goes nowhere else. */
+  value: Record<string, unknown>
+  credential_label?: string
+  injection?: SecretInjection
+  allowed_hosts: readonly string[]
+  proxy_only?: boolean
+  no_base_grant?: boolean
+}
+
+/**
+ * Stores a credential under a slug. Refusals: `not_found` for the app, `allowed_hosts_required`, `validation_failed` for the
+ * value, the injection or the hosts.
+ */
+export const createManagedSecret =
+  ({ db, audit, clock, keyring, createBaseGrant }: Deps) =>
+  async (input: NewManagedSecret): Promise<ManagedSecret & { base_grant_id: string | null }> => {
+    const { app, author, name, credential_type: type } = input
+    const { appId, organizationId } = app
+    const value = parseCredentialValue(type, input.value)
+    const injection = parseSecretInjection(type, input.injection ?? {}, fieldNamesOf(value))
+    const settings = await db.forApp(appId, (tx) => readAppSettings(tx, appId))
+    const hosts = parseAllowedHosts(input.allowed_hosts, settings.allowed_private_hosts)
+    const credentialId = newId(clock.now())
+    const { sealed, hint } = await sealCredential(keyring, appId, credentialId, value)
+    return audit.change(appScope(appId, organizationId), async (tx, record) => {
+      const row = await lockApp(tx, appId)
+      const managedSecretId = newId(clock.now())
+      const slug = slugOf(name, 'secret')
+      const at = new Date(clock.now())
+      const shown = {
+        slug: freeSlug(slug, await findSecretSlugs(tx, appId, slug)),
+        name,
+        credential_type: type,
+        allowed_hosts: hosts,
+        proxy_only: input.proxy_only ?? appSettings(row.settings).secrets_proxy_only,
+      }
+      await insertSecret(tx, {
+        ...shown,
+        app_id: appId,
+        managed_secret_id: managedSecretId,
+        template_id: null,
+        injection: JSON.stringify(injection),
+        created_by: authorColumn(author),
+        created_at: at,
+        updated_at: at,
+      })
+      await insertCredential(tx, {
+        app_id: appId,
+        credential_id: credentialId,
+        managed_secret_id: managedSecretId,
+        label: input.credential_label ?? 'default',
+        sealed,
+        hint,
+        field_names: [...fieldNamesOf(value)],
+        created_at: at,
+        rotated_at: null,
+      })
+      const changes = [...changesBetween({}, { ...shown, injection }), secretChange('value')]
+      record(changeRow(author, { event: 'secret.created', type: 'secret', id: managedSecretId, changes }))
+      const grantId = input.no_base_grant
+        ? null
+        : await createBaseGrant(tx, record, { app, author, managedSecretId, credentialId, at })
+      return { ...toManagedSecret(await getSecret(tx, appId, managedSecretId)), base_grant_id: grantId }
+    })
+  }

@@ -1,0 +1,191 @@
+import type { DecisionPhase, DecisionRecord } from '@alter-vault/contracts'
+import { appScope, type Charge as CounterCharge, chargeOf, type MeterAnswer, type RateMeter } from '../audit/index.ts'
+import type { SdkCaller } from '../http/principals.ts'
+import type { Clock } from '../kernel/clock.ts'
+import { newId } from '../kernel/ids.ts'
+import { VaultError } from '../kernel/vault-error.ts'
+import type { AgentFacts } from '../keys/index.ts'
+import { agentScopesAt } from '../keys/index.ts'
+import type { CompiledRule } from '../policy/compile-rules.ts'
+import { type Charge, type Decision, decide, refuseSpentBudgets, type SpentBudget } from '../policy/decide.ts'
+import { decisionRecord, reasonsForCaller } from '../policy/decision-record.ts'
+import { UNKNOWN } from '../policy/fact.ts'
+import { createPolicyRequest, type PolicyContext } from '../policy/policy-context.ts'
+import type { AppPolicy } from './app-policy.ts'
+import type { GrantFacts } from './grant-facts.ts'
+import type { PreparedCall } from './prepare-call.ts'
+
+/** One use, as its decision sees it. */
+export type Use = {
+  caller: SdkCaller
+  agent: AgentFacts | null
+  grant: GrantFacts
+  lastUsedAtMs: number | null
+  reason: string | null
+  /** Null: the credential is retrieved, and what will be done with it cannot be known. */
+  call: PreparedCall | null
+  declared: { method: string; url: string } | null
+}
+
+/** A decision with the id and record that rows and answers carry. */
+export type UseDecision = { decision: Decision; record: DecisionRecord }
+
+/** The context document of control-plane.md 5.6 for one use. */
+export function contextOf(use: Use, nowMs: number, approval: PolicyContext['approval'] = null): PolicyContext {
+  const { caller, agent, grant, call } = use
+  const { tool, framework, run_id, thread_id, parent_agent, ...extra } = caller.context
+  return {
+    mode: call === null ? 'retrieve' : 'proxy',
+    organizationId: caller.organizationId,
+    app: { id: caller.appId, environment: caller.appEnvironment },
+    provider: { id: grant.secret.slug, kind: grant.kind },
+    key: { id: caller.keyId, type: caller.keyType, name: caller.keyName },
+    caller: { name: caller.caller, type: caller.callerType, actorId: caller.actorId },
+    agent:
+      agent === null
+        ? null
+        : { id: agent.agentId, name: agent.name, type: agent.type, scopes: agentScopesAt(agent, nowMs) },
+    user: null,
+    principal: { type: grant.principalType, id: grant.principalId ?? caller.appId },
+    grant: {
+      id: grant.grantId,
+      ancestorIds: [],
+      kind: grant.kind,
+      label: grant.label,
+      scopes: [],
+      createdAtMs: grant.createdAtMs,
+      consentedAtMs: null,
+      lastUsedAtMs: use.lastUsedAtMs,
+      expiresAtMs: grant.expiresAtMs,
+      delegated: false,
+      depth: 0,
+    },
+    clientIp: caller.clientIp,
+    request:
+      call === null
+        ? UNKNOWN
+        : createPolicyRequest({
+            method: call.method,
+            scheme: call.url.scheme,
+            host: call.url.host,
+            port: call.url.port,
+            path: call.url.path,
+            query: call.url.query,
+            headers: call.headers,
+            body: call.body ?? null,
+          }),
+    declared: use.declared,
+    asserted: {
+      tool: tool ?? null,
+      framework: framework ?? null,
+      runId: run_id ?? null,
+      threadId: thread_id ?? null,
+      parentAgent: parent_agent ?? null,
+      extra,
+      reason: use.reason,
+    },
+    approval,
+  }
+}
+
+/** Judges a use. Pure but for the id and the time it takes. Throws `policy_unavailable` when the evaluator fails (5.7). */
+export function decideUse(
+  use: Use,
+  policy: AppPolicy,
+  clock: Clock,
+  options: {
+    phase: DecisionPhase
+    requestRule: CompiledRule | null
+    satisfiedHolds?: ReadonlyMap<string, number>
+    approval?: PolicyContext['approval']
+  },
+): UseDecision {
+  try {
+    return judge(use, policy, clock, options)
+  } catch (cause) {
+    if (cause instanceof VaultError) throw cause
+    throw new VaultError('policy_unavailable', { retryAfterSeconds: 1, cause })
+  }
+}
+
+function judge(use: Use, policy: AppPolicy, clock: Clock, options: Parameters<typeof decideUse>[3]): UseDecision {
+  const atMs = clock.now()
+  const context = contextOf(use, atMs, options.approval ?? null)
+  const decision = decide({
+    rules: policy.rules,
+    requestRule: options.requestRule,
+    context,
+    atMs,
+    phase: options.phase,
+    ...(options.satisfiedHolds === undefined ? {} : { satisfiedHolds: options.satisfiedHolds }),
+    approvalDefaults: policy.approvalDefaults,
+    budget: { monotonic: clock.monotonic },
+  })
+  const record = decisionRecord(decision, { decisionId: newId(atMs), policyEpoch: policy.fence.version, context })
+  return { decision, record }
+}
+
+/** The same decision after budgets were found spent. */
+export function withSpentBudgets({ decision, record }: UseDecision, spent: readonly SpentBudget[]): UseDecision {
+  const denied = refuseSpentBudgets(decision, spent)
+  return {
+    decision: denied,
+    record: {
+      ...record,
+      effect: denied.effect,
+      reasons: [...denied.reasons],
+      shadow_effect: denied.shadowEffect,
+      obligations: [...denied.obligations],
+      retryable: denied.retryable,
+      retry_after_seconds: denied.retryAfterSeconds,
+    },
+  }
+}
+
+/** The refusal that a denial is answered with. */
+export function refusalOf({ decision, record }: UseDecision): VaultError {
+  const code = decision.error ?? 'policy_denied'
+  const first = decision.reasons.find((reason) => reason.code === code && !reason.shadow)
+  const hidden = first?.target?.type === 'organization' || first?.managed_by === 'user'
+  return new VaultError(code, {
+    ...(first === undefined || hidden ? {} : { message: `${first.message} Nothing was sent.` }),
+    fields: {
+      decision_id: record.decision_id,
+      reasons: reasonsForCaller(decision.reasons),
+      policy_error: code,
+      retryable: decision.retryable,
+    },
+    ...(decision.retryAfterSeconds === null ? {} : { retryAfterSeconds: decision.retryAfterSeconds }),
+  })
+}
+
+/** The ring that an exact budget is charged to. */
+export function counterChargeOf(charge: Charge, nowMs: number): CounterCharge {
+  if (charge.fixedWindow === null) return chargeOf(charge, 1, nowMs)
+  return { counterId: charge.counterId, slot: charge.fixedWindow, width: 1, add: 1, max: charge.limit }
+}
+
+/**
+ * Takes what faster budgets need from leased slices; exact ones are left for the intent's own transaction. Returns the exact charges
+ * and the budgets that are spent.
+ */
+export async function takeLeases(
+  meter: RateMeter,
+  caller: Pick<SdkCaller, 'appId' | 'organizationId'>,
+  charges: readonly Charge[],
+  nowMs: number,
+): Promise<{ exact: CounterCharge[]; byCounter: Map<string, Charge>; spent: SpentBudget[] }> {
+  const exact: CounterCharge[] = []
+  const byCounter = new Map<string, Charge>()
+  const spent: SpentBudget[] = []
+  for (const charge of charges) {
+    if (charge.exact) {
+      exact.push(counterChargeOf(charge, nowMs))
+      byCounter.set(charge.counterId, charge)
+      continue
+    }
+    const taken: MeterAnswer = await meter.take(appScope(caller.appId, caller.organizationId), charge)
+    if (!taken.ok) spent.push({ charge, retryAtMs: nowMs + taken.retryAfterSeconds * 1000 })
+  }
+  return { exact, byCounter, spent }
+}
