@@ -3,13 +3,17 @@ import { defineConfig } from 'vitest/config'
 const postgres = './packages/server/src/testing/postgres-for-tests.ts'
 const ignored = ['**/node_modules/**', '**/dist/**', '**/.alter/**']
 
-/** A file's name says what it needs: `*.db.test.ts` gets a PostgreSQL, `e2e/` boots servers, everything else runs alone. */
+/**
+ * A file's name says what it needs: `*.db.test.ts` gets a PostgreSQL, `e2e/` boots servers, everything else runs alone. Files of the first and
+ * the last kind share a process, since loading the modules anew took longer than most of them: a test puts back what it changed in it.
+ */
 export default defineConfig({
   // The SDK's package resolves to its source instead of its build; the rest are Vite's own conditions for Node, except
   // `module`: Vitest hands them to Node itself, which cannot load the files that packages offer to bundlers.
   ssr: { resolve: { conditions: ['@alter-vault/source', 'node', 'development|production'] } },
   test: {
     pool: 'forks',
+    unstubEnvs: true,
     reporters: ['default', './tools/closing-line-reporter.ts'],
     projects: [
       {
@@ -18,6 +22,7 @@ export default defineConfig({
           name: 'unit',
           include: ['{packages,apps,tools,bench}/**/*.test.{ts,tsx}'],
           exclude: [...ignored, '**/*.db.test.ts'],
+          isolate: false,
         },
       },
       {
@@ -26,7 +31,9 @@ export default defineConfig({
           name: 'db',
           include: ['{packages,apps,tools,bench}/**/*.db.test.ts'],
           exclude: ignored,
+          isolate: false,
           globalSetup: [postgres],
+          setupFiles: ['./packages/server/src/testing/drop-shared-database.ts'],
           testTimeout: 20_000,
           hookTimeout: 20_000,
         },

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { Pool } from 'pg'
-import { afterAll, inject } from 'vitest'
+import { inject } from 'vitest'
 import { toClientConfig } from '../db/connection.ts'
 import { createDatabase, type Database, type DatabaseOptions } from '../db/database.ts'
 import type { SocketConnection } from './postgres-for-tests.ts'
@@ -34,10 +34,13 @@ function administer(statement: string): Promise<unknown> {
   return administration.query(statement)
 }
 
-afterAll(async () => {
+/** Once the tests of a file have ended. */
+export async function dropSharedDatabase(): Promise<void> {
   await (await shared)?.[Symbol.asyncDispose]()
   await administration?.end()
-})
+  shared = undefined
+  administration = undefined
+}
 
 /**
  * `await using test = await shareTestDatabase()`: the database of this test file, made when a test first asks for it and dropped after the last
