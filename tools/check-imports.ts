@@ -11,7 +11,11 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const FOLDERS = ['packages', 'apps', 'e2e', 'bench', 'tools']
 const OUTPUT_MAX_BYTES = 256 * 1024 * 1024
 
+/** A file and the files that it imports, by their paths in the checkout. */
+export type Module = { source: string; dependencies: { resolved: string }[] }
+
 type Report = {
+  modules: Module[]
   summary: {
     totalCruised: number
     violations: { rule: { name: string; severity: string }; from: string; to: string; cycle?: { name: string }[] }[]
@@ -20,12 +24,12 @@ type Report = {
 
 export type Violation = { rule: string; from: string; to: string }
 
-/** Looks at every import under `root` by the rules of this checkout. */
-export async function checkImports(root: string = ROOT): Promise<{ modules: number; violations: Violation[] }> {
+/** Every import under `root`, and what the rules of this checkout say about it. */
+export async function readModules(root: string = ROOT): Promise<Report> {
   const cruiser = join(ROOT, 'node_modules/dependency-cruiser/bin/dependency-cruiser.mjs')
   const folders = FOLDERS.filter((folder) => existsSync(join(root, folder)))
   const args = [cruiser, '--config', join(ROOT, '.dependency-cruiser.cjs'), '--output-type', 'json', ...folders]
-  const report = await new Promise<Report>((resolve, reject) => {
+  return new Promise<Report>((resolve, reject) => {
     execFile(process.execPath, args, { cwd: root, maxBuffer: OUTPUT_MAX_BYTES }, (error, stdout, stderr) => {
       // It ends with the number of violations; only an answer that is no report is a fault.
       try {
@@ -35,7 +39,10 @@ export async function checkImports(root: string = ROOT): Promise<{ modules: numb
       }
     })
   })
-  const { totalCruised, violations } = report.summary
+}
+
+export async function checkImports(root: string = ROOT): Promise<{ modules: number; violations: Violation[] }> {
+  const { totalCruised, violations } = (await readModules(root)).summary
   return {
     modules: totalCruised,
     violations: violations.map(({ rule, from, to, cycle }) => ({

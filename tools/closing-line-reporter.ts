@@ -26,13 +26,21 @@ export function closingLine({ passed, failed, skipped }: Counts): string {
   return `${passed} passed, ${failed} failed${skipped === 0 ? '' : `, ${skipped} skipped`}`
 }
 
-/** Prints the closing line when the process ends, after everything else that wants to print. */
+/**
+ * Prints the closing line when the process ends, after everything else that wants to print. Static checks that failed before the tests, named
+ * in FAILED_CHECKS with blanks between, count as failures of the whole.
+ */
 export default class ClosingLineReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], unhandled: readonly SerializedError[]): void {
     const counts = countResults(modules, unhandled)
+    const failedChecks = process.env.FAILED_CHECKS?.split(' ').filter((name) => name !== '') ?? []
+    counts.failed += failedChecks.length
+    if (failedChecks.length > 0) process.exitCode = 1
     process.once('exit', (exitCode) => {
       // A set-up that failed, or a run without a single test, ends with an exit code and no failed test.
       if (exitCode !== 0 && counts.failed === 0) counts.failed = 1
+      if (failedChecks.length > 0)
+        process.stdout.write(`Static checks failed: ${failedChecks.join(', ')}. Their output is above.\n`)
       process.stdout.write(`${closingLine(counts)}\n`)
     })
   }

@@ -17,16 +17,16 @@ export const SERVER = ['--max-semi-space-size=16', '--no-parallel-scavenge', joi
  * process are passed on, each once; the child decides when it is done.
  * @param {string} node
  * @param {readonly string[]} args
- * @param {{ cwd?: string }} [options]
+ * @param {{ cwd?: string, env?: Record<string, string> }} [options] `env` is added to this process's own
  * @returns {Promise<number>}
  */
-export function runNode(node, args, { cwd = ROOT } = {}) {
+export function runNode(node, args, { cwd = ROOT, env = {} } = {}) {
   const child = spawn(node, args, {
     cwd,
     stdio: 'inherit',
     // A process group of its own, so that Ctrl-C in the terminal reaches the child through us alone.
     detached: process.platform !== 'win32',
-    env: { ...process.env, PATH: [join(ROOT, 'node_modules', '.bin'), process.env.PATH].join(delimiter) },
+    env: { ...process.env, ...env, PATH: [join(ROOT, 'node_modules', '.bin'), process.env.PATH].join(delimiter) },
   })
   const last = new Map()
   const passOn = (signal) => {
