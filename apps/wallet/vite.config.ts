@@ -5,6 +5,12 @@ import { defineConfig } from 'vite'
 export default defineConfig({
   base: '/wallet/',
   plugins: [react()],
+  // `npm run dev`: the page comes from its source, every other path from the server.
+  server: {
+    host: '127.0.0.1',
+    strictPort: true,
+    proxy: Object.fromEntries(['^/(?!wallet/)', '^/wallet/api/'].map((path) => [path, process.env.VAULT_ORIGIN ?? ''])),
+  },
   resolve: {
     alias: { typebox: fileURLToPath(new URL('../../packages/web-kit/src/no-schemas.ts', import.meta.url)) },
   },

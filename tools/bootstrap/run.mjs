@@ -17,16 +17,21 @@ export const SERVER = ['--max-semi-space-size=16', '--no-parallel-scavenge', joi
  * process are passed on, each once; the child decides when it is done.
  * @param {string} node
  * @param {readonly string[]} args
- * @param {{ cwd?: string, env?: Record<string, string> }} [options] `env` is added to this process's own
+ * @param {{ cwd?: string, env?: Record<string, string>, onOutput?: (text: string) => void }} [options] `env` is added to this process's own;
+ *   `onOutput` also gets what the child writes to standard output
  * @returns {Promise<number>}
  */
-export function runNode(node, args, { cwd = ROOT, env = {} } = {}) {
+export function runNode(node, args, { cwd = ROOT, env = {}, onOutput } = {}) {
   const child = spawn(node, args, {
     cwd,
-    stdio: 'inherit',
+    stdio: ['inherit', onOutput === undefined ? 'inherit' : 'pipe', 'inherit'],
     // A process group of its own, so that Ctrl-C in the terminal reaches the child through us alone.
     detached: process.platform !== 'win32',
     env: { ...process.env, ...env, PATH: [join(ROOT, 'node_modules', '.bin'), process.env.PATH].join(delimiter) },
+  })
+  child.stdout?.on('data', (bytes) => {
+    process.stdout.write(bytes)
+    onOutput(String(bytes))
   })
   const last = new Map()
   const passOn = (signal) => {
