@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
 
 const postgres = './packages/server/src/testing/postgres-for-tests.ts'
@@ -13,7 +14,12 @@ export default defineConfig({
   ssr: { resolve: { conditions: ['@alter-vault/source', 'node', 'development|production'] } },
   test: {
     pool: 'forks',
+    // Two on two cores, where the default is one: tests wait for PostgreSQL and for servers.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     unstubEnvs: true,
+    // A net for what hangs, not a measure: on a busy machine the default of five seconds failed tests that need two.
+    testTimeout: 20_000,
+    hookTimeout: 20_000,
     reporters: ['default', './tools/closing-line-reporter.ts'],
     projects: [
       {
@@ -34,8 +40,6 @@ export default defineConfig({
           isolate: false,
           globalSetup: [postgres],
           setupFiles: ['./packages/server/src/testing/drop-shared-database.ts'],
-          testTimeout: 20_000,
-          hookTimeout: 20_000,
         },
       },
       {
