@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { ensurePython } from './python.ts'
 import { startVaultWithProvider, type VaultWithProvider } from './vault-with-provider.ts'
@@ -80,8 +80,9 @@ export async function startFuzzedVault({ onOutput }: { onOutput?: (text: string)
     vault,
     async fuzz({ api, maxExamples, phases, seed }) {
       const child = spawn(
-        join(dirname(python), 'st'),
+        python,
         [
+          ...['-m', 'schemathesis.cli'],
           ...['--config-file', join(SCRIPTS, 'schemathesis.toml'), 'run', description],
           ...['--url', vault.baseUrl, '--include-path-regex', FUZZED_APIS[api]],
           ...['--phases', phases.join(','), '--max-examples', String(maxExamples), '--seed', String(seed)],

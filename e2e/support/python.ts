@@ -2,8 +2,8 @@ import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { mkdir, mkdtemp, readFile, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -37,14 +37,18 @@ export async function ensurePython(packages = 'requirements.txt'): Promise<strin
     .slice(0, 16)
   const folder = join(CACHE, digest)
   const python = join(folder, 'bin/python')
-  const stamp = join(folder, 'complete')
-  if (existsSync(stamp)) return python
+  if (existsSync(folder)) return python
 
-  await rm(folder, { recursive: true, force: true })
-  await mkdir(dirname(folder), { recursive: true })
-  await run('python3', ['-m', 'venv', folder])
-  await run(python, ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--requirement', requirements])
-  await writeFile(stamp, '')
+  // Made beside and moved into place, so that test files that start together never run a half-made one.
+  await mkdir(CACHE, { recursive: true })
+  const fresh = await mkdtemp(`${folder}-`)
+  await run('python3', ['-m', 'venv', fresh])
+  const install = ['-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--requirement', requirements]
+  await run(join(fresh, 'bin/python'), install)
+  await rename(fresh, folder).catch(async (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error
+    await rm(fresh, { recursive: true, force: true })
+  })
   return python
 }
 
