@@ -48,7 +48,7 @@ export default defineConfig({
           name: 'e2e',
           include: ['e2e/**/*.test.ts'],
           exclude: ignored,
-          globalSetup: [postgres],
+          globalSetup: ['./e2e/support/prepare-database.ts'],
           testTimeout: 120_000,
           hookTimeout: 180_000,
         },

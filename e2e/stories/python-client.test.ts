@@ -58,7 +58,7 @@ describe('the published Python client', () => {
 
   beforeAll(async () => {
     const python = await ensurePython()
-    vault = stack.use(await startVault())
+    vault = stack.use(await startVault({ fromNothing: true }))
     api = stack.use(await startRecordingApi())
     const aws = stack.use(startScript(python, 'aws.py'))
     const awsPlace = await firstLine(aws.lines)

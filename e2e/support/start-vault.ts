@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { Client } from 'pg'
+import { placeDatabase } from './prepare-database.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const MAIN = join(ROOT, 'packages/server/src/main.ts')
@@ -52,6 +53,8 @@ type Options = {
   env?: Record<string, string>
   /** Another entry file than the product's, for faults. */
   entry?: string
+  /** Begins with an empty data folder, as the first start of all does, and not with a database that is there. */
+  fromNothing?: boolean
 }
 
 /**
@@ -114,6 +117,7 @@ export async function startVault(options: Options = {}): Promise<Vault> {
   }
 
   try {
+    if (options.fromNothing !== true && options.env?.DATABASE_URL === undefined) await placeDatabase(dataDir)
     await launch(options)
     const dev = JSON.parse(await readFile(join(dataDir, 'dev.json'), 'utf8')) as DevFile
     return {
