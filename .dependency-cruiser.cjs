@@ -165,7 +165,7 @@ module.exports = {
   ],
   options: {
     doNotFollow: { path: 'node_modules' },
-    exclude: { path: ['/dist/'] },
+    exclude: { path: ['^(packages|apps)/[^/]+/dist/'] },
     // The parser must be named: the default takes TypeScript 7 for none at all, misses `export type … from` and cannot tell an
     // import of types from another.
     parser: 'swc',
