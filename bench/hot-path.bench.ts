@@ -226,7 +226,7 @@ function call({ timestamp, nonce, signature }: Signed): Promise<void> {
   })
   let status = 0
   const response = {
-    setHeader: () => undefined,
+    setHeaders: () => undefined,
     writeHead: (code: number) => {
       status = code
     },

@@ -72,7 +72,8 @@ function signedRequests(
   })
 }
 
-async function run(order: LoadOrder): Promise<LoadResult> {
+/** Sends no signed request twice: a connection that has sent all of its requests ends the run. */
+export async function generateLoad(order: LoadOrder): Promise<LoadResult> {
   const { requests } = order
   const latenciesMs = new Float64Array(MAX_SAMPLES)
   const statuses: Record<string, number> = {}
@@ -91,6 +92,7 @@ async function run(order: LoadOrder): Promise<LoadResult> {
     duration: 3_600,
     sampleInt: STOPS_WITHIN_MS,
     ...(order.mayBreakOff ? { bailout: 1 } : {}),
+    ...(requests.kind === 'signed' ? { maxConnectionRequests: requests.count } : {}),
     setupClient(client) {
       if (requests.kind === 'signed') client.setRequests(signedRequests(requests, connection++))
       let status = 200
@@ -146,7 +148,7 @@ async function run(order: LoadOrder): Promise<LoadResult> {
 
 if (import.meta.main) {
   process.once('message', (order: LoadOrder) => {
-    run(order).then(
+    generateLoad(order).then(
       (result) => process.send?.(result),
       (error: unknown) => {
         process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`)
