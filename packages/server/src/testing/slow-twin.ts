@@ -5,14 +5,14 @@ import type { Clock } from '../kernel/clock.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import { createIdentifyCaller, findKeyRoute, loadAgentForCall, loadKeyForAuthentication } from '../keys/index.ts'
 import { parseRequestRule } from '../policies/index.ts'
-import { findLastUse } from './actor-store.ts'
-import { loadAppPolicy } from './app-policy-store.ts'
-import { readUsed } from './counter-store.ts'
-import { counterChargeOf, decideUse, refusalOf } from './decide-use.ts'
-import { loadCandidates, loadGrantFacts } from './grant-facts-store.ts'
-import { prepareCall } from './prepare-call.ts'
-import { assertInAgentScope, requestRuleOf } from './proxy-request.ts'
-import { createResolveGrant } from './resolve-grant.ts'
+import { findLastUse } from '../proxy/actor-store.ts'
+import { loadAppPolicy } from '../proxy/app-policy-store.ts'
+import { readUsed } from '../proxy/counter-store.ts'
+import { counterChargeOf, decideUse, refusalOf } from '../proxy/decide-use.ts'
+import { loadCandidates, loadGrantFacts } from '../proxy/grant-facts-store.ts'
+import { prepareCall } from '../proxy/prepare-call.ts'
+import { assertInAgentScope, requestRuleOf } from '../proxy/proxy-request.ts'
+import { createResolveGrant } from '../proxy/resolve-grant.ts'
 
 /** What becomes of a use: it is let through, held for a person, or refused with a code. */
 export type Verdict = string
@@ -22,7 +22,7 @@ type Deps = { db: Pick<Database, 'unscoped' | 'readForApp'>; clock: Clock; keyDi
 /**
  * The slow twin of the fast path: decides a proxied call by what the database holds now, read in one snapshot, with no memory, no
  * versions and no batches. It writes and sends nothing, and leaves out what is not a fact of the database: nonces, and the rates that
- * processes lease slices of. The two must always agree (`slow-twin.db.test.ts`).
+ * processes lease slices of. The two must always agree (`proxy/slow-twin.db.test.ts`).
  */
 export function createSlowTwin({ db, clock, keyDigest }: Deps) {
   return async function decideSlowly(presented: Presented, request: ProxyRequestBody): Promise<Verdict> {
