@@ -1,11 +1,13 @@
 import type { AuditLog } from '../audit/index.ts'
 import type { Database } from '../db/database.ts'
 import type { Clock } from '../kernel/clock.ts'
+import { readAppIds } from './app-store.ts'
 import { archiveApp, type EndWaitingApprovals, unarchiveApp } from './archive-app.ts'
 import { createApp } from './create-app.ts'
 import { addMember, createOrganization } from './create-organization.ts'
 import { type AppDeletionStep, deleteApp } from './delete-app.ts'
 import { mintPersonalAccessToken, revokePersonalAccessToken } from './mint-token.ts'
+import { readOrganizationIds } from './organization-store.ts'
 import { listAppsOf, showApp } from './read-apps.ts'
 import { updateApp } from './update-app.ts'
 
@@ -36,5 +38,14 @@ export function createOrganisations(deps: OrganisationsDeps) {
     archiveApp: archiveApp(deps),
     unarchiveApp: unarchiveApp(deps),
     deleteApp: deleteApp({ ...deps, steps: deps.appDeletionSteps }),
+    /** Every organization with the ids of all apps that it ever had. */
+    async readScopes(): Promise<{ organizationId: string; appIds: string[] }[]> {
+      const scopes = []
+      for (const organizationId of await deps.db.unscoped(readOrganizationIds)) {
+        const appIds = await deps.db.forOrganization(organizationId, (tx) => readAppIds(tx, organizationId))
+        scopes.push({ organizationId, appIds })
+      }
+      return scopes
+    },
   }
 }

@@ -159,6 +159,9 @@ describe('an app', () => {
     await expect(organisations.showApp(t.app, { includeStats: false })).rejects.toMatchObject({ code: 'not_found' })
     const rows = await t.auditRows()
     expect(rows.at(-1)!.detail.changes).toEqual([{ field: 'name', from: '"Shop"', to: null }])
+    // What is kept of it is still to be forgotten one day.
+    const scopes = await organisations.readScopes()
+    expect(scopes.find(({ organizationId }) => organizationId === t.organizationId)?.appIds).toContain(t.app.appId)
   })
 
   test('of another organisation is not listed', async () => {
