@@ -42,7 +42,7 @@ const any = (names) => `(${names.join('|')})`
 const literally = (path) => path.replaceAll('.', '\\.')
 
 /** A test may use the whole test kit, and what it compares against. */
-const TEST = '\\.test\\.tsx?$|-fixture\\.ts$|/testing/'
+const TEST = '\\.test\\.tsx?$|-fixture\\.ts$|/test(ing)?/'
 
 const layerRules = LAYERS.flatMap((layer, index) => {
   const lower = LAYERS.slice(0, index).flat()
