@@ -88,8 +88,8 @@ test('a decision that reaches a file through another module is found', async () 
 test('a decision that reaches the database through another module is found', async () => {
   const { violations } = await checkImports(
     checkout({
-      [`${S}/policies/decide.ts`]: ['./rule-store.ts'],
-      [`${S}/policies/rule-store.ts`]: ['kysely'],
+      [`${S}/policy/decide.ts`]: ['./rule-store.ts'],
+      [`${S}/policy/rule-store.ts`]: ['kysely'],
       'node_modules/kysely/package.json': [],
       'node_modules/kysely/dist/index.js': [],
     }),
