@@ -44,6 +44,8 @@ const connections = Number(values.connections)
 
 /** More than any machine of two cores answers in a second: requests are signed ahead. */
 const MOST_CALLS_A_SECOND = 12_000
+/** More than one connection, which waits for each answer, can ask in a second. */
+const MOST_CALLS_A_CONNECTION = 4_000
 const WARM_UP_SECONDS = 10
 const LARGE = { grants: 100_000, keys: 10_000 }
 
@@ -116,7 +118,7 @@ const plainOrder = (lasting: number, from: number): LoadOrder => ({
 })
 
 function vaultOrder(kind: Kind, of: BenchApp, lasting: number, from: number): LoadOrder {
-  const count = Math.ceil(((lasting + 1) * MOST_CALLS_A_SECOND) / 32)
+  const count = Math.ceil((lasting + 1) * Math.min(MOST_CALLS_A_SECOND / Math.min(from, 32), MOST_CALLS_A_CONNECTION))
   const [path, bodies] =
     kind === 'token'
       ? (['/sdk/token', tokenBodies(of)] as const)

@@ -1,6 +1,7 @@
 /*
- * Fails when an import points the wrong way (.dependency-cruiser.cjs), and when nothing was looked at: dependency-cruiser calls
- * an empty run a success, which it is when no parser for TypeScript is installed.
+ * Fails when an import points the wrong way (.dependency-cruiser.cjs), and when imports were not seen: dependency-cruiser calls an
+ * empty run a success, which it is when no parser for TypeScript is installed, and a package that the configuration excludes breaks
+ * no rule.
  */
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
@@ -9,6 +10,8 @@ import { fileURLToPath } from 'node:url'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const FOLDERS = ['packages', 'apps', 'e2e', 'bench', 'tools']
+/** The packages that rules name. The product imports each of them, so a run that sees none of these imports is blind to them. */
+export const WATCHED_PACKAGES = ['@fastify', '@scalar', 'fastify', 'kysely', 'pg', 'pino', 'undici']
 const OUTPUT_MAX_BYTES = 256 * 1024 * 1024
 
 /** A file and the files that it imports, by their paths in the checkout. */
@@ -23,6 +26,13 @@ type Report = {
 }
 
 export type Violation = { rule: string; from: string; to: string }
+
+export type ImportCheck = {
+  modules: number
+  violations: Violation[]
+  /** The watched packages that nothing imports. */
+  unseen: string[]
+}
 
 /** Every import under `root`, and what the rules of this checkout say about it. */
 export async function readModules(root: string = ROOT): Promise<Report> {
@@ -41,8 +51,10 @@ export async function readModules(root: string = ROOT): Promise<Report> {
   })
 }
 
-export async function checkImports(root: string = ROOT): Promise<{ modules: number; violations: Violation[] }> {
-  const { totalCruised, violations } = (await readModules(root)).summary
+export async function checkImports(root: string = ROOT): Promise<ImportCheck> {
+  const { modules, summary } = await readModules(root)
+  const { totalCruised, violations } = summary
+  const imported = modules.flatMap(({ dependencies }) => dependencies.map(({ resolved }) => resolved))
   return {
     modules: totalCruised,
     violations: violations.map(({ rule, from, to, cycle }) => ({
@@ -50,12 +62,14 @@ export async function checkImports(root: string = ROOT): Promise<{ modules: numb
       from,
       to: cycle === undefined ? to : cycle.map(({ name }) => name).join(' -> '),
     })),
+    unseen: WATCHED_PACKAGES.filter((name) => !imported.some((path) => path.includes(`node_modules/${name}/`))),
   }
 }
 
 if (import.meta.main) {
-  const { modules, violations } = await checkImports()
+  const { modules, violations, unseen } = await checkImports()
   for (const { rule, from, to } of violations) process.stdout.write(`${rule}: ${from} -> ${to}\n`)
   if (modules === 0) process.stdout.write('No module was looked at; is @swc/core installed?\n')
-  process.exitCode = modules === 0 || violations.length > 0 ? 1 : 0
+  for (const name of unseen) process.stdout.write(`No import of ${name} was seen, so no rule about it was checked.\n`)
+  process.exitCode = modules === 0 || violations.length > 0 || unseen.length > 0 ? 1 : 0
 }
