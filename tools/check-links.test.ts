@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, onTestFinished, test } from 'vitest'
-import { anchorsIn, findBrokenLinks, linksIn, listDocuments } from './check-links.ts'
+import { anchorsIn, documentsNamedIn, findBrokenLinks, linksIn, listFiles } from './check-links.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 
@@ -17,8 +17,8 @@ function folder(files: Record<string, string>): string {
   return root
 }
 
-test('the documents of this repository are found', async () => {
-  expect(await listDocuments(ROOT)).toContain('README.md')
+test('the documents and sources of this repository are found', async () => {
+  expect(await listFiles(ROOT)).toEqual(expect.arrayContaining(['README.md', 'tools/check-links.ts']))
 })
 
 test('links are found in prose with their lines, and code is none', () => {
@@ -69,4 +69,50 @@ test('files, folders, headings and web addresses are no faults', async () => {
     'src/index.ts': '',
   })
   expect(await findBrokenLinks(root, ['docs/page.md'])).toEqual([])
+})
+
+test('documents are found in comments of each kind of source, and neither in texts nor in addresses', () => {
+  const script = [
+    "const file = 'docs/none.md' // of docs/one.md",
+    'const address = "https://example.com/none.md" // see https://example.com/docs/none.md',
+    '/*',
+    ' * As two.md#a-part says.',
+    ' */',
+    'const text = `// none.md`',
+  ].join('\n')
+  expect(documentsNamedIn('a.ts', script)).toEqual([
+    { target: 'docs/one.md', line: 1 },
+    { target: 'two.md#a-part', line: 4 },
+  ])
+  expect(documentsNamedIn('a.sql', "select '-- none.md'; -- docs/three.md")).toEqual([
+    { target: 'docs/three.md', line: 1 },
+  ])
+  expect(documentsNamedIn('a.py', 'x = 1  # four.md\n')).toEqual([{ target: 'four.md', line: 1 }])
+  expect(documentsNamedIn('a.json', '// none.md')).toEqual([])
+})
+
+test.each([
+  ['a page that is gone', '// docs/gone.md', 'src/a.ts:1 names "docs/gone.md", which does not exist.'],
+  ['a heading that is gone', '// docs/guide.md#gone', '"docs/guide.md" has no such heading'],
+  ['a decision that is gone', '// docs/decisions/0002', 'which does not exist'],
+])('%s in a comment is a fault', async (_what, comment, words) => {
+  const root = folder({
+    'src/a.ts': comment,
+    'docs/guide.md': '# Guide\n',
+    'docs/decisions/0001-first.md': '# First\n',
+  })
+  const faults = await findBrokenLinks(root, ['src/a.ts'])
+  expect(faults).toHaveLength(1)
+  expect(faults[0]).toContain(words)
+})
+
+test('a comment names a page from the root or beside it, a folder, or a decision by its number', async () => {
+  const root = folder({
+    'src/a.ts': '// docs/guide.md#a-part, traps.md, docs/decisions/0001, docs/decisions/, README.md',
+    'src/traps.md': '# Traps\n',
+    'README.md': '# Read\n',
+    'docs/guide.md': '# Guide\n## A part\n',
+    'docs/decisions/0001-first.md': '# First\n',
+  })
+  expect(await findBrokenLinks(root, ['src/a.ts'])).toEqual([])
 })

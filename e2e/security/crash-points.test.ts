@@ -10,8 +10,8 @@ import { startVaultWithProvider, type VaultWithProvider } from '../support/vault
 
 /*
  * The server ends itself with SIGKILL at each numbered point of a proxied call and of an approved execution, then starts again on the
- * same data. What the tables of docs/architecture.md and control-plane.md 6.6 promise is read from the blocks of the audit log and from
- * what arrived at the provider.
+ * same data. What the tables of docs/architecture.md and docs/spec/approvals.md#execution promise is read from the blocks of the audit
+ * log and from what arrived at the provider.
  */
 
 /** A process is taken for dead after one second of silence, where the product waits for a minute. */

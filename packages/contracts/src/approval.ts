@@ -27,7 +27,10 @@ export const ApprovalDecision = Type.Enum(['approve', 'deny'])
 const Sha256Hex = Type.String({ pattern: '^[0-9a-f]{64}$' })
 const GateId = Type.String({ maxLength: 200 })
 
-/** What a proxy call answers with status 202 when it was held (wire.md 6). `approval_id` is the group's first gate. */
+/**
+ * What a proxy call answers with status 202 when it was held (docs/spec/wire-protocol.md#proxied-calls). `approval_id` is the group's
+ * first gate.
+ */
 export const PendingApproval = Exactly({
   approval_id: Uuid,
   approval_group_id: Uuid,
@@ -47,7 +50,7 @@ export const PendingApproval = Exactly({
   ),
 })
 
-/** Where a held request stands (wire.md 8). The same for every gate id of the group. */
+/** Where a held request stands (docs/spec/approvals.md#states). The same for every gate id of the group. */
 export const ApprovalState = Exactly({
   approval_id: Uuid,
   approval_group_id: Uuid,

@@ -55,7 +55,7 @@ export type Endpoint<S extends Schemas = Schemas> = S & {
   lenient?: boolean
   /** Media types of a success that is no JSON; it is sent as it is made. */
   produces?: readonly string[]
-  /** Sends and checks `ETag` / `If-Match` (control-plane.md 8). */
+  /** Sends and checks `ETag` / `If-Match`. */
   versioned?: boolean
 }
 

@@ -185,7 +185,7 @@ export const updateSecretGrant = defineEndpoint({
   audit: audited('grant.updated', 'rule.created', 'rule.updated', ...endsGrant),
 })
 
-/** A grant of a managed secret as the SDK reads it (wire.md 4.1). */
+/** A grant of a managed secret as the SDK reads it. */
 export const SdkManagedSecretGrant = Type.Object({
   grant_kind: Type.Literal('managed_secret'),
   grant_id: Uuid,

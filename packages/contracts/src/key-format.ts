@@ -1,5 +1,5 @@
 /**
- * Keys and tokens as they are written (wire.md 2.5, control-plane.md 3.1).
+ * Keys and tokens as they are written (docs/spec/wire-protocol.md#keys).
  *
  *   alter_<type>_<22 of a-z2-7>_<6 of a-z2-7>     type: rk app, ak agent, dk derived, pk reserved, pat operator token
  *   alter_key_<40 of A-Za-z0-9_->                 older keys, no checksum

@@ -5,7 +5,7 @@ import { JsonObject, Name, Nullable, ShownOnce, Timestamp, Uuid } from './primit
 
 export const KeyStatus = Type.Enum(['active', 'deprecated', 'rotated_in_grace', 'expired', 'revoked'])
 
-/** A key without its secret (control-plane.md 3.2). */
+/** A key without its secret. */
 export const Key = Type.Object({
   id: Uuid,
   name: Type.String(),

@@ -3,7 +3,7 @@ import { defineEndpoint, noAudit } from './endpoint.ts'
 import { ListOf, PathId, pageQuery } from './list.ts'
 import { Nullable, Timestamp, Uuid } from './primitives.ts'
 
-/** What an organization asks of keys minted from now on (control-plane.md 3.4). Null: no limit of its own. */
+/** What an organization asks of keys minted from now on. Null: no limit of its own. */
 export const KeyPolicy = Type.Object({
   max_key_ttl_days: Nullable(Type.Integer({ minimum: 1, maximum: 3_650 })),
   require_expiry: Type.Boolean(),

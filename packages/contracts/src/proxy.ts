@@ -24,7 +24,7 @@ const addressing = {
   app_user_id: Type.Optional(Uuid),
 }
 
-/** Body of SDK call 2 (wire.md 6). */
+/** Body of a proxied call (docs/spec/wire-protocol.md#proxied-calls). */
 export const ProxyRequestBody = Exactly({
   /** An HTTP method; letter case does not matter. */
   method: Type.String({ minLength: 1, maxLength: 32 }),
@@ -133,7 +133,7 @@ export const proxyRequest = defineEndpoint({
   ),
 })
 
-/** Body of SDK call 1 (wire.md 7). */
+/** Body of a retrieval (docs/spec/wire-protocol.md#retrieving-a-credential). */
 export const TokenRequestBody = Exactly({
   ...addressing,
   reason: Type.Optional(Type.String()),

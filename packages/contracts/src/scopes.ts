@@ -1,5 +1,5 @@
 /**
- * What a key may do (control-plane.md 3.3): `{resource}:{verb}[:{instance}]`, or an action scope that stands for itself.
+ * What a key may do (docs/spec/wire-protocol.md#scopes): `{resource}:{verb}[:{instance}]`, or an action scope that stands for itself.
  *
  *   admin ⇒ write ⇒ read        on one resource, as far as the resource has these verbs
  *   r:v   ⇒ r:v:<any instance>

@@ -6,7 +6,7 @@ import { DecisionRecord, RuleMode, RuleTarget, RuleType } from './rule.ts'
 
 const Exactly = <P extends Type.TProperties>(properties: P) => Type.Object(properties, { additionalProperties: false })
 
-/** A made-up use, and changes of the rules to try it against (control-plane.md 5.9). */
+/** A made-up use, and changes of the rules to try it against (docs/spec/decisions-and-rules.md#simulation). */
 export const SimulatePolicy = Exactly({
   grant_id: Uuid,
   mode: Type.Optional(Type.Enum(['proxy', 'retrieve'])),
@@ -49,7 +49,10 @@ export const RuleTrace = Exactly({
   result: Type.Enum(['matched', 'not_matched', 'unknown']),
   /** What it does to the use; `charge` counts it against a budget. Null when it did not match. */
   effect: Nullable(Type.Enum(['deny', 'hold', 'redact', 'charge'])),
-  /** What it looked at, by the names of the context document (control-plane.md 5.6), and what was found there. */
+  /**
+   * What it looked at, by the names of the context document (docs/spec/decisions-and-rules.md#the-context-document), and what was found
+   * there.
+   */
   attributes: Type.Record(Type.String(), Type.Unknown()),
 })
 

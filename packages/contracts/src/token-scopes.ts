@@ -1,5 +1,5 @@
 /**
- * What a personal access token may do on the management API (control-plane.md 2.5). On the wire a scope is written
+ * What a personal access token may do on the management API. On the wire a scope is written
  * `dashboard_<resource>:<verb>`; inside the server the prefix is dropped.
  *
  *   write ⇒ read, admin ⇒ write (where the resource has it) ⇒ read
@@ -36,7 +36,7 @@ export const defaultTokenScopes: readonly string[] = tokenScopes.filter(
 
 export type OperatorRole = 'owner' | 'admin' | 'developer' | 'auditor' | 'approver'
 
-/** The most that a member's token may do, by role (control-plane.md 2.1). An approver decides in a session, never by token. */
+/** The most that a member's token may do, by role. An approver decides in a session, never by token. */
 export const roleTokenScopes: Readonly<Record<OperatorRole, readonly string[]>> = {
   owner: tokenScopes,
   admin: tokenScopes,

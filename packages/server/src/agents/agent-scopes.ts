@@ -2,8 +2,8 @@ import { AGENT_SCOPES_MAX_BYTES, type AgentScopes } from '@alter-vault/contracts
 import { invalidField, VaultError } from '../kernel/vault-error.ts'
 
 /*
- * A change carries the whole desired map (control-plane.md 4). What it adds holds after the organization's widening delay,
- * what it removes holds until the grace is over. One change waits at a time; a later one replaces it.
+ * A change carries the whole desired map (docs/spec/wire-protocol.md#callers-and-agents). What it adds holds after the organization's
+ * widening delay, what it removes holds until the grace is over. One change waits at a time; a later one replaces it.
  *
  *   in force:  scopes ──────────── scopes_applies_at ──▶ scopes_pending
  */

@@ -6,7 +6,7 @@ import type { Gate } from './approval.ts'
  * token = base64url( HMAC-SHA-256( link key, "alter.approval.link.v1\n" + gate id + "\n" + end of its window in ms + "\n" + hex nonce ) )
  *
  * The nonce is stored with the gate, the token is not: it is made again whenever a link has to be shown again. It sits in the
- * fragment of the address, so that logs, previews and `Referer` never see it (control-plane.md 6.5).
+ * fragment of the address, so that logs, previews and `Referer` never see it (docs/spec/approvals.md#links).
  */
 
 export const LINK_NONCE_BYTES = 16

@@ -2,7 +2,7 @@ import type { ApprovalDecision, ApprovalStatusValue, GateStatusValue } from '@al
 import type { GateConfiguration, GateRule } from '../policy/approval-gate.ts'
 
 /*
- * One held request is a group; each set of people that must agree is a gate of it (control-plane.md 6.1).
+ * One held request is a group; each set of people that must agree is a gate of it (docs/spec/approvals.md#groups-and-gates).
  *
  *                    quorum met on every gate         claim (one winner)         answer stored
  *   [held] ─▶ pending ─────────────────────────▶ approved ──────────────▶ executing ─────────────▶ executed
@@ -137,7 +137,7 @@ export function refusalOfBearer({ configuration }: Pick<Gate, 'configuration'>):
 
 export type DecisionAttempt = { approverKey: string; decision: Decision; actionHash: Buffer; reason: string | null }
 
-/** What a decision does (control-plane.md 6.5). `ends` are the gates that end together with the decided one. */
+/** What a decision does (docs/spec/approvals.md#deciding). `ends` are the gates that end together with the decided one. */
 export type Verdict =
   | { kind: 'unchanged' }
   | { kind: 'refused'; code: 'action_changed' | 'approval_already_decided' | 'approval_expired' | 'reason_required' }
@@ -188,7 +188,7 @@ export type Attempt = {
   sentAt: Date | null
 }
 
-/** What the row of table 6.6 is that a request to be executed is in. `attempt` is the open one, if any. */
+/** What the last table of docs/spec/approvals.md#execution says of a request to be executed. `attempt` is the open one, if any. */
 export type ExecutionPlan =
   /** Free: nobody has begun, or whoever began never sent and the lease has ended. */
   | { kind: 'claim' }
@@ -226,7 +226,10 @@ export function withdrawnReason(group: Pick<Group, 'status' | 'decisionReason' |
   return WITHDRAWN_REASONS.find((reason) => reason === group.decisionReason) ?? null
 }
 
-/** True when this caller may see the group: an agent its own, an app all of its own (control-plane.md 6.7). */
+/**
+ * True when this caller may see the group: an agent its own, an app all of its own
+ * (docs/spec/approvals.md#waiting-and-reading-the-answer).
+ */
 export const isVisibleTo = (
   group: Pick<Group, 'appId' | 'agentId'>,
   caller: { appId: string; agentId: string | null },

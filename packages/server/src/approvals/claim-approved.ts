@@ -23,7 +23,7 @@ import { type HeldRequest, heldRequest, openFrozenRequest } from './held-request
 import type { ReadAppScope } from './read-app-scope.ts'
 
 /*
- * Sent at most once. What a process that died leaves behind, and what the next claim makes of it (control-plane.md 6.6):
+ * Sent at most once. What a process that died leaves behind, and what the next claim makes of it (docs/spec/approvals.md#execution):
  *
  *   approved, no attempt           ─▶ claimed
  *   attempt, lease running         ─▶ left alone until the lease ends

@@ -58,7 +58,7 @@ export type DecideApproval = {
   reason: string | null
 }
 
-/** Decides gates (control-plane.md 6.5). The database's clock says whether a window has ended. */
+/** Decides gates (docs/spec/approvals.md#deciding). The database's clock says whether a window has ended. */
 export function createDecideApproval(deps: Deps) {
   const { db, keyring, audit, readAppScope, openApproval, wouldBeDenied, announce, onApproved } = deps
 

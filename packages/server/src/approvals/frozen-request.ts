@@ -6,7 +6,7 @@ import { VaultError } from '../kernel/vault-error.ts'
 /*
  * action_hash = SHA-256( "alter.action.v1\n" + RFC 8785 form of
  *   { v: 1, app_id, grant_id, provider_id, agent_id, app_user_id, method, url,
- *     headers: [[lower name, value] …] sorted by name, then value, body_sha256, body_length } )     (control-plane.md 6.4)
+ *     headers: [[lower name, value] …] sorted by name, then value, body_sha256, body_length } )     (docs/spec/approvals.md#freezing)
  *
  * Sealed form: JSON of `FrozenRequest` with the body as base64, under the app's data key, in
  * approval_groups.sealed_request. Opening it computes the hash again: what was approved is what is sent.

@@ -38,7 +38,7 @@ import { requestPlace } from './held-request.ts'
 export type RequestApproval = {
   organizationId: string
   request: FrozenRequest
-  /** In the order of control-plane.md 5.8; the first is the executor gate. Not empty. */
+  /** In the order of docs/spec/approvals.md#groups-and-gates; the first is the executor gate. Not empty. */
   gates: readonly GatePlan[]
   /** What the decision rests on; checked in the transaction that holds the request. */
   conditions: ChangeConditions

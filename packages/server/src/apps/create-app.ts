@@ -76,7 +76,7 @@ export function refuseTakenName(error: unknown): never {
   throw new VaultError('app_name_exists', { message: 'Another app of the organization has this name.' })
 }
 
-/** Private destinations are opened and closed by owners only (control-plane.md 2.6). */
+/** Private destinations are opened and closed by owners only. */
 export function assertMayOpenPrivateHosts(
   author: ChangeAuthor,
   before: readonly string[],

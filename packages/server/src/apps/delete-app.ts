@@ -17,7 +17,7 @@ type Deps = {
   audit: Pick<AuditLog, 'change'>
   clock: Clock
   endWaitingApprovals: EndWaitingApprovals
-  /** In this order: keys, credentials, grants, agents (control-plane.md 2.6). */
+  /** In this order: keys, credentials, grants, agents. */
   steps: readonly AppDeletionStep[]
   /** Drops the app's unwrapped data keys from memory. */
   forgetDataKeys: (appId: string) => void

@@ -27,7 +27,7 @@ export type Applied = { detailsPruned: number; bodyBlocksErased: number }
 export type ApplyRetention = ReturnType<typeof createApplyRetention>
 
 /**
- * Forgets what an app no longer wants kept (control-plane.md 7.5): details of runtime rows give way to their hashes inside the
+ * Forgets what an app no longer wants kept: details of runtime rows give way to their hashes inside the
  * blocks, bodies are erased. Every hash and signature stays good. What is forgotten and the row that says so are one transaction.
  */
 export function createApplyRetention({ db, audit, clock, log }: Deps) {

@@ -31,7 +31,7 @@ export type AuditLogDeps = {
   clock: Clock
   log: Log
   processId: string
-  /** Rows that may wait for a lane before calls are refused (control-plane.md 7.1). */
+  /** Rows that may wait for a lane before calls are refused. */
   maxQueuedRows?: number
   laneSessions?: number
   /** How long calls wait for a commit whose outcome is unknown to be settled, milliseconds. */

@@ -34,7 +34,7 @@ export const installationScope = (installationId: string): Scope => ({
   organizationId: null,
 })
 
-/** A captured body: never the bytes, only what proves them (control-plane.md 7.3). */
+/** A captured body: never the bytes, only what proves them. */
 export type BodyDigest = { digest: string; length: number; truncated: boolean; content_type: string | null }
 
 /** The part that retention replaces by its hash. Members left out are written as null. */
@@ -62,7 +62,7 @@ export type RowDetail = {
   scopes?: readonly string[] | null
   grantLabel?: string | null
   accountDigest?: string | null
-  /** The decision record of control-plane.md 5.8, already in wire form. */
+  /** The decision record of docs/spec/decisions-and-rules.md#the-decision-record, already in wire form. */
   decision?: Record<string, unknown> | null
   context?: Record<string, string> | null
   initiator?: string | null

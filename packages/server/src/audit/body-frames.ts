@@ -3,7 +3,7 @@
  *
  *   event id (16 bytes) | side (1 byte: 1 request, 2 response) | length of frame (4 bytes, big-endian) | frame
  *
- * A frame holds the 32-byte salt and the stored bytes; erasing it leaves the chain valid (control-plane.md 7.3).
+ * A frame holds the 32-byte salt and the stored bytes; erasing it leaves the chain valid.
  */
 
 export type BodySide = 'request' | 'response'

@@ -1,7 +1,7 @@
 import { sha256 } from '../kernel/sha256.ts'
 
 /*
- * A lane is a chain of rows (control-plane.md 7.4; all hashes are raw 32 bytes inside the formulas):
+ * A lane is a chain of rows (all hashes are raw 32 bytes inside the formulas):
  *
  *   genesis   = SHA-256("alter.audit.genesis.v1\n" + chain_id)
  *   keep_hash = SHA-256("alter.audit.keep.v1\n"   + RFC 8785 form of the keep part)

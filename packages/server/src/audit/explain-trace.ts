@@ -6,7 +6,7 @@ import {
   errorRegistry,
 } from '@alter-vault/contracts'
 
-/** What `explain` says of a trace; the tail of the table in control-plane.md 7.7. */
+/** What `explain` says of a trace. */
 type Explained = {
   endState: AuditEndState
   code?: string | null

@@ -36,7 +36,7 @@ type Deps = {
 
 export type IssueCheckpoints = ReturnType<typeof createIssueCheckpoints>
 
-/** Signs the heads of lanes (control-plane.md 7.4). Of several processes the one that holds the scope's lock issues. */
+/** Signs the heads of lanes. Of several processes the one that holds the scope's lock issues. */
 export function createIssueCheckpoints({ db, signingKeys, clock, log }: Deps) {
   let listedKeyId: string | undefined
 

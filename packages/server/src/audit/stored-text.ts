@@ -2,7 +2,7 @@ import { hmacSha256 } from '../kernel/hmac.ts'
 import { fillRandom } from '../kernel/ids.ts'
 import type { BodyDigest } from './audit-row.ts'
 
-/** How much of a body is kept (control-plane.md 7.3). */
+/** How much of a body is kept. */
 export const STORED_BODY_MAX_BYTES = 10_000
 const SALT_BYTES = 32
 

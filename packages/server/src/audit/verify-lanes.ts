@@ -10,7 +10,7 @@ import {
 import type { LaneBlock, LaneRow } from './lane-row.ts'
 
 /*
- * Proves a log against its checkpoints (control-plane.md 7.4). The checkpoints are read in their order; each moves the lanes it
+ * Proves a log against its checkpoints. The checkpoints are read in their order; each moves the lanes it
  * lists forward to the heads it names, and what is left after the last one is the unsigned tail:
  *
  *   checkpoint 1 ── lane A: rows 1…40, lane B: rows 1…7      every row is read once; of each lane

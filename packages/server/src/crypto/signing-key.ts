@@ -5,7 +5,10 @@ import { constantTimeEqual } from './constant-time.ts'
 const MESSAGE = 'alter-signing-v1'
 const HEX_SHA256 = /^[0-9a-f]{64}$/
 
-/** The request signing key of an API key (wire.md 2.2): HMAC-SHA-256 of a fixed message under the plain key. Never stored. */
+/**
+ * The request signing key of an API key (docs/spec/wire-protocol.md#signing-a-request): HMAC-SHA-256 of a fixed message under the plain
+ * key. Never stored.
+ */
 export function deriveSigningKey(plainKey: string): KeyObject {
   const bytes = createHmac('sha256', plainKey).update(MESSAGE).digest()
   const key = createSecretKey(bytes)

@@ -7,9 +7,9 @@ type Options = {
 }
 
 /**
- * The URL with `query_params` of a proxied call appended to its own query, form-encoded in the order sent (wire.md 6):
- * a list repeats the name, booleans are `true` and `false`, null is empty. Throws `validation_failed` for objects,
- * nested lists and numbers that JSON readers do not agree on, and `query_too_long`.
+ * The URL with `query_params` of a proxied call appended to its own query, form-encoded in the order sent
+ * (docs/spec/wire-protocol.md#proxied-calls): a list repeats the name, booleans are `true` and `false`, null is empty. Throws
+ * `validation_failed` for objects, nested lists and numbers that JSON readers do not agree on, and `query_too_long`.
  */
 export function appendQuery(
   url: CanonicalUrl,

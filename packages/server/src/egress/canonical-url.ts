@@ -34,7 +34,7 @@ const IN_PATH = charactersOf(/[A-Za-z0-9._~!$&'()*+,;=:@[\]-]/)
 const IN_QUERY = charactersOf(/[A-Za-z0-9._~!$&()*+,;=:@/?[\]{}|^`-]/)
 
 /**
- * The canonical form of `text` (control-plane.md 5.5), or a refusal: `blocked_destination` with `detail`
+ * The canonical form of `text` (docs/spec/wire-protocol.md#proxied-calls), or a refusal: `blocked_destination` with `detail`
  * `url_not_canonical`, or `query_too_long`. Canonical text comes back unchanged. Scheme http passes here; whether this
  * caller may use it is decided by the address guard.
  */

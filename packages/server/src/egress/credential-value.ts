@@ -1,7 +1,7 @@
 import { Secret } from '../crypto/secret.ts'
 import { type FieldError, VaultError } from '../kernel/vault-error.ts'
 
-/** The kinds of credential that can be stored and injected (connect-identity-wallet.md 6.1). */
+/** The kinds of credential that can be stored and injected. */
 export const CREDENTIAL_TYPES = ['bearer', 'api_key', 'basic', 'aws_sigv4', 'custom'] as const
 export type CredentialType = (typeof CREDENTIAL_TYPES)[number]
 

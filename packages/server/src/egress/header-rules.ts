@@ -11,7 +11,10 @@ const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 // RFC 9110, 5.5: visible characters, space, tab and the bytes 80-FF (here as characters of Latin-1).
 const FIELD_VALUE = /^[\t\u0020-\u007e\u0080-\u00ff]*$/
 
-/** Names a caller never sets: they carry credentials, frame the message, or change what the rules saw (wire.md 5, control-plane.md 6.4). */
+/**
+ * Names a caller never sets: they carry credentials, frame the message, or change what the rules saw
+ * (docs/spec/wire-protocol.md#proxied-calls).
+ */
 const FORBIDDEN = new Set([
   'authentication',
   'authorization',

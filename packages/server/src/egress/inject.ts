@@ -20,7 +20,7 @@ export type Injected = {
   secrets: string[]
 }
 
-/** The members of a retrieve answer that carry the credential (wire.md 7). Plaintext. */
+/** The members of a retrieve answer that carry the credential (docs/spec/wire-protocol.md#retrieving-a-credential). Plaintext. */
 export type RetrieveFields = {
   access_token: string
   injection_header: string

@@ -9,7 +9,7 @@ export type AdditionalInjection = {
   valueSource: string
 }
 
-/** How a credential is put on a request (connect-identity-wallet.md 6.2). */
+/** How a credential is put on a request. */
 export type Injection = { header: string; format: string; additional: AdditionalInjection[] }
 
 export const DEFAULT_INJECTION: Injection = { header: 'Authorization', format: 'Bearer {token}', additional: [] }

@@ -10,7 +10,7 @@ type CreateBody = Type.Static<typeof sdkCreateSecretGrant.body>
 type CreateAnswer = Type.Static<typeof sdkCreateSecretGrant.success>
 
 /**
- * Makes a grant for the app itself, or for the agent that an app key acts as. Refusals (connect-identity-wallet.md 6.6):
+ * Makes a grant for the app itself, or for the agent that an app key acts as (docs/spec/wire-protocol.md#life-of-a-grant). Refusals:
  * `app_key_required`, `agent_principal_requires_agent`, `jwt_validation_error`, `group_grants_unsupported`, and those of
  * `createGrant`.
  */

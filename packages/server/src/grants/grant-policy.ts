@@ -2,7 +2,7 @@ import type { GrantRestrictions } from '@alter-vault/contracts'
 import { parseInstant } from '../kernel/instant.ts'
 import { type FieldError, invalidField, VaultError } from '../kernel/vault-error.ts'
 
-/** How long a grant lives. The earliest of all ends wins (connect-identity-wallet.md 1.1). */
+/** How long a grant lives. The earliest of all ends wins (docs/spec/wire-protocol.md#life-of-a-grant). */
 export type Lifetime = { expiresAt: Date | null; maxTtlSeconds: number | null; defaultTtlSeconds: number | null }
 
 /** What a request says of it. Null takes a member off, which only a change can. */

@@ -5,7 +5,7 @@ import type { GrantsTable } from '../db/schema.generated.ts'
 import { shownAuthor } from '../management/index.ts'
 
 /*
- * The life of a grant (connect-identity-wallet.md 6.6). `expired` is derived, never stored:
+ * The life of a grant (docs/spec/wire-protocol.md#life-of-a-grant). `expired` is derived, never stored:
  *
  *   active ──expires_at──▶ expired ──a later expires_at──▶ active
  *   active | expired ──revoke──▶ revoked                             final; what waits for an approval on it ends with it
@@ -63,7 +63,7 @@ export function toGrant(row: SeenGrant, now: Date): Grant {
   }
 }
 
-/** As the SDK reads it (wire.md 4.1). */
+/** As the SDK reads it. */
 export function toSdkGrant(row: SeenGrant, now: Date): Type.Static<typeof SdkManagedSecretGrant> {
   const createdAt = row.created_at.toISOString()
   return {

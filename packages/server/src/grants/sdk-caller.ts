@@ -2,7 +2,7 @@ import type { SdkCaller } from '../http/principals.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import type { AppRef } from '../management/index.ts'
 
-/* What the SDK's calls about grants ask of their caller (wire.md 4.1). */
+/* What the SDK's calls about grants ask of their caller (docs/spec/wire-protocol.md#life-of-a-grant). */
 
 export const appOf = ({ appId, organizationId }: SdkCaller): AppRef => ({ appId, organizationId })
 

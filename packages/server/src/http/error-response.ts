@@ -15,7 +15,7 @@ export type RequestContext = {
   method: string
 }
 
-/** Paths on which a credential is used: a refusal there names the decision it belongs to (control-plane.md 5.10). */
+/** Paths on which a credential is used: a refusal there names the decision it belongs to (docs/spec/wire-protocol.md#refusals). */
 const CREDENTIAL_PATH = /^\/sdk\/(proxy|token|approvals\/[^/]+\/result)$/
 
 /** Seconds after which a caller may try again when the refusal itself does not know. */

@@ -1,5 +1,5 @@
 /*
- * Idempotency-Key on the creating calls of the management API (control-plane.md 8).
+ * Idempotency-Key on the creating calls of the management API.
  *
  *   (no record) ── claim ──> in flight ── success ──> remembered ── 24 h ──> (no record)
  *                               │  └── refusal ──> (no record): the caller may correct the request and use the key again

@@ -27,7 +27,7 @@ export type SdkCaller = {
   requestRule: string | null
   /** The request's nonce: settled with the write that the call makes. */
   nonce: { ts: number; digest: Buffer }
-  /** What every answer to this caller says in its headers: actor, rate, deprecated key (wire.md 3.4, 3.5). */
+  /** What every answer to this caller says in its headers: actor, rate, deprecated key (docs/spec/wire-protocol.md#refusals). */
   answerHeaders: Readonly<Record<string, string>>
   /** The versions that this authentication rests on. */
   fences: readonly ReadVersion[]

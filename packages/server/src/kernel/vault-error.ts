@@ -9,7 +9,7 @@ export type VaultErrorOptions = {
   /** Instead of the registry's: only for `key_revoked`, which is 409 where the revoked key is the object and not the caller. */
   status?: 409
   hint?: string
-  /** Code-specific members at the top level of the error body (wire.md 3.3). Snake case. */
+  /** Code-specific members at the top level of the error body (docs/spec/wire-protocol.md#refusals). Snake case. */
   fields?: Record<string, unknown>
   errors?: FieldError[]
   retryAfterSeconds?: number

@@ -63,7 +63,7 @@ export type IdentifyOptions = {
   anyOf?: boolean
   /** A scope for single instances lets in as well; the handler then shows no other. */
   instances?: boolean
-  /** Reading oneself and telemetry stay open to an agent that is paused (control-plane.md 4). */
+  /** Reading oneself and telemetry stay open to an agent that is paused (docs/spec/wire-protocol.md#what-the-server-checks). */
   allowInactiveAgent?: boolean
 }
 
@@ -77,7 +77,7 @@ const MAX_SIGNING_KEYS = 20_000
 
 /**
  * Says who makes an SDK request: key state, signature, time, address, rate, caller agent, scopes, in the order of
- * control-plane.md 5.1. The nonce is handed on: it is settled with the write that the call makes.
+ * docs/spec/wire-protocol.md#what-the-server-checks. The nonce is handed on: it is settled with the write that the call makes.
  */
 export function createIdentifyCaller(deps: IdentifyDeps) {
   // Deriving a key costs as much as checking a signature with it; the derived key opens nothing without the plain one in each request.
@@ -210,7 +210,7 @@ export function createIdentifyCaller(deps: IdentifyDeps) {
     if (!taken.ok) throw rateLimited('agent', limit, taken.retryAfterSeconds)
   }
 
-  /** The agent that the call is made as (control-plane.md 4, Caller). */
+  /** The agent that the call is made as (docs/spec/wire-protocol.md#callers-and-agents). */
   async function callerAgent(
     key: KeyFacts,
     parts: SignedParts,

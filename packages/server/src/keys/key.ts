@@ -4,7 +4,7 @@ import type { KeysTable } from '../db/schema.generated.ts'
 import { shownAuthor } from '../management/index.ts'
 
 /*
- * The life of a key (control-plane.md 3.4). A state is derived, never stored:
+ * The life of a key. A state is derived, never stored:
  *
  *   active ──deprecate──▶ deprecated ──undeprecate──▶ active         both work; a deprecated one says so in each answer
  *   active | deprecated ──rotate──▶ rotated_in_grace ──grace ends──▶ expired

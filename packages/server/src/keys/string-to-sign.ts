@@ -1,6 +1,7 @@
 /**
- * The text that a request's signature covers (wire.md 2.3), rebuilt from the request as it came. It follows the reference
- * client to the letter, so the whole path is decoded, malformed escapes included, and the query is sorted and encoded by form rules.
+ * The text that a request's signature covers (docs/spec/wire-protocol.md#signing-a-request), rebuilt from the request as it came. It
+ * follows the reference client to the letter, so the whole path is decoded, malformed escapes included, and the query is sorted and
+ * encoded by form rules.
  */
 export type SignedParts = {
   method: string

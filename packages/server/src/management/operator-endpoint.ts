@@ -11,7 +11,7 @@ type OperatorHandler<E> = (
 ) => Promise<SuccessOf<E> | Answer<SuccessOf<E> | undefined>>
 
 /**
- * Binds an endpoint of the management API. Every "no such thing" is the one `not_found` there (control-plane.md 8), with the
+ * Binds an endpoint of the management API. Every "no such thing" is the one `not_found` there, with the
  * noun in its sentence only, so that an id of another app cannot be told from one that nobody has.
  */
 export function bindForOperators<const E extends Endpoint>(endpoint: E, handler: OperatorHandler<E>): BoundEndpoint {

@@ -12,7 +12,7 @@ export type GateRule = {
   managed_by: RuleManagedBy | null
 }
 
-/** The configuration of control-plane.md 6.2 with every default filled in, as it is stored with the gate. */
+/** The configuration of docs/spec/approvals.md#configuration-of-a-gate with every default filled in, as it is stored with the gate. */
 export type GateConfiguration = {
   /** Empty: whoever holds the link. E-mail addresses are lower-case objects, no approver comes twice. */
   approvers: readonly Exclude<Approver, string>[]

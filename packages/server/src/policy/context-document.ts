@@ -50,7 +50,10 @@ const operation = (request: PolicyRequest, member: 'operation' | 'family'): Fact
   return facts === UNKNOWN || facts === null ? facts : facts[member]
 }
 
-/** The context document (control-plane.md 5.6): dotted name → how it is read. CEL and the digest see exactly this. */
+/**
+ * The context document (docs/spec/decisions-and-rules.md#the-context-document): dotted name → how it is read. CEL and the digest see
+ * exactly this.
+ */
 export const contextDocument: Readonly<Record<string, DocumentAttribute>> = Object.freeze({
   now: always('google.protobuf.Timestamp', ({ atMs }) => atMs),
   mode: always('string', ({ context }) => context.mode),

@@ -330,7 +330,7 @@ function gateRuleOf(rule: CompiledRule): FiredHold['rule'] {
 
 const TARGET_ORDER: readonly (string | undefined)[] = [undefined, ...RULE_TARGET_TYPES, 'request']
 
-/** The order of control-plane.md 5.8; refusals that no rule made come first. */
+/** The order of docs/spec/decisions-and-rules.md#the-decision-record; refusals that no rule made come first. */
 function compareReasons(a: DecisionReason, b: DecisionReason): number {
   return (
     Number(a.shadow) - Number(b.shadow) ||

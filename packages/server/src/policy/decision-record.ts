@@ -5,7 +5,7 @@ import type { Decision } from './decide.ts'
 import { createMoment } from './moment.ts'
 import type { PolicyContext } from './policy-context.ts'
 
-/** The decision record (control-plane.md 5.8), as it is stored with the audit row. Digests the context. */
+/** The decision record (docs/spec/decisions-and-rules.md#the-decision-record), as it is stored with the audit row. Digests the context. */
 export function decisionRecord(
   decision: Decision,
   made: { decisionId: string; policyEpoch: number; context: PolicyContext },

@@ -1,4 +1,4 @@
-/** The mark of a fact that cannot be known. A restricting condition on it counts as matched (control-plane.md 5.3). */
+/** The mark of a fact that cannot be known. A restricting condition on it counts as matched (docs/spec/decisions-and-rules.md#unknown). */
 export const UNKNOWN: unique symbol = Symbol('unknown')
 
 /** A present value, `null` when it is known not to exist, or {@link UNKNOWN}. */

@@ -32,14 +32,14 @@ export type PolicyRequest = {
   readonly bodySize: Fact<number>
   /** SHA-256 input of the context digest: the bytes as they will be sent. */
   readonly bodyBytes: Fact<Uint8Array>
-  /** Parsed JSON or form data; `null` without a body; unknown as in control-plane.md 5.3. Parsed at most once. */
+  /** Parsed JSON or form data; `null` without a body; unknown as in docs/spec/decisions-and-rules.md#unknown. Parsed at most once. */
   readonly body: Fact<unknown>
   readonly operation: Fact<OperationFacts>
 }
 
 /**
- * Everything a rule may look at (control-plane.md 5.6). Built by the caller; members may be getters, each is read only when a
- * rule on the request's targets names it. Members must not change between the decision and the digest.
+ * Everything a rule may look at (docs/spec/decisions-and-rules.md#the-context-document). Built by the caller; members may be getters,
+ * each is read only when a rule on the request's targets names it. Members must not change between the decision and the digest.
  */
 export type PolicyContext = {
   readonly mode: 'retrieve' | 'proxy'

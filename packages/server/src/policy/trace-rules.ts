@@ -6,8 +6,9 @@ import { createMoment, type Moment } from './moment.ts'
 import type { PolicyContext } from './policy-context.ts'
 
 /**
- * What each rule on a use said of it, in the order of evaluation, with the attributes that it looked at (control-plane.md 5.9). A second
- * evaluation beside `decide`, for people: each rule gets a context that notes what is read.
+ * What each rule on a use said of it, in the order of evaluation, with the attributes that it looked at
+ * (docs/spec/decisions-and-rules.md#simulation). A second evaluation beside `decide`, for people: each rule gets a context that notes
+ * what is read.
  */
 export function traceRules(input: Pick<DecideInput, 'rules' | 'context' | 'atMs' | 'phase'>): RuleTrace[] {
   const traces: RuleTrace[] = []

@@ -19,7 +19,7 @@ type Deps = {
   db: Pick<Database, 'forOrganization' | 'unscoped'>
   clock: Clock
   keyDigest: (plain: string) => Buffer
-  /** Calls of one member in a minute; 600 when absent (control-plane.md 8). */
+  /** Calls of one member in a minute; 600 when absent. */
   callsPerMinute?: number
 }
 

@@ -3,7 +3,7 @@ import type { Tx } from '../db/database.ts'
 
 export type SeenCaller = { appId: string; keyId: string; caller: string; callerType: string; agentId: string | null }
 
-/** Rows an app keeps; the least recently seen callers that are no agents go first (control-plane.md 4). */
+/** Rows an app keeps; the least recently seen callers that are no agents go first. */
 const MAX_ACTORS = 10_000
 
 /** The id of the caller's row, which is made when the caller is first seen. */

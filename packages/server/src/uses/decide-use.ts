@@ -30,7 +30,7 @@ export type Use = {
 /** A decision with the id and record that rows and answers carry. */
 export type UseDecision = { decision: Decision; record: DecisionRecord }
 
-/** The context document of control-plane.md 5.6 for one use. */
+/** The context document for one use (docs/spec/decisions-and-rules.md#the-context-document). */
 export function contextOf(use: Use, nowMs: number, approval: PolicyContext['approval'] = null): PolicyContext {
   const { caller, agent, grant, call } = use
   const { tool, framework, run_id, thread_id, parent_agent, ...extra } = caller.context
@@ -88,7 +88,7 @@ export function contextOf(use: Use, nowMs: number, approval: PolicyContext['appr
   }
 }
 
-/** Judges a use. Pure but for the id and the time it takes. Throws `policy_unavailable` when the evaluator fails (5.7). */
+/** Judges a use. Pure but for the id and the time it takes. Throws `policy_unavailable` when the evaluator fails. */
 export function decideUse(
   use: Use,
   policy: AppPolicy,

@@ -29,7 +29,7 @@ import type { SendCall } from './send-call.ts'
 import { whoOf, withWhat } from './use-rows.ts'
 
 /*
- * An approved request is sent once (control-plane.md 6.6):
+ * An approved request is sent once (docs/spec/approvals.md#execution):
  *
  *   claim ─▶ check again ─▶ intent + sent_at, one transaction ─▶ send ─▶ record
  *              │ no                │ refused                      │ no answer

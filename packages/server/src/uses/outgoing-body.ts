@@ -31,8 +31,8 @@ export function withNumbersAsWritten(value: unknown, text: string): unknown {
 }
 
 /**
- * The bytes that a call sends, and its headers with a content type (wire.md 6): compact JSON; a form or a text where the
- * caller's content type says so. Any other pairing is 422 `validation_failed`.
+ * The bytes that a call sends, and its headers with a content type (docs/spec/wire-protocol.md#proxied-calls): compact JSON; a form or a
+ * text where the caller's content type says so. Any other pairing is 422 `validation_failed`.
  */
 export function encodeBody(body: unknown, headers: HeaderList): { bytes: Buffer | undefined; headers: HeaderList } {
   if (body === undefined) return { bytes: undefined, headers }

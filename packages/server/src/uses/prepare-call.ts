@@ -20,8 +20,8 @@ export type PreparedCall = {
 }
 
 /**
- * Brings a call into its one form and holds it against the grant (control-plane.md 5.1, step 5). Refuses `blocked_destination`,
- * `query_too_long`, `forbidden_header`, `grant_restriction`, `validation_failed`.
+ * Brings a call into its one form and holds it against the grant (docs/spec/decisions-and-rules.md#order-of-a-use, step 5). Refuses
+ * `blocked_destination`, `query_too_long`, `forbidden_header`, `grant_restriction`, `validation_failed`.
  */
 export function prepareCall(request: ProxyRequestBody, grant: GrantFacts): PreparedCall {
   const { secret } = grant

@@ -166,7 +166,7 @@ export type Progress = {
   caller: SdkCaller
   grant: GrantFacts | null
   asked: { method: string | null; url: string | null; reason: string | null; declared?: boolean }
-  /** Past step 2 of control-plane.md 5.1: a no is now a no of the decision. */
+  /** Past step 2 of docs/spec/decisions-and-rules.md#order-of-a-use: a refusal is now recorded as denied. */
   decided: boolean
   /** Its rows are written: a refusal from here on has its own. */
   recorded: boolean
@@ -244,7 +244,7 @@ export function assertClockTrusted(deps: Pick<UseDeps, 'audit'>): void {
   })
 }
 
-/** The agent's scope map names the slugs that it may use (control-plane.md 4). */
+/** The agent's scope map names the slugs that it may use (docs/spec/wire-protocol.md#callers-and-agents). */
 export function assertInAgentScope(agent: AgentFacts | null, grant: GrantFacts, nowMs: number): void {
   if (agent === null) return
   const slugs = agentScopesAt(agent, nowMs).managed_secret_slugs ?? []
@@ -255,7 +255,7 @@ export function assertInAgentScope(agent: AgentFacts | null, grant: GrantFacts, 
   })
 }
 
-/** What rules say, or that they cannot be read: then nothing is decided (control-plane.md 5.7). */
+/** What rules say, or that they cannot be read: then nothing is decided (docs/spec/decisions-and-rules.md#what-fails-closed). */
 export async function readPolicy(deps: Pick<UseDeps, 'appPolicy'>, appId: string): Promise<AppPolicy> {
   try {
     return await deps.appPolicy(appId)
@@ -380,7 +380,7 @@ const REFUSED_NOT_DENIED = new Set([
   'too_many_pending_approvals',
 ])
 
-/** The decision of a no that no rule said, in the form of control-plane.md 5.8 as far as it applies. */
+/** The decision of a no that no rule said, in the form of docs/spec/decisions-and-rules.md#the-decision-record as far as it applies. */
 function baseDecision(error: VaultError, nowMs: number) {
   const reason = {
     code: error.code,

@@ -3,7 +3,7 @@ import type { ReadVersion } from '../kernel/read-version.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import type { Candidates, GrantFacts } from './grant-facts.ts'
 
-/** How a call names its grant (connect-identity-wallet.md 5.1). */
+/** How a call names its grant (docs/spec/wire-protocol.md#choosing-a-grant). */
 export type GrantAddress = {
   grant_id?: string
   provider_id?: string
@@ -22,7 +22,7 @@ export type ResolveDeps = {
 export type RestsOn = (fences: readonly ReadVersion[]) => void
 
 /**
- * The one grant that a call uses, in reach of its caller and live; or the refusal of connect-identity-wallet.md 5.2.
+ * The one grant that a call uses, in reach of its caller and live; or the refusal that docs/spec/wire-protocol.md#choosing-a-grant names.
  * An app key reaches the app's own (`system`) grants and, by id, any grant; an agent reaches its own grants only.
  */
 export function createResolveGrant({ findGrant, findCandidates }: ResolveDeps) {

@@ -26,8 +26,9 @@ type Deps = {
 }
 
 /**
- * What would be decided about a made-up request (control-plane.md 5.9). Opens no credential, charges no counter, sends nothing, and
- * writes one `policy.simulated` row. Refusals: `grant_not_found`, `agent_not_found`, and those of a call that cannot be made.
+ * What would be decided about a made-up request (docs/spec/decisions-and-rules.md#simulation). Opens no credential, charges no counter,
+ * sends nothing, and writes one `policy.simulated` row. Refusals: `grant_not_found`, `agent_not_found`, and those of a call that cannot
+ * be made.
  */
 export function createSimulate(deps: Deps) {
   return async function simulate(
