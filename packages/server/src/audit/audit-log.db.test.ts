@@ -1,4 +1,3 @@
-import { setTimeout as pause } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { systemClock } from '../kernel/clock.ts'
 import { newId } from '../kernel/ids.ts'
@@ -152,7 +151,8 @@ describe('append', () => {
       }
     })
     for (let i = 0; i < 25; i++) {
-      await pause(20)
+      const before = stored.length
+      await expect.poll(() => stored.length, { interval: 5, timeout: 10_000 }).toBeGreaterThan(before + 2)
       await db.asOwner(
         'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',
       )
