@@ -45,7 +45,7 @@ const any = (names) => `(${names.join('|')})`
 const literally = (path) => path.replaceAll('.', '\\.')
 
 /** A test may use the whole test kit, and what it compares against. */
-const TEST = '\\.test\\.tsx?$|-fixture\\.ts$|/testing/'
+const TEST = '\\.test\\.tsx?$|-fixture\\.ts$|/test(ing)?/'
 
 const layerRules = LAYERS.flatMap((layer, index) => {
   const lower = LAYERS.slice(0, index).flat()
@@ -168,7 +168,7 @@ module.exports = {
   ],
   options: {
     doNotFollow: { path: 'node_modules' },
-    exclude: { path: ['/dist/'] },
+    exclude: { path: ['^(packages|apps)/[^/]+/dist/'] },
     // The parser must be named: the default takes TypeScript 7 for none at all, misses `export type … from` and cannot tell an
     // import of types from another.
     parser: 'swc',

@@ -4,7 +4,7 @@
  *
  *   node bench/hot-path.bench.ts [rounds, 60 unless said]
  */
-import { createHash, createHmac, createSecretKey, randomBytes } from 'node:crypto'
+import { createHmac, createSecretKey, randomBytes } from 'node:crypto'
 import { EventEmitter } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { formatKey, keyRandomFrom } from '@alter-vault/contracts'
@@ -24,6 +24,7 @@ import { silentLog as log } from '../packages/server/src/kernel/log.ts'
 import type { KeyFacts } from '../packages/server/src/keys/caller-facts.ts'
 import { compileRules } from '../packages/server/src/policy/compile-rules.ts'
 import { openSealedCredential } from '../packages/server/src/secrets/seal-credential.ts'
+import { signedHeaders } from '../packages/server/src/testing/sign-request.ts'
 import type { GrantFacts } from '../packages/server/src/uses/grant-facts.ts'
 import { createUses, type ProxyDeps } from '../packages/server/src/uses/index.ts'
 import { benchRules } from './bench-rules.ts'
@@ -195,20 +196,9 @@ const requestBody = Buffer.from(
       : { method: 'GET', url: 'http://127.0.0.1:9999/v1/payments', grant_id: grantId, reason: 'List payments' },
   ),
 )
-const contentSha256 = createHash('sha256').update(requestBody).digest('hex')
-const signingKey = createSecretKey(createHmac('sha256', apiKey).update('alter-signing-v1').digest())
+const sign = () => signedHeaders({ apiKey, path, body: requestBody, nowMs: clock.now() })
 
-type Signed = { timestamp: string; nonce: string; signature: string }
-function sign(): Signed {
-  const timestamp = String(Math.floor(clock.now() / 1000))
-  const nonce = randomBytes(16).toString('hex')
-  const signature = createHmac('sha256', signingKey)
-    .update(`POST\n${path}\n${timestamp}\n${nonce}\n${contentSha256}\n`)
-    .digest('hex')
-  return { timestamp, nonce, signature }
-}
-
-function call({ timestamp, nonce, signature }: Signed): Promise<void> {
+function call(signed: Record<string, string>): Promise<void> {
   const request = Object.assign(new EventEmitter(), {
     url: path,
     headers: {
@@ -216,17 +206,13 @@ function call({ timestamp, nonce, signature }: Signed): Promise<void> {
       'content-type': 'application/json',
       accept: 'application/json',
       'user-agent': 'alter-sdk-typescript/0.1.0',
-      'x-api-key': apiKey,
-      'x-alter-timestamp': timestamp,
-      'x-alter-nonce': nonce,
-      'x-alter-content-sha256': contentSha256,
-      'x-alter-signature': signature,
+      ...signed,
       'content-length': String(requestBody.length),
     },
   })
   let status = 0
   const response = {
-    setHeader: () => undefined,
+    setHeaders: () => undefined,
     writeHead: (code: number) => {
       status = code
     },

@@ -22,5 +22,7 @@ const server = createServer((request, response) => {
     },
   )
 })
+// Longer than any pause between two rounds.
+server.keepAliveTimeout = 300_000
 server.listen(0, '127.0.0.1', () => process.send?.({ port: (server.address() as AddressInfo).port }))
 process.on('disconnect', () => process.exit())

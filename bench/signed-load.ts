@@ -3,8 +3,8 @@
  * answer to the last one is whole. Every request is signed ahead, so that signing costs nothing while it is measured.
  * Talks to its parent: `LoadOrder` in; `measuring`, `measured`, then `LoadResult` out.
  */
-import { createHash, createHmac, createSecretKey, randomBytes } from 'node:crypto'
 import autocannon from 'autocannon'
+import { signedHeaders } from '../packages/server/src/testing/sign-request.ts'
 
 export type LoadOrder = {
   port: number
@@ -34,7 +34,6 @@ export type LoadResult = {
   firstFailure: string | null
 }
 
-const KEY_LABEL = 'alter-signing-v1'
 const MAX_SAMPLES = 4_000_000
 const STOPS_WITHIN_MS = 100
 
@@ -44,35 +43,21 @@ function signedRequests(
   connection: number,
 ): autocannon.Request[] {
   const apiKey = keys[connection % keys.length]!
-  const signingKey = createSecretKey(createHmac('sha256', apiKey).update(KEY_LABEL).digest())
-  const hashes = bodies.map((body) => createHash('sha256').update(body).digest('hex'))
-  const timestamp = String(Math.floor(Date.now() / 1000))
+  const nowMs = Date.now()
   return Array.from({ length: count }, (_, i) => {
-    const at = (connection + i) % bodies.length
-    const [body, hash] = [bodies[at]!, hashes[at]!]
-    const nonce = randomBytes(16).toString('hex')
-    const signature = createHmac('sha256', signingKey)
-      .update(`POST\n${path}\n${timestamp}\n${nonce}\n${hash}\n`)
-      .digest('hex')
-    return {
-      method: 'POST',
-      path,
-      headers: {
-        'Content-Type': 'application/json',
-        Accept: 'application/json',
-        'User-Agent': 'alter-sdk-typescript/0.1.0',
-        'X-API-Key': apiKey,
-        'X-Alter-Timestamp': timestamp,
-        'X-Alter-Nonce': nonce,
-        'X-Alter-Content-SHA256': hash,
-        'X-Alter-Signature': signature,
-      },
-      body,
+    const body = bodies[(connection + i) % bodies.length]!
+    const headers = {
+      'Content-Type': 'application/json',
+      Accept: 'application/json',
+      'User-Agent': 'alter-sdk-typescript/0.1.0',
+      ...signedHeaders({ apiKey, path, body, nowMs }),
     }
+    return { method: 'POST', path, headers, body }
   })
 }
 
-async function run(order: LoadOrder): Promise<LoadResult> {
+/** Sends no signed request twice: a connection that has sent all of its requests ends the run. */
+export async function generateLoad(order: LoadOrder): Promise<LoadResult> {
   const { requests } = order
   const latenciesMs = new Float64Array(MAX_SAMPLES)
   const statuses: Record<string, number> = {}
@@ -91,6 +76,7 @@ async function run(order: LoadOrder): Promise<LoadResult> {
     duration: 3_600,
     sampleInt: STOPS_WITHIN_MS,
     ...(order.mayBreakOff ? { bailout: 1 } : {}),
+    ...(requests.kind === 'signed' ? { maxConnectionRequests: requests.count } : {}),
     setupClient(client) {
       if (requests.kind === 'signed') client.setRequests(signedRequests(requests, connection++))
       let status = 200
@@ -146,7 +132,7 @@ async function run(order: LoadOrder): Promise<LoadResult> {
 
 if (import.meta.main) {
   process.once('message', (order: LoadOrder) => {
-    run(order).then(
+    generateLoad(order).then(
       (result) => process.send?.(result),
       (error: unknown) => {
         process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`)

@@ -1,8 +1,8 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import { checkImports } from './check-imports.ts'
+import { checkImports, WATCHED_PACKAGES } from './check-imports.ts'
 
 /** A checkout in which each file imports what its entry says. */
 function checkout(files: Record<string, string[]>): string {
@@ -16,10 +16,11 @@ function checkout(files: Record<string, string[]>): string {
         ? `export type { T${index} } from '${from.slice(5)}'`
         : `export * as m${index} from '${from}'`,
     )
+    const main = `${dirname(path)}/dist/index.js` in files ? 'dist/index.js' : 'index.js'
     writeFileSync(
       file,
       path.endsWith('.json')
-        ? '{"name":"kysely","version":"1.0.0","main":"index.js"}'
+        ? JSON.stringify({ name: 'library', version: '1.0.0', main })
         : `${lines.join('\n')}\nexport {}\n`,
     )
   }
@@ -52,7 +53,7 @@ const broken: [rule: string, from: string, to: string][] = [
   ['keys-is-known-by-its-face', `${S}/grants/index.ts`, `${S}/keys/key-store.ts`],
   ['only-main-starts-the-server', `${S}/http/listener.ts`, `${S}/main.ts`],
   ['only-http-knows-the-web-framework', `${S}/keys/routes.ts`, 'node_modules/fastify/index.js'],
-  ['sql-lives-in-stores', `${S}/keys/create-key.ts`, 'node_modules/kysely/index.js'],
+  ['sql-lives-in-stores', `${S}/keys/create-key.ts`, 'node_modules/kysely/dist/index.js'],
 ]
 
 /** How `from` would write an import of `to`. */
@@ -84,11 +85,56 @@ test('a decision that reaches a file through another module is found', async () 
   ])
 })
 
-test('circles and imports of nothing are found, type imports included', async () => {
+test('a decision that reaches the database through another module is found', async () => {
   const { violations } = await checkImports(
-    checkout({ [`${S}/kernel/a.ts`]: ['type ./b.ts'], [`${S}/kernel/b.ts`]: ['type ./a.ts', './gone.ts'] }),
+    checkout({
+      [`${S}/policy/decide.ts`]: ['./rule-store.ts'],
+      [`${S}/policy/rule-store.ts`]: ['kysely'],
+      'node_modules/kysely/package.json': [],
+      'node_modules/kysely/dist/index.js': [],
+    }),
   )
-  expect(violations.map(({ rule }) => rule).sort()).toEqual(['everything-resolves', 'no-circles'])
+  expect(violations.map(({ rule, to }) => ({ rule, to }))).toEqual([
+    { rule: 'deciding-is-pure', to: 'node_modules/kysely/dist/index.js' },
+  ])
+})
+
+test('an import of nothing is found', async () => {
+  const { violations } = await checkImports(checkout({ [`${S}/kernel/a.ts`]: ['type ./gone.ts'] }))
+  expect(violations.map(({ rule }) => rule)).toEqual(['everything-resolves'])
+})
+
+test('a cycle is reported with every file on its way, type imports included', async () => {
+  const [a, b, c] = ['crypto/a.ts', 'kernel/b.ts', 'kernel/c.ts'].map((file) => `${S}/${file}`)
+  const { violations } = await checkImports(
+    checkout({
+      [a!]: ['../kernel/b.ts'],
+      [b!]: ['type ./c.ts'],
+      [c!]: ['../crypto/a.ts', './d.ts'],
+      [`${S}/kernel/d.ts`]: [],
+    }),
+  )
+  const cycles = violations.filter(({ rule }) => rule === 'no-circles')
+  expect(cycles).toEqual([{ rule: 'no-circles', from: a, to: [b, c, a].join(' -> ') }])
+})
+
+test('a package that rules name and no import was seen of is reported', async () => {
+  const { unseen } = await checkImports(
+    checkout({
+      [`${S}/grants/grant-store.ts`]: ['kysely'],
+      'node_modules/kysely/package.json': [],
+      'node_modules/kysely/dist/index.js': [],
+    }),
+  )
+  expect(unseen).toEqual(WATCHED_PACKAGES.filter((name) => name !== 'kysely'))
+})
+
+test('every package that a rule names is watched', () => {
+  const config = readFileSync(join(import.meta.dirname, '../.dependency-cruiser.cjs'), 'utf8')
+  const named = [...config.matchAll(/node_modules\/(?:\(([^)]+)\)|([^/']+))\//g)].flatMap(
+    ([, many, one]) => many?.split('|') ?? [one],
+  )
+  expect([...new Set(named)].sort()).toEqual(WATCHED_PACKAGES)
 })
 
 test('a file with a using declaration is read', async () => {
@@ -127,7 +173,7 @@ test('imports that point the right way pass', async () => {
       [`${S}/crypto/secret.ts`]: [],
       [`${S}/kernel/ids.ts`]: [],
       'node_modules/kysely/package.json': [],
-      'node_modules/kysely/index.js': [],
+      'node_modules/kysely/dist/index.js': [],
       'node_modules/fastify/package.json': [],
       'node_modules/fastify/index.js': [],
     }),

@@ -208,6 +208,7 @@ export function endedPage(
       status_code: null,
       duration_ms: null,
       execution_error: null,
+      request_erased: false,
       answer_body: null,
       ...outcome,
     },

@@ -43,8 +43,6 @@ export const Agent = Type.Object({
   created_at: Timestamp,
   created_by: Type.Optional(Author),
   last_used_at: Nullable(Timestamp),
-  parent_agent_id: Type.Null(),
-  stored_legacy_managed_secret_names: Type.Array(Type.String()),
 })
 
 /** `api_key` is shown this once; null when an earlier creation is repeated under its idempotency key. */

@@ -2,7 +2,7 @@ import Type from 'typebox'
 import { audited, defineEndpoint, noAudit } from './endpoint.ts'
 import { ListOf, PathId, pageQuery } from './list.ts'
 import { Name, Nullable, Timestamp, Uuid } from './primitives.ts'
-import { ApprovalChannel } from './rule.ts'
+import { ApprovalChannel, RuleRemark } from './rule.ts'
 
 const HexColor = Type.String({ pattern: '^#[0-9a-fA-F]{6}$' })
 const Url = Type.String({ minLength: 1, maxLength: 2_048 })
@@ -64,6 +64,9 @@ export const App = Type.Object({
   archived_at: Nullable(Timestamp),
 })
 
+/** An app as its author gets it back, with settings of the change that do not do what they say. */
+export const WrittenApp = Type.Object({ ...App.properties, warnings: Type.Array(RuleRemark) })
+
 export const AppStats = Type.Object({
   active_keys: Type.Integer(),
   active_agents: Type.Integer(),
@@ -75,6 +78,7 @@ export const AppWithStats = Type.Object({ ...App.properties, stats: Type.Optiona
 export type AppBranding = Type.Static<typeof AppBranding>
 export type AppSettings = Type.Static<typeof AppSettings>
 export type App = Type.Static<typeof App>
+export type WrittenApp = Type.Static<typeof WrittenApp>
 
 const tag = 'apps'
 const params = Type.Object({ app_id: PathId })
@@ -121,7 +125,7 @@ export const createApp = defineEndpoint({
     settings: Type.Optional(changeable.settings),
   }),
   example: { name: 'Support desk', environment: 'production', website_url: 'https://support.example.com' },
-  success: App,
+  success: WrittenApp,
   status: 201,
   errors: ['app_name_exists', 'conflict', 'invalid_characters', 'role_insufficient'],
   audit: audited('app.created'),
@@ -153,7 +157,7 @@ export const updateApp = defineEndpoint({
   params,
   body: Type.Partial(Type.Object(changeable), { minProperties: 1 }),
   example: { description: 'Answers customers', settings: { require_reason: true } },
-  success: App,
+  success: WrittenApp,
   errors: ['app_name_exists', 'invalid_characters', 'not_found', 'role_insufficient', 'version_conflict'],
   audit: audited('app.updated'),
   versioned: true,

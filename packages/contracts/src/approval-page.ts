@@ -234,6 +234,8 @@ export const EndedApprovalPage = Exactly({
     duration_ms: Nullable(Type.Integer({ minimum: 0 })),
     /** `<code>` or `<code>: <short text>` when `failed`; `execution_outcome_unknown` may have reached the provider. */
     execution_error: Nullable(Type.String()),
+    /** The request ended longer ago than the app's `retain_body_days`, so that the vault no longer has it. */
+    request_erased: Type.Boolean(),
     /** The provider's answer, only when every rule says `show_result` and it is still kept. */
     answer_body: Nullable(BodyView),
   }),

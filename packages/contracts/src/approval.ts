@@ -173,6 +173,8 @@ const managed = {
   executed_at: Nullable(Timestamp),
   execution_error: Nullable(Type.String()),
   has_result: Type.Boolean(),
+  /** The request ended longer ago than the app's `retain_body_days` and is no longer kept. */
+  request_erased: Type.Boolean(),
   gates: Type.Array(ManagedGate, { minItems: 1 }),
 }
 
@@ -182,18 +184,21 @@ export const ManagedApproval = Exactly(managed)
 /** A held request by itself: what would be sent, without any value that may be private. */
 export const ManagedApprovalDetail = Exactly({
   ...managed,
-  request: Exactly({
-    method: Type.String(),
-    /** Values of the query left out. */
-    url: Type.String(),
-    query_names: Type.Array(Type.String()),
-    header_names: Type.Array(Type.String()),
-    body: Exactly({
-      content_type: Nullable(Type.String()),
-      size_bytes: Type.Integer({ minimum: 0 }),
-      sha256: Sha256Hex,
+  /** Null when it was erased. */
+  request: Nullable(
+    Exactly({
+      method: Type.String(),
+      /** Values of the query left out. */
+      url: Type.String(),
+      query_names: Type.Array(Type.String()),
+      header_names: Type.Array(Type.String()),
+      body: Exactly({
+        content_type: Nullable(Type.String()),
+        size_bytes: Type.Integer({ minimum: 0 }),
+        sha256: Sha256Hex,
+      }),
     }),
-  }),
+  ),
 })
 
 const appParams = Type.Object({ app_id: Type.String({ maxLength: 200 }) })

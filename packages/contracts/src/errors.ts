@@ -359,7 +359,7 @@ export const errorRegistry = {
     retryable: false,
     advice: 'retry_after',
     sentence:
-      'The rules could not be evaluated within 50 ms, which counts as a refusal. Nothing was sent. Try again; if it stays so, an operator must simplify them.',
+      'The rules could not be evaluated within 50 ms of CPU time, which counts as a refusal. Nothing was sent. Try again; if it stays so, an operator must simplify them.',
   },
   policy_version_drift: {
     status: 403,

@@ -45,7 +45,7 @@ create table processes (
   ended_at timestamptz
 );
 
--- Work that a background job must pick up at a time, across apps. No content, only whom and when.
+-- Work that a background job must pick up at a time, across apps. No content, only whom and when. A row goes when its work is done.
 create table due_work (
   kind text not null,
   app_id uuid not null,
@@ -358,6 +358,7 @@ create table rules (
 );
 create index rules_by_target on rules (app_id, target_type, target_id);
 
+-- What a rule was before its changes and its deletion; the newest 100 of each rule.
 create table rule_versions (
   app_id uuid not null,
   rule_id uuid not null,
@@ -371,6 +372,7 @@ create table rule_versions (
 -- ───────────── approvals ─────────────
 
 -- One held request. The frozen request is sealed; the columns beside it are what lists, races and recovery need.
+-- Deleted with gates, decisions, attempts and routes retain_runtime_days after its end.
 create table approval_groups (
   app_id uuid not null references apps,
   approval_group_id uuid not null,
@@ -378,7 +380,8 @@ create table approval_groups (
   status text not null check (status in ('pending', 'approved', 'executing', 'denied', 'expired', 'executed', 'failed')),
   version integer not null default 1,
   action_hash bytea not null,
-  sealed_request bytea not null,
+  -- Null: erased, retain_body_days after the end.
+  sealed_request bytea,
   action_line text not null,
   grant_id uuid not null,
   key_id uuid not null,
@@ -529,12 +532,13 @@ begin
 end
 $$;
 
--- Rate counters. A counter is a ring of slots in one row: slot = number of the newest slot, used[1] the oldest, used[width] the newest.
+-- Rate counters, deleted when nothing was charged for longer than any window. A counter is a ring of slots in one row: slot = number of the newest slot, used[1] the oldest, used[width] the newest.
 create table counters (
   app_id uuid not null,
   counter_id text not null,
   slot bigint not null,
   used integer[] not null,
+  charged_at timestamptz not null default clock_timestamp(),
   primary key (app_id, counter_id)
 );
 
@@ -609,6 +613,7 @@ begin
       order by n.id
       on conflict (app_id, counter_id) do update
         set slot = greatest(c.slot, excluded.slot),
+            charged_at = excluded.charged_at,
             used = advance_slots(c.used, excluded.slot - c.slot, excluded.used[cardinality(excluded.used)])
         where sum_slots(advance_slots(c.used, excluded.slot - c.slot, excluded.used[cardinality(excluded.used)]))
           <= (select n.max from unnest(p_counter_ids, p_counter_maxes) n (id, max) where n.id = excluded.counter_id)
@@ -666,7 +671,8 @@ create table audit_checkpoints (
 
 -- ───────────── idempotency ─────────────
 
--- app_id is the scope: an app, or the organization for what is made outside an app.
+-- Answers to calls with an Idempotency-Key, forgotten after 24 hours. app_id is the scope: an app, or the organization for what is
+-- made outside an app.
 create table idempotency_records (
   app_id uuid not null,
   operation text not null,

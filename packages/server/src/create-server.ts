@@ -9,6 +9,7 @@ import {
   lockLiveAgent,
   revokeAgentsOfApp,
 } from './agents/index.ts'
+import { createApplyRetention } from './apply-retention.ts'
 import { createApprovalRoutes, createApprovals, endWaitingApprovals } from './approvals/index.ts'
 import { createAppRoutes, createApps } from './apps/index.ts'
 import {
@@ -266,6 +267,16 @@ async function compose(
   jobs.every('audit projection', 1_000, auditReads.project)
   jobs.every('audit outcomes', pace.sweepEveryMs, auditReads.sweepOutcomes)
   jobs.every('audit retention', 3_600_000, auditReads.applyRetention)
+  jobs.every(
+    'retention',
+    3_600_000,
+    createApplyRetention({
+      readScopes: apps.readScopes,
+      inScopes: [idempotency.forget, proxy.dropIdleCounters],
+      inApps: [approvals.applyRetention],
+      log,
+    }),
+  )
   opens(jobs.close)
   await rewrapDataKeys()
 

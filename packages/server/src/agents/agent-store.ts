@@ -190,7 +190,5 @@ export function toAgent(row: SeenAgent, nowMs: number): Agent {
     created_at: row.created_at.toISOString(),
     created_by: shownAuthor(row.created_by),
     last_used_at: row.last_used_at?.toISOString() ?? null,
-    parent_agent_id: null,
-    stored_legacy_managed_secret_names: [],
   }
 }

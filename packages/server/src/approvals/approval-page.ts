@@ -138,6 +138,7 @@ export function createReadApprovalPage({ db, keyring, openApproval, wouldBeDenie
         status_code: result?.status_code ?? null,
         duration_ms: result?.duration_ms ?? null,
         execution_error: group.executionError,
+        request_erased: group.requestErased,
         answer_body:
           result !== null && mayShow
             ? bodyView(Buffer.from(result.body_b64, 'base64'), result.headers['content-type'] ?? null)

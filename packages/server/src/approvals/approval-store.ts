@@ -47,6 +47,9 @@ const GROUP_COLUMNS = [
   'result_expires_at',
 ] as const
 
+const HAS_SEALED_RESULT = sql<boolean>`sealed_result is not null`.as('has_sealed_result')
+const REQUEST_ERASED = sql<boolean>`sealed_request is null`.as('request_erased')
+
 /** A list cannot tell its readers more than the database knew at one moment; `clock_timestamp()` moves on within it. */
 const clock = sql<Date>`date_trunc('milliseconds', clock_timestamp())`
 
@@ -95,7 +98,7 @@ export async function findGroup(
   const query = tx
     .selectFrom('approval_groups')
     .select(GROUP_COLUMNS)
-    .select(sql<boolean>`sealed_result is not null`.as('has_sealed_result'))
+    .select([HAS_SEALED_RESULT, REQUEST_ERASED])
     .where('app_id', '=', appId)
     .where('approval_group_id', '=', approvalGroupId)
   const row = await (lock ? query.forUpdate() : query).executeTakeFirst()
@@ -121,7 +124,7 @@ export async function listGroups(
   let query = tx
     .selectFrom('approval_groups')
     .select(GROUP_COLUMNS)
-    .select(sql<boolean>`sealed_result is not null`.as('has_sealed_result'))
+    .select([HAS_SEALED_RESULT, REQUEST_ERASED])
     .select(sql<string>`to_char(requested_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS.US"+00"')`.as('place_at'))
     .where('app_id', '=', appId)
     .orderBy('requested_at', 'desc')
@@ -173,6 +176,7 @@ type GroupRow = {
   intent_event_id: string | null
   result_expires_at: Date | null
   has_sealed_result: boolean
+  request_erased: boolean
 }
 
 function toGroup(row: GroupRow, gates: readonly Gate[]): Group {
@@ -200,6 +204,7 @@ function toGroup(row: GroupRow, gates: readonly Gate[]): Group {
     executionError: row.execution_error,
     intentEventId: row.intent_event_id,
     hasSealedResult: row.has_sealed_result,
+    requestErased: row.request_erased,
     resultExpiresAt: row.result_expires_at,
     gates,
   }
@@ -271,8 +276,8 @@ async function readDecisions(
   return byGate
 }
 
-/** Of one group, whose row the reader has just seen. */
-export async function readSealedRequest(tx: Tx, appId: string, approvalGroupId: string): Promise<Buffer> {
+/** Of one group, whose row the reader has just seen. Null when it was erased, which only happens some time after the end. */
+export async function readSealedRequest(tx: Tx, appId: string, approvalGroupId: string): Promise<Buffer | null> {
   const row = await tx
     .selectFrom('approval_groups')
     .select('sealed_request')
@@ -684,6 +689,53 @@ export async function eraseResult(tx: Tx, appId: string, approvalGroupId: string
     .returning('approval_group_id')
     .executeTakeFirst()
   return row !== undefined
+}
+
+const ENDED = sql<boolean>`status in ('denied', 'expired', 'executed', 'failed')`
+const ENDED_AT = sql<Date>`coalesce(executed_at, decided_at, expires_at)`
+
+/** Erases the frozen requests of groups that ended before a time. Returns how many, at most `limit`. */
+export async function eraseRequestsEndedBefore(tx: Tx, appId: string, before: Date, limit: number): Promise<number> {
+  const due = tx
+    .selectFrom('approval_groups')
+    .select('approval_group_id')
+    .where('app_id', '=', appId)
+    .where(ENDED)
+    .where('sealed_request', 'is not', null)
+    .where(ENDED_AT, '<=', before)
+    .orderBy('approval_group_id')
+    .limit(limit)
+    .forUpdate()
+  const { numUpdatedRows } = await tx
+    .updateTable('approval_groups')
+    .set({ sealed_request: null })
+    .where('app_id', '=', appId)
+    .where('approval_group_id', 'in', due)
+    .executeTakeFirst()
+  return Number(numUpdatedRows)
+}
+
+/** Deletes groups that ended before a time, with all that belongs to them. Returns how many, at most `limit`. */
+export async function deleteGroupsEndedBefore(tx: Tx, appId: string, before: Date, limit: number): Promise<number> {
+  const { rows } = await sql`
+    with due as (
+      select app_id, approval_group_id from approval_groups
+      where app_id = ${appId} and ${ENDED} and ${ENDED_AT} <= ${before}
+        and (result_expires_at is null or result_expires_at <= ${clock})
+      order by approval_group_id limit ${limit} for update
+    ), gates as (
+      delete from approval_gates g using due where g.app_id = due.app_id and g.approval_group_id = due.approval_group_id
+      returning g.app_id, g.approval_id
+    ), decisions as (
+      delete from approval_decisions d using gates where d.app_id = gates.app_id and d.approval_id = gates.approval_id
+    ), routes as (
+      delete from approval_routes r using gates where r.approval_id = gates.approval_id
+    ), attempts as (
+      delete from approval_attempts a using due where a.app_id = due.app_id and a.approval_group_id = due.approval_group_id
+    )
+    delete from approval_groups g using due where g.app_id = due.app_id and g.approval_group_id = due.approval_group_id
+    returning g.approval_group_id`.execute(tx)
+  return rows.length
 }
 
 /** What the slice reads of the app itself. */

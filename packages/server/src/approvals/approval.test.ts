@@ -70,6 +70,7 @@ const group = (changes: Partial<Group> = {}): Group => ({
   executionError: null,
   intentEventId: null,
   hasSealedResult: false,
+  requestErased: false,
   resultExpiresAt: null,
   gates: [gate()],
   ...changes,

@@ -73,6 +73,8 @@ export type Group = {
   /** Id of the `approval.executing` row of the latest attempt, minted when it is claimed. */
   intentEventId: string | null
   hasSealedResult: boolean
+  /** The frozen request is no longer kept. */
+  requestErased: boolean
   resultExpiresAt: Date | null
   gates: readonly Gate[]
 }

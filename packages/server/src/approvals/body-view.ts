@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import { type BodyView, SHOWN_BODY_BYTES } from '@alter-vault/contracts'
-import { namesMemberTwice } from './duplicate-members.ts'
+import { findAmbiguities } from '../kernel/strict-json.ts'
 import { multipartParts, parameterOf } from './multipart-parts.ts'
 
 const FORM = 'application/x-www-form-urlencoded'
@@ -46,6 +46,13 @@ export function bodyView(
     return { ...shown, kind: 'json', duplicate_keys: namesMemberTwice(text) }
   }
   return { ...shown, kind: 'text' }
+}
+
+/** True when an object of this valid JSON text names a member twice: readers then disagree which one counts (RFC 8259, 4). */
+export function namesMemberTwice(json: string): boolean {
+  for (const ambiguity of findAmbiguities(json, Number.POSITIVE_INFINITY))
+    if (ambiguity === 'duplicate_member') return true
+  return false
 }
 
 function decodeUtf8(bytes: Buffer): string | undefined {

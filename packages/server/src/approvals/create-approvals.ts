@@ -5,6 +5,7 @@ import type { Database } from '../db/database.ts'
 import type { After } from '../egress/timer.ts'
 import type { Clock } from '../kernel/clock.ts'
 import type { Log } from '../kernel/log.ts'
+import { createApplyApprovalRetention } from './apply-retention.ts'
 import { createApprovalLinks } from './approval-link.ts'
 import { createReadApprovalPage } from './approval-page.ts'
 import { createApprovalStatus } from './approval-status.ts'
@@ -76,6 +77,8 @@ export function createApprovals(deps: ApprovalsDeps) {
     ...createRecordExecution({ audit, keyring, readAppScope, announce }),
     /** What is due by the clock, except executions. A job calls it every second or so. */
     runDueWork,
+    /** What an app no longer wants kept. */
+    applyRetention: createApplyApprovalRetention({ audit, readAppScope }),
     /** Answers those who wait. */
     close: watch.close,
   }

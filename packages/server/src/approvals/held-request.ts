@@ -38,12 +38,13 @@ export const resultPlace = (approvalGroupId: string) => ({
   rowId: approvalGroupId,
 })
 
-/** Opens the frozen request of a group. Throws when it is not what the group's hash says. */
+/** Opens the frozen request of a group. Throws when it is not what the group's hash says, or is no longer kept. */
 export async function openFrozenRequest(
   keyring: Pick<Keyring, 'openFor'>,
   { appId, approvalGroupId, actionHash }: Pick<Group, 'appId' | 'approvalGroupId' | 'actionHash'>,
-  sealed: Buffer,
+  sealed: Buffer | null,
 ): Promise<FrozenRequest> {
+  if (sealed === null) throw new Error('A frozen request was erased; it cannot be shown or sent.')
   const plaintext = await keyring.openFor(appId, requestPlace(approvalGroupId), sealed)
   try {
     return decodeFrozenRequest(plaintext, actionHash)

@@ -35,8 +35,8 @@ export function createManageApprovals({ db, keyring }: Deps) {
       if (held === undefined) throw new VaultError('approval_not_found')
       return { held, sealed: await readSealedRequest(tx, appId, held.group.approvalGroupId) }
     })
-    const request = await openFrozenRequest(keyring, held.group, sealed)
-    return { ...managedApproval(held), request: redactedRequest(request) }
+    const request = sealed === null ? null : redactedRequest(await openFrozenRequest(keyring, held.group, sealed))
+    return { ...managedApproval(held), request_erased: sealed === null, request }
   }
 
   return { listApprovals, getApproval }
@@ -63,6 +63,7 @@ export function managedApproval({ group, now }: Held): ManagedApproval {
     executed_at: group.executedAt?.toISOString() ?? null,
     execution_error: group.executionError,
     has_result: hasResult(group, now),
+    request_erased: group.requestErased,
     gates: managedGates(group),
   }
 }

@@ -1,4 +1,4 @@
-import type { AppBranding, AppSettings } from '@alter-vault/contracts'
+import type { AppBranding, AppSettings, RuleRemark } from '@alter-vault/contracts'
 import { canonicalUrl } from '../egress/canonical-url.ts'
 import { type FieldError, VaultError } from '../kernel/vault-error.ts'
 
@@ -19,6 +19,28 @@ const DEFAULTS: AppSettings = {
   wallet_listed: false,
   wallet_hidden_sections: [],
   allowed_private_hosts: [],
+}
+
+/** Settings that are checked and kept, and that nothing reads yet. */
+const NOT_IN_THIS_RELEASE = [
+  'default_approval_channels',
+  'connect_session_ttl_seconds',
+  'connect_origins',
+  'connect_ip_lock',
+  'connect_require_sign_in',
+  'wallet_listed',
+  'wallet_hidden_sections',
+] as const satisfies readonly (keyof AppSettings)[]
+
+/** A warning for each setting that the change asks for and that has no effect in this release. */
+export function warnAboutSettings(change: Partial<AppSettings>): RuleRemark[] {
+  return NOT_IN_THIS_RELEASE.filter(
+    (name) => change[name] !== undefined && JSON.stringify(change[name]) !== JSON.stringify(DEFAULTS[name]),
+  ).map((name) => ({
+    pointer: `/settings/${name}`,
+    code: 'not_in_this_release',
+    message: `"${name}" is kept, but has no effect in this release.`,
+  }))
 }
 
 /** The settings of an app with every default filled in. */

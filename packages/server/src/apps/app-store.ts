@@ -106,6 +106,17 @@ export async function findAppSlugs(tx: Tx, organizationId: string, slug: string)
   return new Set(rows.map((row) => row.slug))
 }
 
+/** Every app that the organization ever had, deleted ones included. */
+export async function readAppIds(tx: Tx, organizationId: string): Promise<string[]> {
+  const rows = await tx
+    .selectFrom('apps')
+    .select('app_id')
+    .where('organization_id', '=', organizationId)
+    .orderBy('app_id')
+    .execute()
+  return rows.map((row) => row.app_id)
+}
+
 export type AppFilter = { includeArchived: boolean; search: string | undefined; appIds: readonly string[] | null }
 
 /** Apps of the organization, newest first, one more than the page holds. */

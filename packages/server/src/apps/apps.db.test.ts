@@ -68,6 +68,35 @@ describe('an app', () => {
     expect(results.find((result) => result.status === 'rejected')?.reason).toMatchObject({ code: 'app_name_exists' })
   })
 
+  test('names the settings that have no effect in this release, and only those that were asked for', async () => {
+    await using t = await createManagementTest()
+    const { apps } = setUp(t)
+    const idle = {
+      default_approval_channels: ['email' as const],
+      connect_session_ttl_seconds: 60,
+      connect_origins: ['https://shop.test'],
+      connect_ip_lock: true,
+      connect_require_sign_in: true,
+      wallet_listed: true,
+      wallet_hidden_sections: ['grants'],
+    }
+    const input = { author: t.owner, organizationId: t.organizationId, authorAppIds: null }
+    const app = await apps.createApp({ ...input, name: 'Idle', settings: { ...idle, require_reason: true } })
+    const named = Object.keys(idle).map((name) => ({ pointer: `/settings/${name}`, code: 'not_in_this_release' }))
+    expect(app.warnings).toMatchObject(named)
+    const changeTo = (expectedVersion: number, settings: object) =>
+      apps.updateApp({
+        app: { ...t.app, appId: app.id },
+        author: t.owner,
+        expectedVersion,
+        change: { settings },
+      })
+    expect((await changeTo(1, idle)).warnings).toMatchObject(named)
+    expect((await changeTo(1, { connect_ip_lock: false, connect_origins: [], retain_body_days: 7 })).warnings).toEqual(
+      [],
+    )
+  })
+
   test('changes only for who has seen its newest version, and bumps the epoch', async () => {
     await using t = await createManagementTest()
     const { apps } = setUp(t)
@@ -143,6 +172,9 @@ describe('an app', () => {
     await expect(apps.showApp(t.app, { includeStats: false })).rejects.toMatchObject({ code: 'not_found' })
     const rows = await t.auditRows()
     expect(rows.at(-1)!.detail.changes).toEqual([{ field: 'name', from: '"Shop"', to: null }])
+    // What is kept of it is still to be forgotten one day.
+    const scopes = await apps.readScopes()
+    expect(scopes.find(({ organizationId }) => organizationId === t.organizationId)?.appIds).toContain(t.app.appId)
   })
 
   test('of another organization is not listed', async () => {

@@ -1,4 +1,4 @@
-import type { App, AppBranding, AppSettings } from '@alter-vault/contracts'
+import type { AppBranding, AppSettings, WrittenApp } from '@alter-vault/contracts'
 import { type AuditLog, appScope } from '../audit/index.ts'
 import { violatedConstraint } from '../db/database.ts'
 import type { Clock } from '../kernel/clock.ts'
@@ -6,7 +6,7 @@ import { newId } from '../kernel/ids.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import { type ChangeAuthor, changeRow, changesBetween, freeSlug, slugOf } from '../management/index.ts'
 import { lockOrganization } from '../organizations/index.ts'
-import { assertBranding, assertWebUrl, parseSettingsChange } from './app-settings.ts'
+import { assertBranding, assertWebUrl, parseSettingsChange, warnAboutSettings } from './app-settings.ts'
 import { countApps, findAppSlugs, getApp, insertApp, readEpoch, toApp } from './app-store.ts'
 
 type Deps = { audit: Pick<AuditLog, 'change'>; clock: Clock }
@@ -32,7 +32,7 @@ export type NewApp = {
  */
 export const createApp =
   ({ audit, clock }: Deps) =>
-  async (input: NewApp): Promise<App> => {
+  async (input: NewApp): Promise<WrittenApp> => {
     if (input.authorAppIds !== null) {
       throw new VaultError('role_insufficient', {
         message: 'Your role is limited to named apps, so you cannot create one.',
@@ -65,7 +65,8 @@ export const createApp =
       await insertApp(tx, row).catch(refuseTakenName)
       const { created_at: _, app_id: __, organization_id: ___, ...shown } = row
       record(changeRow(author, { event: 'app.created', type: 'app', id: appId, changes: changesBetween({}, shown) }))
-      return toApp(await getApp(tx, appId), await readEpoch(tx, appId))
+      const app = toApp(await getApp(tx, appId), await readEpoch(tx, appId))
+      return { ...app, warnings: warnAboutSettings(settings) }
     })
   }
 

@@ -1,7 +1,7 @@
-import type { App, AppBranding, AppSettings } from '@alter-vault/contracts'
+import type { AppBranding, AppSettings, WrittenApp } from '@alter-vault/contracts'
 import { type AuditLog, appScope } from '../audit/index.ts'
 import { type AppRef, assertVersion, type ChangeAuthor, changeRow, changesBetween } from '../management/index.ts'
-import { appSettings, assertBranding, assertWebUrl, parseSettingsChange } from './app-settings.ts'
+import { appSettings, assertBranding, assertWebUrl, parseSettingsChange, warnAboutSettings } from './app-settings.ts'
 import { lockApp, readEpoch, saveApp, toApp } from './app-store.ts'
 import { assertMayOpenPrivateHosts, refuseTakenName } from './create-app.ts'
 
@@ -28,11 +28,12 @@ export type AppChange = {
  */
 export const updateApp =
   ({ audit }: Deps) =>
-  async ({ app, author, expectedVersion, change }: AppChange): Promise<App> => {
+  async ({ app, author, expectedVersion, change }: AppChange): Promise<WrittenApp> => {
     const { branding, settings, ...plain } = change
     if (typeof plain.website_url === 'string') assertWebUrl(plain.website_url, '/website_url')
     assertBranding(branding ?? {})
     const newSettings = settings && parseSettingsChange(settings)
+    const warnings = warnAboutSettings(newSettings ?? {})
     return audit.change(appScope(app.appId, app.organizationId), async (tx, record) => {
       const row = await lockApp(tx, app.appId)
       assertVersion(row.version, expectedVersion)
@@ -49,9 +50,9 @@ export const updateApp =
         Object.fromEntries(Object.keys(columns).map((name) => [name, row[name as keyof typeof row]])),
         columns,
       )
-      if (changes.length === 0) return toApp(row, await readEpoch(tx, app.appId))
+      if (changes.length === 0) return { ...toApp(row, await readEpoch(tx, app.appId)), warnings }
       const saved = await saveApp(tx, app.appId, columns).catch(refuseTakenName)
       record(changeRow(author, { event: 'app.updated', type: 'app', id: app.appId, changes }))
-      return toApp(saved, await readEpoch(tx, app.appId))
+      return { ...toApp(saved, await readEpoch(tx, app.appId)), warnings }
     })
   }

@@ -70,7 +70,10 @@ export const auditEvents = {
     stream: 'runtime',
     sentence: 'A call is allowed and about to be sent: the intent row, durable before the credential is opened.',
   },
-  'retention.applied': { stream: 'system', sentence: 'Details or bodies that were old enough were forgotten.' },
+  'retention.applied': {
+    stream: 'system',
+    sentence: 'Details, bodies or approvals that were old enough were forgotten.',
+  },
   'rule.created': { stream: 'portal', sentence: 'A rule was added.' },
   'rule.deleted': { stream: 'portal', sentence: 'A rule was deleted.' },
   'rule.restored': { stream: 'portal', sentence: 'An earlier version of a rule became its newest.' },

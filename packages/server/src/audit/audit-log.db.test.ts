@@ -8,7 +8,7 @@ import { closeForeignLane } from './append-store.ts'
 import { ConditionRefused, createAuditLog } from './audit-log.ts'
 import { appScope, type RowDraft } from './audit-row.ts'
 import { decodeRows, genesisHash, keepHash, rowHash } from './chain.ts'
-import { createProcessRegistry } from './process-registry.ts'
+import { createProcessRegistry } from './process-store.ts'
 
 const row: RowDraft = { event: 'proxy.requested', stream: 'runtime', outcome: 'allowed' }
 

@@ -1,13 +1,13 @@
-import { sql } from 'kysely'
 import type pg from 'pg'
 import type { Database, Tx } from '../db/database.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { newId } from '../kernel/ids.ts'
 import type { Log } from '../kernel/log.ts'
 import { VaultError } from '../kernel/vault-error.ts'
-import { appendParameters, closeLaneAt, readRefusal } from './append-store.ts'
+import { closeLaneAt, readRefusal } from './append-store.ts'
 import type { RowDraft, Scope } from './audit-row.ts'
 import { encodeBodies, type SealedBody } from './body-frames.ts'
+import { beginChange, findStaleSubjects, storeChangeBlock } from './change-store.ts'
 import { type AppendMember, type AppendResult, createLane, type Lane } from './lane.ts'
 import { createLaneClients } from './lane-clients.ts'
 import { type LaneHead, newLaneHead, placeRows } from './row-batch.ts'
@@ -186,16 +186,14 @@ export function createAuditLog(deps: AuditLogDeps) {
             release = await lane.lock()
             const current = await lane.get()
             const placed = placeRows(drafts, scope, current.chainId, current.head, clock)
-            await sql`insert into audit_blocks (app_id, chain_id, first_seq, count, head_hash, rows)
-              values (${scope.scopeId}, ${current.chainId}, ${current.head.nextSeq}, ${drafts.length}, ${placed.head.hash}, ${placed.rows})`.execute(
-              tx,
-            )
-            if (bodies.length > 0) {
-              await sql`insert into audit_bodies (app_id, chain_id, first_seq, frames)
-                values (${scope.scopeId}, ${current.chainId}, ${current.head.nextSeq}, ${encodeBodies(bodies)})`.execute(
-                tx,
-              )
-            }
+            await storeChangeBlock(tx, scope.scopeId, {
+              chainId: current.chainId,
+              firstSeq: current.head.nextSeq,
+              count: drafts.length,
+              head: placed.head.hash,
+              rows: placed.rows,
+              bodies: bodies.length > 0 ? encodeBodies(bodies) : null,
+            })
             written = { lane: current, next: placed.head, value: made }
           }
           return made
@@ -243,10 +241,7 @@ export function createAuditLog(deps: AuditLogDeps) {
 
   function inScope<T>(scope: Scope, fn: (tx: Tx) => Promise<T>): Promise<T> {
     return db.forApp(scope.scopeId, async (tx) => {
-      if (scope.organizationId !== null) {
-        await sql`select set_config('vault.organization', ${scope.organizationId}, true)`.execute(tx)
-      }
-      await sql`set local lock_timeout = '10s'`.execute(tx)
+      await beginChange(tx, scope.organizationId)
       return fn(tx)
     })
   }
@@ -321,15 +316,9 @@ export function createAuditLog(deps: AuditLogDeps) {
       charges: conditions.charges ?? [],
       claims: [],
     }
-    const p = appendParameters(input)
     try {
-      const answer = await sql<{ kind: string; idx: number }>`select kind, idx from append_block(
-        ${p[0]}, ${p[1]}, ${p[2]}, ${p[3]}, ${p[4]}, ${p[5]}, ${p[6]}, ${p[7]}, ${p[8]}, ${p[9]}, ${p[10]}, ${p[11]}, ${p[12]},
-        ${p[13]}, ${p[14]}, ${p[15]}, ${p[16]}, ${p[17]}, ${p[18]})`.execute(tx)
-      if (answer.rows.length > 0) {
-        const subjects = answer.rows.map((row) => input.fences[row.idx - 1]!.subject)
-        throw new ConditionRefused({ kind: 'stale', subjects })
-      }
+      const subjects = await findStaleSubjects(tx, input)
+      if (subjects.length > 0) throw new ConditionRefused({ kind: 'stale', subjects })
     } catch (error) {
       if (error instanceof ConditionRefused) throw error
       const refusal = readRefusal(error, input)

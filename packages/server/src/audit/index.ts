@@ -23,7 +23,7 @@ export {
 } from './audit-row.ts'
 export type { SealedBody } from './body-frames.ts'
 export type { AppendMember, AppendResult, Stored } from './lane.ts'
-export { createProcessRegistry, type ProcessRegistry } from './process-registry.ts'
+export { createProcessRegistry, type ProcessRegistry } from './process-store.ts'
 export { type Budget, chargeOf, createRateMeter, type MeterAnswer, type RateMeter } from './rate-meter.ts'
 export { createAuditRoutes } from './routes.ts'
 export { type CapturedBody, captureBody, storedHeaders, storedUrl } from './stored-text.ts'

@@ -18,8 +18,6 @@ export type Keyring = {
   openFor(appId: string, place: AppPlace, frame: Buffer): Promise<Buffer>
   /** As `openFor`, for UTF-8 text; the bytes are wiped before it returns. */
   openSecretFor(appId: string, place: AppPlace, frame: Buffer): Promise<Secret>
-  /** Makes a new data key that seals from now on; old frames stay open. Other processes follow within five minutes. */
-  rotateDataKey(appId: string): Promise<{ dataKeyId: string }>
   /** Forgets the unwrapped keys of one app, or of all; they are loaded again when needed. */
   forget(appId?: string): void
 }
@@ -55,7 +53,7 @@ export function createKeyring(deps: Deps): Keyring {
   const maxSealsPerKey = deps.maxSealsPerKey ?? DEFAULT_MAX_SEALS_PER_KEY
   const apps = new Map<string, AppKeys>()
   const loading = new Map<string, Promise<AppKeys>>()
-  const rotating = new Map<string, Promise<{ dataKeyId: string }>>()
+  const rotating = new Map<string, Promise<void>>()
 
   async function load(appId: string): Promise<AppKeys> {
     const loadedAt = clock.monotonic()
@@ -128,23 +126,22 @@ export function createKeyring(deps: Deps): Keyring {
     return found
   }
 
-  async function rotate(appId: string): Promise<{ dataKeyId: string }> {
+  /** Makes a new data key that seals from now on; old frames stay open. Other processes follow within five minutes. */
+  async function rotate(appId: string): Promise<void> {
     const dataKeyId = newId(clock.now())
     const bytes = randomBytes(DATA_KEY_BYTES)
-    let stored: StoredDataKey
     try {
       const wrapped = await wrapper.wrap({ appId, dataKeyId }, bytes)
-      stored = await createDataKey(appId, { dataKeyId, wrapped })
+      await createDataKey(appId, { dataKeyId, wrapped })
     } finally {
       bytes.fill(0)
     }
     // A load that began before the commit may lack the new key: wait for it, then read again.
     await loading.get(appId)
     await loadOnce(appId)
-    return { dataKeyId: stored.dataKeyId }
   }
 
-  function rotateOnce(appId: string): Promise<{ dataKeyId: string }> {
+  function rotateOnce(appId: string): Promise<void> {
     let pending = rotating.get(appId)
     if (pending === undefined) {
       pending = rotate(appId).finally(() => rotating.delete(appId))
@@ -174,8 +171,6 @@ export function createKeyring(deps: Deps): Keyring {
         plaintext.fill(0)
       }
     },
-
-    rotateDataKey: rotateOnce,
 
     forget(appId) {
       if (appId === undefined) apps.clear()

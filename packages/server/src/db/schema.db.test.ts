@@ -39,6 +39,54 @@ const KEY_NOT_BY_APP_FIRST: Readonly<Record<string, string>> = {
   due_work: 'read by kind and time across apps',
 }
 
+/** What keeps a table from growing for ever. Whoever adds a table says it here, and in its comment when it needs more words. */
+const BOUND_BY: Readonly<Record<string, string>> = {
+  // Small by nature.
+  installation: 'one row',
+  key_file_fingerprints: 'one row for each key file that was ever used',
+  audit_signing_keys: 'one row for each signing key that was ever used',
+  audit_checkpoint_times: 'one row for each scope',
+  // Grow with what operators and agents make and never with calls; kept, because audit rows name what they hold.
+  organizations: 'what people made',
+  members: 'what people made',
+  personal_access_tokens: 'what people made',
+  token_routes: 'one row for each personal access token',
+  organization_rules: 'what people made, up to a limit for each organization',
+  apps: 'what people made, up to a limit for each organization',
+  data_keys: 'one row for each app and rotation',
+  agents: 'what people made',
+  keys: 'what people made',
+  key_routes: 'one row for each key; deleted with the app',
+  managed_secrets: 'what people made',
+  credentials: 'one row for each version of a managed secret',
+  grants: 'what people and agents made',
+  rules: 'what people made, up to a limit for each app',
+  rule_versions: 'the newest 100 for each rule',
+  fences:
+    'one row for each app, key, agent, grant, principal, secret and credential; a deleted one could come back as a version seen before',
+  last_uses: 'one row for each key, agent and grant',
+  actors: 'the 10,000 callers of an app that were seen last',
+  // Grow with calls.
+  processes: 'one row for each start of a process',
+  due_work: 'one row for each piece of work that waits; deleted when it is done',
+  nonces: 'partitions are dropped 15 minutes after their signatures ended',
+  counters: 'deleted 32 days after the last charge',
+  idempotency_records: 'deleted after 24 hours',
+  approval_groups:
+    'deleted retain_runtime_days after their end; the frozen request is erased retain_body_days after it',
+  approval_gates: 'deleted with their group',
+  approval_decisions: 'deleted with their group',
+  approval_attempts: 'deleted with their group',
+  approval_routes: 'deleted with their group',
+  audit_lanes: 'one row for each process, scope and purpose',
+  audit_projections: 'one row for each lane',
+  audit_blocks: 'the log itself: kept, details erased after retain_runtime_days',
+  audit_bodies: 'erased after retain_body_days',
+  audit_checkpoints: 'the log itself: at most one a minute for each scope in use',
+  audit_events: 'one row for each row of the log, made from it',
+  audit_exports: 'deleted when they have run out and the next one is asked for',
+}
+
 let database: TestDatabase
 beforeAll(async () => {
   database = await createTestDatabase()
@@ -59,6 +107,10 @@ const readTables = () =>
 async function readTenantTables(): Promise<Table[]> {
   return (await readTables()).filter(({ name }) => !(name in NOT_BY_APP))
 }
+
+test('every table has a bound', async () => {
+  expect((await readTables()).map(({ name }) => name)).toEqual(Object.keys(BOUND_BY).sort())
+})
 
 describe('a table of tenants', () => {
   test('has app_id, unless it is listed with a reason', async () => {

@@ -90,7 +90,7 @@ export type ApprovalGroupsTable = {
   status: 'pending' | 'approved' | 'executing' | 'denied' | 'expired' | 'executed' | 'failed'
   version: Defaulted<number>
   action_hash: Buffer
-  sealed_request: Buffer
+  sealed_request: Buffer | null
   action_line: string
   grant_id: string
   key_id: string
@@ -245,6 +245,7 @@ export type CountersTable = {
   counter_id: string
   slot: number
   used: number[]
+  charged_at: Defaulted<Timestamp>
 }
 
 export type CredentialsTable = {

@@ -1,4 +1,4 @@
-import { BlockList, isIP } from 'node:net'
+import { createAddressList, parseAddress } from '../kernel/ip-range.ts'
 
 /** The address of the caller from the socket's peer and the `X-Forwarded-For` header. */
 export type ClientIp = (peer: string | undefined, forwardedFor: string | string[] | undefined) => string
@@ -11,19 +11,12 @@ export type ClientIp = (peer: string | undefined, forwardedFor: string | string[
  */
 export function createClientIp(trustedProxies: readonly string[]): ClientIp {
   if (trustedProxies.length === 0) return (peer) => plainAddress(peer ?? '')
-  const trusted = new BlockList()
-  for (const entry of trustedProxies) {
-    const [address = '', prefix] = entry.split('/')
-    const family = isIP(address) === 6 ? 'ipv6' : 'ipv4'
-    if (prefix === undefined) trusted.addAddress(address, family)
-    else trusted.addSubnet(address, Number(prefix), family)
-  }
-  const isTrusted = (address: string) => trusted.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4')
+  const trusted = createAddressList(trustedProxies)
 
   return (peer, forwardedFor) => {
     let address = plainAddress(peer ?? '')
     const hops = (Array.isArray(forwardedFor) ? forwardedFor.join(',') : (forwardedFor ?? '')).split(',')
-    while (isTrusted(address) && hops.length > 0) {
+    while (trusted.contains(address) && hops.length > 0) {
       const hop = hopAddress(hops.pop()!.trim())
       // A hop nobody can read ends the walk: the last address that is known stands.
       if (hop === undefined) break
@@ -45,5 +38,5 @@ function hopAddress(hop: string): string | undefined {
   const bracketed = /^\[([^\]]+)\](:\d+)?$/.exec(hop)
   const withPort = /^(\d+\.\d+\.\d+\.\d+):\d+$/.exec(hop)
   const address = plainAddress(bracketed?.[1] ?? withPort?.[1] ?? hop)
-  return isIP(address) === 0 ? undefined : address
+  return parseAddress(address) === undefined ? undefined : address
 }

@@ -6,6 +6,12 @@ export type Clock = {
   monotonic(): number
 }
 
+/** CPU time that this thread has used, in milliseconds. Stands still while other threads and processes have the CPU. */
+export function threadCpuMs(): number {
+  const { user, system } = process.threadCpuUsage()
+  return (user + system) / 1_000
+}
+
 export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),

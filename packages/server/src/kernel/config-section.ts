@@ -1,4 +1,5 @@
 import { isIP } from 'node:net'
+import { parseRange } from './ip-range.ts'
 
 /** Reads the text of a variable; throws a `ConfigFault` that says what was expected. */
 type Read<T> = (text: string) => T
@@ -88,10 +89,7 @@ export function networksField(field: Named): ConfigField<readonly string[]> {
   return defineField<readonly string[]>(field, [], 'none', (text) => {
     const entries = text.split(',').map((entry) => entry.trim())
     for (const entry of entries) {
-      const [address = '', prefix, ...rest] = entry.split('/')
-      const bits = isIP(address) === 6 ? 128 : 32
-      const whole = prefix === undefined || (/^\d{1,3}$/.test(prefix) && Number(prefix) >= 1 && Number(prefix) <= bits)
-      if (isIP(address) === 0 || rest.length > 0 || !whole) {
+      if ((parseRange(entry)?.prefix ?? 0) === 0) {
         throw new ConfigFault(`must be addresses or CIDR blocks separated by commas; "${entry}" is neither`)
       }
     }

@@ -16,11 +16,16 @@ const MINUS = 0x2d
 const ZERO = 0x30
 const NINE = 0x39
 
-/**
- * The first ambiguity of a text that `JSON.parse` accepts: a member named twice in one object, a lone surrogate, a number too large for
- * a double, nesting over `maxDepth`. Every quote outside of a string opens one, so no grammar is needed.
- */
+/** The first ambiguity of a text that `JSON.parse` accepts. */
 export function findAmbiguity(text: string, maxDepth: number): Ambiguity | undefined {
+  return findAmbiguities(text, maxDepth).next().value
+}
+
+/**
+ * The ambiguities of a text that `JSON.parse` accepts, as they come: a member named twice in one object, a lone surrogate, a number too
+ * large for a double, nesting over `maxDepth`. Every quote outside of a string opens one, so no grammar is needed.
+ */
+export function* findAmbiguities(text: string, maxDepth: number): Generator<Ambiguity, undefined> {
   /** One set of names per open object, null per open array. */
   const open: (Set<string> | null)[] = []
   let names: Set<string> | null = null
@@ -35,17 +40,17 @@ export function findAmbiguity(text: string, maxDepth: number): Ambiguity | undef
       const escaped = token.includes('\\')
       if (nameIsNext) {
         const name = escaped ? (JSON.parse(token) as string) : token.slice(1, -1)
-        if (escaped && !name.isWellFormed()) return 'lone_surrogate'
-        if (names!.has(name)) return 'duplicate_member'
+        if (escaped && !name.isWellFormed()) yield 'lone_surrogate'
+        if (names!.has(name)) yield 'duplicate_member'
         names!.add(name)
         nameIsNext = false
       } else if (escaped && token.includes('\\u') && !(JSON.parse(token) as string).isWellFormed()) {
-        return 'lone_surrogate'
+        yield 'lone_surrogate'
       }
     } else if (character === COMMA) {
       nameIsNext = names !== null
     } else if (character === OPEN_BRACE || character === OPEN_BRACKET) {
-      if (open.length === maxDepth) return 'too_deep'
+      if (open.length >= maxDepth) yield 'too_deep'
       names = character === OPEN_BRACE ? new Set() : null
       nameIsNext = names !== null
       open.push(names)
@@ -57,7 +62,7 @@ export function findAmbiguity(text: string, maxDepth: number): Ambiguity | undef
       const start = i
       while (i + 1 < text.length && isInsideNumber(text.charCodeAt(i + 1))) i++
       if (!Number.isFinite(Number(text.slice(start, i + 1)))) {
-        return 'number_too_large'
+        yield 'number_too_large'
       }
     }
   }

@@ -1,4 +1,4 @@
-import { BlockList, isIP } from 'node:net'
+import type { AddressList } from '../kernel/ip-range.ts'
 import type { ReadVersion } from '../kernel/read-version.ts'
 
 /** What authentication reads of a key, in one snapshot with the versions it rests on. Cached; never "not found". */
@@ -45,23 +45,4 @@ export type AgentFacts = {
 export function agentScopesAt(agent: AgentFacts, nowMs: number): Readonly<Record<string, readonly string[]>> {
   const due = agent.scopesPending !== null && agent.scopesAppliesAtMs !== null && agent.scopesAppliesAtMs <= nowMs
   return due ? agent.scopesPending! : agent.scopes
-}
-
-/** A set of CIDR blocks. An address that cannot be read is in none. */
-export type AddressList = { contains(address: string): boolean }
-
-/** `cidrs` were checked when they were stored. IPv4-mapped addresses are compared as IPv4. */
-export function createAddressList(cidrs: readonly string[]): AddressList {
-  const list = new BlockList()
-  for (const cidr of cidrs) {
-    const [address = '', prefix] = cidr.split('/')
-    const family = isIP(address) === 6 ? 'ipv6' : 'ipv4'
-    list.addSubnet(address, prefix === undefined ? (family === 'ipv6' ? 128 : 32) : Number(prefix), family)
-  }
-  return {
-    contains(address) {
-      const family = isIP(address)
-      return family !== 0 && list.check(address, family === 6 ? 'ipv6' : 'ipv4')
-    },
-  }
 }

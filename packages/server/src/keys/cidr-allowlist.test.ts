@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { createAddressList } from './caller-facts.ts'
+import { createAddressList } from '../kernel/ip-range.ts'
 import { parseCidrAllowlist } from './cidr-allowlist.ts'
 
 const codeOf = (cidr: string): unknown => {

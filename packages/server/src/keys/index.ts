@@ -1,4 +1,4 @@
-export { type AddressList, type AgentFacts, agentScopesAt, type KeyFacts } from './caller-facts.ts'
+export { type AgentFacts, agentScopesAt, type KeyFacts } from './caller-facts.ts'
 export { createKeys, type Keys, type KeysDeps } from './create-keys.ts'
 export {
   createIdentifyCaller,

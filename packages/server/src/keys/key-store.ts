@@ -3,10 +3,11 @@ import { type Insertable, sql } from 'kysely'
 import type { Tx } from '../db/database.ts'
 import type { KeysTable } from '../db/schema.generated.ts'
 import { isUuid } from '../kernel/ids.ts'
+import { createAddressList } from '../kernel/ip-range.ts'
 import type { Page } from '../kernel/page.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import { organizationSettings } from '../organizations/index.ts'
-import { type AgentFacts, createAddressList, type KeyFacts } from './caller-facts.ts'
+import type { AgentFacts, KeyFacts } from './caller-facts.ts'
 import { type KeyRow, rateLimitOf, type SeenKey } from './key.ts'
 
 export const keyNotFound = (): VaultError =>

@@ -70,7 +70,8 @@ describe('minting a key', () => {
     ])
     expect(everything).not.toContain(minted.api_key!.slice(17, 39))
     expect(await authenticate(minted.api_key!)).toMatchObject({ keyId: minted.id, revoked: false, rateLimitRpm: 10 })
-    expect(await authenticate(`${minted.api_key!.slice(0, -1)}x`)).toBeUndefined()
+    const lastCharacter = minted.api_key!.endsWith('x') ? 'y' : 'x'
+    expect(await authenticate(minted.api_key!.slice(0, -1) + lastCharacter)).toBeUndefined()
     const [row] = await t.auditRows()
     expect(row!.keep).toMatchObject({ event: 'key.minted', stream: 'portal', caller_kind: 'pat' })
     expect(row!.detail).toMatchObject({ resource_type: 'key', resource_id: minted.id })

@@ -3,6 +3,7 @@ export {
   insertOrganization,
   lockOrganization,
   organizationSettings,
+  readOrganizationIds,
   toOrganization,
 } from './organization-store.ts'
 export { createOrganizationRoutes } from './routes.ts'

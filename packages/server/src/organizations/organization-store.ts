@@ -55,6 +55,11 @@ export async function getOrganization(tx: Tx, organizationId: string): Promise<O
   return row
 }
 
+export async function readOrganizationIds(tx: Tx): Promise<string[]> {
+  const rows = await tx.selectFrom('organizations').select('organization_id').orderBy('organization_id').execute()
+  return rows.map((row) => row.organization_id)
+}
+
 /** Lets one transaction at a time make what is counted per organization. */
 export async function lockOrganization(tx: Tx, organizationId: string): Promise<OrganizationRow> {
   return tx

@@ -12,10 +12,10 @@ import {
 import type Type from 'typebox'
 import { Compile } from 'typebox/compile'
 import { explainMismatch } from '../kernel/explain-mismatch.ts'
+import { parseCidr } from '../kernel/ip-range.ts'
 import type { JsonSchema } from '../kernel/json-schema.ts'
 import { normalizeApprovers } from './approval-gate.ts'
 import { compileCel, isCelFault } from './cel/compile-cel.ts'
-import { compileCidr } from './cidr.ts'
 import { checkAttributeNames, checkWhen } from './condition.ts'
 import { isHostPattern } from './host-pattern.ts'
 import { CALENDAR_WINDOWS } from './rule-types/rate-limit.ts'
@@ -115,13 +115,13 @@ function checkMeaning(type: RuleType, body: Body): RuleRemark[] {
 
 function checkCidrs(cidrs: readonly string[]): RuleRemark[] {
   return cidrs.flatMap((cidr, i) => {
-    const compiled = compileCidr(cidr)
-    if (typeof compiled !== 'string') return []
+    const range = parseCidr(cidr)
+    if (typeof range !== 'string') return []
     const message =
-      compiled === 'cidr_too_wide'
+      range === 'cidr_too_wide'
         ? `"${cidr}" covers every address.`
         : `"${cidr}" is no CIDR with all host bits zero, such as "192.0.2.0/24".`
-    return [{ pointer: `/cidrs/${i}`, code: compiled, message }]
+    return [{ pointer: `/cidrs/${i}`, code: range, message }]
   })
 }
 

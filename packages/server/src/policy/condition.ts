@@ -1,5 +1,5 @@
 import type { Condition, RuleRemark, When } from '@alter-vault/contracts'
-import { type Address, compileAddressOrCidr, type RangeMatcher } from './cidr.ts'
+import { type Address, type CidrFault, type IpRange, parseCidr, parseRange } from '../kernel/ip-range.ts'
 import { type Fact, UNKNOWN } from './fact.ts'
 import { compileGlob, type GlobKind } from './glob.ts'
 import { parsePointer, pointerOf, valuesAt } from './json-pointer.ts'
@@ -197,10 +197,10 @@ function valueFault(name: string, attribute: Attribute, value: unknown): Omit<Ru
       return { code: 'wrong_type', message: `"${name}" is a number; "${String(value)}" is not.` }
     case 'address': {
       if (typeof value !== 'string') return { code: 'wrong_type', message: `"${name}" is an address or a CIDR.` }
-      const compiled = compileAddressOrCidr(value)
-      if (compiled === 'cidr_too_wide') return { code: compiled, message: `"${value}" covers every address.` }
-      if (compiled === 'invalid_cidr') {
-        return { code: compiled, message: `"${value}" is no address and no CIDR with all host bits zero.` }
+      const range = parseAddressOrCidr(value)
+      if (range === 'cidr_too_wide') return { code: range, message: `"${value}" covers every address.` }
+      if (range === 'invalid_cidr') {
+        return { code: range, message: `"${value}" is no address and no CIDR with all host bits zero.` }
       }
       return undefined
     }
@@ -208,6 +208,10 @@ function valueFault(name: string, attribute: Attribute, value: unknown): Omit<Ru
       if (typeof value === 'string') return undefined
       return { code: 'wrong_type', message: `"${name}" is a text; ${JSON.stringify(value)} is not.` }
   }
+}
+
+function parseAddressOrCidr(text: string): IpRange | CidrFault {
+  return text.includes('/') ? parseCidr(text) : (parseRange(text) ?? 'invalid_cidr')
 }
 
 /** Compiles a `when` that {@link checkWhen} finds no fault in. Conditions on the body are tested last, so it is parsed only if needed. */
@@ -321,8 +325,8 @@ function negate(test: Test): Test {
 
 function compileMembership(attribute: Attribute, list: readonly unknown[], fold: (text: string) => string): Test {
   if (attribute.type === 'address') {
-    const ranges = list.map((text) => compileAddressOrCidr(String(text)) as RangeMatcher)
-    return (address) => ranges.some((contains) => contains(address as Address))
+    const ranges = list.map((text) => parseAddressOrCidr(String(text)) as IpRange)
+    return (address) => ranges.some((range) => range.contains(address as Address))
   }
   const wanted = new Set(list.map((value) => (typeof value === 'string' ? fold(value) : value)))
   if (attribute.type !== 'json') return (value) => wanted.has(value)

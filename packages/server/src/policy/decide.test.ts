@@ -26,7 +26,7 @@ function judge(
     atMs: NOW,
     phase: 'request',
     approvalDefaults: { channels: ['email'], requireReason: false },
-    budget: { monotonic: () => 0 },
+    budget: { monotonic: () => 0, cpuMs: () => 0 },
     ...different,
   })
 }
@@ -104,7 +104,7 @@ describe('decision', () => {
 
   test('an evaluation over its time denies, and says what it had found', () => {
     let elapsedMs = 0
-    const budget = { monotonic: () => elapsedMs }
+    const budget = { monotonic: () => elapsedMs, cpuMs: () => elapsedMs }
     const slow = {
       get clientIp() {
         elapsedMs += 60
@@ -135,8 +135,38 @@ describe('decision', () => {
       },
     }) as PolicyContext['request']
     const rules = [ruleOf('json_match', { when: { 'body:/a': 1 }, effect: 'deny' })]
-    const decision = judge(rules, { request: slow }, { budget: { monotonic: () => elapsedMs } })
+    const decision = judge(rules, { request: slow }, { budget: { monotonic: () => elapsedMs, cpuMs: () => elapsedMs } })
     expect(decision.error).toBe('policy_timeout')
+  })
+
+  test.each([
+    [50, 'allow', null],
+    [51, 'deny', 'policy_timeout'],
+  ])('an hour by the clock with %d ms of CPU time is: %s', (usedMs, effect, error) => {
+    let [elapsedMs, cpuMs] = [1_000, 7_000]
+    const slow = Object.defineProperty(contextOf(), 'clientIp', {
+      get() {
+        elapsedMs += 3_600_000
+        cpuMs += usedMs
+        return '198.51.100.7'
+      },
+    })
+    const decision = decide({
+      rules: compileRules([ruleOf('ip_allowlist', { cidrs: ['198.51.100.0/24'] })]),
+      context: slow,
+      atMs: NOW,
+      phase: 'request',
+      approvalDefaults: { channels: [], requireReason: false },
+      budget: { monotonic: () => elapsedMs, cpuMs: () => cpuMs },
+    })
+    expect(decision).toMatchObject({ effect, error, rulesEvaluated: 1, durationUs: 3_600_000_000 })
+  })
+
+  test('CPU time is not asked again while the clock says that there is time', () => {
+    let asked = 0
+    const cpuMs = () => 1_000 * asked++
+    expect(judge([holdAll(), denyAll()], {}, { budget: { monotonic: () => 50, cpuMs } }).error).toBe('policy_denied')
+    expect(asked).toBe(1)
   })
 
   test('a user who is not active uses nothing', () => {

@@ -90,7 +90,7 @@ function run(golden: GoldenCase): Decision {
     phase: golden.phase ?? 'request',
     satisfiedHolds: new Map(agreed.map(({ id, version }) => [id, version])),
     approvalDefaults: { channels: ['email'], requireReason: false },
-    budget: { monotonic: () => 0 },
+    budget: { monotonic: () => 0, cpuMs: () => 0 },
   })
   const spent = decision.charges.filter(({ rule }) => golden.spent?.includes(rule.name ?? ''))
   expect(spent).toHaveLength(golden.spent?.length ?? 0)

@@ -1,4 +1,4 @@
-import { parseAddress } from './cidr.ts'
+import { parseAddress } from '../kernel/ip-range.ts'
 import type { Matcher } from './glob.ts'
 
 const LABEL = /^(?!-)[a-z0-9_-]{1,63}(?<!-)$/

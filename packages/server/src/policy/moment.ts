@@ -1,5 +1,5 @@
 import type { DecisionPhase } from '@alter-vault/contracts'
-import { type Address, parseAddress } from './cidr.ts'
+import { type Address, parseAddress } from '../kernel/ip-range.ts'
 import { type Fact, UNKNOWN } from './fact.ts'
 import type { PolicyContext } from './policy-context.ts'
 

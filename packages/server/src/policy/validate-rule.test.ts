@@ -15,6 +15,7 @@ const VALID: [RuleType, unknown][] = [
   ['json_match', { when: { 'body:/a/*/b': { gt: 5 }, 'query.x': { exists: true } }, effect: 'deny' }],
   ['require_approval', approval({ approvers: ['ann@example.com', { type: 'grant_owner' }], quorum: 2 })],
   ['require_approval', approval({ approvers: [{ type: 'role', role: 'admin' }], quorum: 3 })],
+  ['require_approval', approval({ edit_allowed: false, approve_for_window: null, four_eyes: false })],
   ['rate_limit', { limit: 5, window_seconds: 86_400, alignment: 'calendar', timezone: 'Asia/Kolkata' }],
   ['group_membership', { mode: 'deny_any', groups: ['contractors'] }],
   ['ttl', { max_idle_seconds: 60 }],
@@ -167,6 +168,22 @@ describe('validation of a rule', () => {
     ['cel', { expression: '1 / 0 == 1', effect: 'require_approval' }, {}, '/body/expression', 'always_denies'],
     ['ttl', { max_idle_seconds: 60 }, { expiresAtMs: NOW }, '/expires_at', 'never_fires'],
     ['require_approval', approval({ channels: [] }), {}, '/body/approval/channels', 'nobody_is_told'],
+    ['require_approval', approval({ channels: ['slack'] }), {}, '/body/approval/channels', 'not_in_this_release'],
+    ['require_approval', approval({ edit_allowed: true }), {}, '/body/approval/edit_allowed', 'not_in_this_release'],
+    [
+      'require_approval',
+      approval({ approve_for_window: { max_seconds: 60, match: 'exact' } }),
+      {},
+      '/body/approval/approve_for_window',
+      'not_in_this_release',
+    ],
+    [
+      'cel',
+      { expression: 'request.method == "GET"', effect: 'require_approval', approval: { four_eyes: true } },
+      {},
+      '/body/approval/four_eyes',
+      'not_in_this_release',
+    ],
   ])('%s with %j %j is stored with a warning at %s: %s', (type, body, more, pointer, code) => {
     const { errors, warnings } = validate(type, body, more)
     expect(errors).toEqual([])

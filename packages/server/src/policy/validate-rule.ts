@@ -67,6 +67,7 @@ function findWarnings(draft: RuleDraft, type: RuleType, nowMs: number): RuleRema
   }
   if (body.when !== undefined) warnings.push(...warnAboutWhen(body.when as When, draft.target).map(inBody))
   warnings.push(...warnAboutBody(type, body).map(inBody))
+  if (body.approval !== undefined) warnings.push(...warnAboutApproval(body.approval as ApprovalConfig).map(inBody))
   return warnings
 }
 
@@ -83,10 +84,8 @@ function warnAboutBody(type: RuleType, body: Readonly<Record<string, unknown>>):
         : []
     case 'cel':
       return warnAboutExpression(body.expression as string, '/expression', body.effect === 'deny')
-    case 'require_approval': {
-      const ofCel = body.cel === undefined ? [] : warnAboutExpression(body.cel as string, '/cel', false)
-      return [...ofCel, ...warnAboutApproval(body.approval as ApprovalConfig)]
-    }
+    case 'require_approval':
+      return body.cel === undefined ? [] : warnAboutExpression(body.cel as string, '/cel', false)
     default:
       return []
   }
@@ -101,11 +100,21 @@ function warnAboutExpression(expression: string, pointer: string, denies: boolea
 }
 
 function warnAboutApproval(approval: ApprovalConfig): RuleRemark[] {
+  const warnings = (['channels', 'edit_allowed', 'approve_for_window', 'four_eyes'] as const)
+    .filter((name) => asksForSomething(approval[name]))
+    .map((name) => ({
+      pointer: `/approval/${name}`,
+      code: 'not_in_this_release',
+      message: `"${name}" is kept, but has no effect in this release.`,
+    }))
   const isLinkOnly = (approval.approvers ?? []).length === 0 && approval.channels?.length === 0
-  if (!isLinkOnly) return []
+  if (!isLinkOnly) return warnings
   const message = 'Nobody is told and whoever holds the link may decide; the link is in the answer to the caller only.'
-  return [{ pointer: '/approval/channels', code: 'nobody_is_told', message }]
+  return [...warnings, { pointer: '/approval/channels', code: 'nobody_is_told', message }]
 }
+
+const asksForSomething = (value: unknown): boolean =>
+  Array.isArray(value) ? value.length > 0 : value !== undefined && value !== null && value !== false
 
 function warnAboutAllow(allow: Readonly<Record<string, unknown>>): RuleRemark[] {
   const members = Object.entries(allow)

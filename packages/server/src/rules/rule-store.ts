@@ -137,7 +137,10 @@ export async function removeRule(tx: Tx, home: RuleHome, ruleId: string): Promis
   await tx.deleteFrom('rules').where('app_id', '=', home.appId).where('rule_id', '=', ruleId).execute()
 }
 
-/** Keeps a version that is about to be replaced or deleted. */
+/** How many earlier versions of one rule are kept. */
+const KEPT_VERSIONS = 100
+
+/** Keeps a version that is about to be replaced or deleted; the oldest of more than 100 goes. */
 export async function keepVersion(tx: Tx, home: RuleHome, rule: Rule, by: { author: string; at: Date }): Promise<void> {
   await tx
     .insertInto('rule_versions')
@@ -149,6 +152,12 @@ export async function keepVersion(tx: Tx, home: RuleHome, rule: Rule, by: { auth
       replaced_by: by.author,
       replaced_at: by.at,
     })
+    .execute()
+  await tx
+    .deleteFrom('rule_versions')
+    .where('app_id', '=', scopeIdOf(home))
+    .where('rule_id', '=', rule.id)
+    .where('version', '<=', rule.version - KEPT_VERSIONS)
     .execute()
 }
 

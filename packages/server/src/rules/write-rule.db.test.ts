@@ -131,6 +131,20 @@ describe('changing a rule', () => {
     expect(await versions(rule.id)).toHaveLength(1)
   })
 
+  test('keeps the newest 100 replaced versions', async () => {
+    await using t = await createManagementTest()
+    const { rules, home, create, versions } = setUp(t)
+    const rule = await create()
+    await t.asOwner(`insert into rule_versions select $1, $2, v, '{}', '{}', now() from generate_series(1, 100) v`, [
+      t.app.appId,
+      rule.id,
+    ])
+    await t.asOwner('update rules set version = 101 where rule_id = $1', [rule.id])
+    await rules.updateRule({ home, author: t.owner, ruleId: rule.id, expectedVersion: 101, change: { name: 'Other' } })
+    const kept = (await versions(rule.id, 200)).map(({ version }) => version)
+    expect([kept.length, kept[0], kept.at(-1)]).toEqual([100, 101, 2])
+  })
+
   test('can switch off a stored rule that this version does not understand, and cannot switch it on', async () => {
     await using t = await createManagementTest()
     const { rules, home, create } = setUp(t)

@@ -1,4 +1,3 @@
-import { createHash, createHmac, randomBytes } from 'node:crypto'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -17,6 +16,7 @@ import { createTokens, type Tokens } from '../tokens/index.ts'
 import { type AuditedRow, auditedRows } from './audited-rows.ts'
 import { createHandClock, type HandClock } from './management.ts'
 import type { SocketConnection } from './postgres-for-tests.ts'
+import { signedHeaders } from './sign-request.ts'
 import { createTestDatabase, type TestDatabase } from './test-database.ts'
 
 /** An answer as it came, whatever its status. */
@@ -58,13 +58,6 @@ export type TestServer = AsyncDisposable & {
 
 type Options = Pick<ServerOptions, 'faults' | 'resolve'> & { clock?: HandClock }
 
-const SIGNED_LINES = [
-  ['x-alter-request-rule', 'request-rule'],
-  ['x-alter-caller', 'caller'],
-  ['x-alter-caller-type', 'caller-type'],
-  ['x-alter-actor-id', 'actor-id'],
-  ['x-alter-context', 'actor-context'],
-] as const
 const PEPPER_FILE = 'pepper.json'
 const MANY_CALLS_PER_MINUTE = 1_000_000
 
@@ -106,28 +99,8 @@ export async function createTestServer({ clock = createHandClock(), ...options }
     return { status: response.status, headers: response.headers, text, body: text === '' ? undefined : asJson(text) }
   }
 
-  function signed(apiKey: string, { method = 'POST', path, body, headers = {} }: SdkCall): Record<string, string> {
-    const timestamp = String(Math.floor(clock.now() / 1000))
-    const nonce = randomBytes(16).toString('hex')
-    const digest = createHash('sha256')
-      .update(asText(body) ?? '')
-      .digest('hex')
-    const constraints = headers['x-alter-scope-constraints'] ?? ''
-    const lines = [method, path, timestamp, nonce, digest, constraints]
-    for (const [name, word] of SIGNED_LINES) if (headers[name]) lines.push(`${word}:${headers[name]}`)
-    const key = createHmac('sha256', apiKey).update('alter-signing-v1').digest()
-    const signature = createHmac('sha256', key).update(lines.join('\n')).digest('hex')
-    const hasActorLine = SIGNED_LINES.slice(1).some(([name]) => headers[name])
-    return {
-      'x-api-key': apiKey,
-      'x-alter-timestamp': timestamp,
-      'x-alter-nonce': nonce,
-      'x-alter-content-sha256': digest,
-      'x-alter-signature': signature,
-      ...(hasActorLine ? { 'x-alter-signature-v2': signature } : {}),
-      ...headers,
-    }
-  }
+  const signed = (apiKey: string, { body, ...call }: SdkCall): Record<string, string> =>
+    signedHeaders({ ...call, apiKey, body: asText(body) ?? '', nowMs: clock.now() })
 
   const owned = opened.move()
   return {

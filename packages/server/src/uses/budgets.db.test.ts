@@ -3,6 +3,7 @@ import { expect, it } from 'vitest'
 import { newId } from '../kernel/ids.ts'
 import { createManagementTest } from '../testing/management.ts'
 import { signedPresented } from '../testing/signed-presented.ts'
+import { dropIdleCounters } from './counter-store.ts'
 import { CREATED_BY, SLUGS, seedApp, startProcess } from './use-fixture.ts'
 
 /** An app whose own key calls its first secret under some rules, each `[type, body, mode]`. */
@@ -29,6 +30,9 @@ async function arrange(...rules: [string, object, 'enforce' | 'shadow'][]) {
         body,
       ),
     rows: () => test.auditRows(world.appId),
+    idle: (days: number) =>
+      test.asOwner('update counters set charged_at = charged_at - make_interval(days => $1)', [days]),
+    dropIdleCounters: () => test.db.forApp(world.appId, (tx) => dropIdleCounters(tx, world.appId)),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   }
 }
@@ -66,4 +70,16 @@ it('refuses a call that would be held when its budget is spent: nobody is asked 
 it('holds a call whose budget is spent in a shadow rule only', async () => {
   await using app = await arrange(['rate_limit', ONCE, 'shadow'], ['require_approval', HELD, 'enforce'])
   expect([await app.use(), await app.use()]).toEqual(['hold', 'hold'])
+})
+
+it('counts anew after a pause longer than any window, and forgets its counters then', async () => {
+  await using app = await arrange(['rate_limit', { limit: 1, window_seconds: 2_678_400 }, 'enforce'])
+  expect([await app.use(), await app.use()]).toEqual(['allow', 'quota_exceeded'])
+  await app.idle(31)
+  expect(await app.dropIdleCounters()).toBe(0)
+  expect(await app.use()).toBe('quota_exceeded')
+  await app.idle(2)
+  expect(await app.dropIdleCounters()).toBeGreaterThan(0)
+  expect([await app.use(), await app.use()]).toEqual(['allow', 'quota_exceeded'])
+  expect(await app.dropIdleCounters()).toBe(0)
 })

@@ -1,7 +1,7 @@
 import type { DecisionPhase, DecisionRecord } from '@alter-vault/contracts'
 import { appScope, type Charge as CounterCharge, chargeOf, type MeterAnswer, type RateMeter } from '../audit/index.ts'
 import type { SdkCaller } from '../http/principals.ts'
-import type { Clock } from '../kernel/clock.ts'
+import { type Clock, threadCpuMs } from '../kernel/clock.ts'
 import { newId } from '../kernel/ids.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import type { AgentFacts } from '../keys/index.ts'
@@ -119,7 +119,7 @@ function judge(use: Use, policy: AppPolicy, clock: Clock, options: Parameters<ty
     phase: options.phase,
     ...(options.satisfiedHolds === undefined ? {} : { satisfiedHolds: options.satisfiedHolds }),
     approvalDefaults: policy.approvalDefaults,
-    budget: { monotonic: clock.monotonic },
+    budget: { monotonic: clock.monotonic, cpuMs: threadCpuMs },
   })
   const record = decisionRecord(decision, { decisionId: newId(atMs), policyEpoch: policy.fence.version, context })
   return { decision, record }

@@ -18,6 +18,7 @@ import { createIdentifyCaller, createSettle } from '../keys/index.ts'
 import { parseRequestRule } from '../policy/request-rule.ts'
 import { upsertActor } from './actor-store.ts'
 import { loadStoredRules } from './app-policy-store.ts'
+import { dropIdleCounters } from './counter-store.ts'
 import { createExecuteApproved } from './execute-approved.ts'
 import { createExecutor } from './executor.ts'
 import { holdRequestOf } from './hold-request.ts'
@@ -64,6 +65,8 @@ export type Proxy = {
   executor: ReturnType<typeof createExecutor>
   /** Writes what is noted in memory: when things were last used. */
   saveLastUses: () => Promise<void>
+  /** Deletes the rate counters of a scope that can no longer refuse anything. Returns how many. */
+  dropIdleCounters: (scopeId: string) => Promise<number>
 }
 
 const STALE_TRIES = 3
@@ -171,5 +174,6 @@ export function createUses(deps: ProxyDeps): Proxy {
     },
     executor: createExecutor({ claimDue: approvals.claimDue, executeApproved, log }),
     saveLastUses: lastUses.save,
+    dropIdleCounters: (scopeId) => db.forApp(scopeId, (tx) => dropIdleCounters(tx, scopeId)),
   }
 }

@@ -6,7 +6,7 @@ import type { Tx } from '../db/database.ts'
 import { newId } from '../kernel/ids.ts'
 import { createManagementTest } from '../testing/management.ts'
 import { signedPresented } from '../testing/signed-presented.ts'
-import { createSlowTwin, type Verdict } from './slow-twin.ts'
+import { createSlowTwin, type Verdict } from '../testing/slow-twin.ts'
 import { CREATED_BY, insertGrant, keyDigest, SLUGS, seedApp, startProcess, type World } from './use-fixture.ts'
 
 /*

@@ -12,10 +12,10 @@ import { VaultError } from '../kernel/vault-error.ts'
 import { createIdentifyCaller } from '../keys/index.ts'
 import { parseRequestRule } from '../policy/request-rule.ts'
 import type { ManagementTest } from '../testing/management.ts'
+import type { Verdict } from '../testing/slow-twin.ts'
 import { createLastUses } from './last-uses.ts'
 import { createProxyRequest, scopeOf } from './proxy-request.ts'
 import { createResolveGrant } from './resolve-grant.ts'
-import type { Verdict } from './slow-twin.ts'
 import { createUseFacts } from './use-facts.ts'
 
 /** The slugs of the secrets that `seedApp` makes. */

@@ -10,7 +10,7 @@ import { BodyViewer } from './body-viewer.tsx'
 import type { Choice } from './decide-approval.ts'
 import styles from './ended-approval.module.css'
 import { Ago } from './moment.tsx'
-import { deciderWords, outcomeWords } from './outcome-words.ts'
+import { deciderWords, outcomeWords, requestWords } from './outcome-words.ts'
 import { PageFrame } from './page-frame.tsx'
 import { Section } from './section.tsx'
 import smallPrint from './small-print.module.css'
@@ -92,9 +92,7 @@ export function EndedApproval({ page, mine, action, stale }: Props) {
             <span className={smallPrint.id}>{page.approval_id}</span>
           </Fact>
         </Facts>
-        <p className={smallPrint.quiet}>
-          This link shows how the request ended. The request itself is no longer shown here.
-        </p>
+        <p className={smallPrint.quiet}>{requestWords(outcome.request_erased)}</p>
       </Section>
       {outcome.answer_body && (
         <Section title="What the provider answered">

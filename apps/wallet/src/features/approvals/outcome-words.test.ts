@@ -1,6 +1,6 @@
 import type { EndedApprovalPage } from '@alter-vault/contracts'
 import { describe, expect, it } from 'vitest'
-import { isSettled, outcomeWords } from './outcome-words.ts'
+import { isSettled, outcomeWords, requestWords } from './outcome-words.ts'
 
 type Gate = EndedApprovalPage['gates'][number]
 
@@ -49,6 +49,7 @@ function ended(
       status_code: null,
       duration_ms: null,
       execution_error: null,
+      request_erased: false,
       answer_body: null,
       ...outcome,
     },
@@ -123,4 +124,9 @@ describe('outcome words', () => {
     )
     expect(settled).toEqual(['denied', 'expired', 'executed', 'failed'])
   })
+})
+
+it('a request that was erased is not said to be only out of sight', () => {
+  expect(requestWords(false)).toContain('no longer shown')
+  expect(requestWords(true)).toContain('erased')
 })

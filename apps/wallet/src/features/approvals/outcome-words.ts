@@ -160,6 +160,12 @@ export function outcomeWords(page: EndedApprovalPage, mine: Choice | null): Outc
   }
 }
 
+/** What became of the request, which an ended page does not show. */
+export const requestWords = (isErased: boolean): string =>
+  isErased
+    ? 'This link shows how the request ended. The request itself was erased: the vault no longer has it.'
+    : 'This link shows how the request ended. The request itself is no longer shown here.'
+
 /** Whether the page will still change by itself. */
 export const isSettled = (page: EndedApprovalPage): boolean =>
   ['denied', 'expired', 'executed', 'failed'].includes(page.status)

@@ -1,5 +1,5 @@
 import { RE2JS } from 're2js'
-import { compileCidr, parseAddress } from '../cidr.ts'
+import { parseAddress, parseCidr } from '../../kernel/ip-range.ts'
 import { compileGlob, type Matcher } from '../glob.ts'
 import { createZoneClock } from '../time-zone.ts'
 import { type Frame, fail, spend, spendOnText } from './evaluation.ts'
@@ -170,9 +170,9 @@ function globCall(): Call {
 }
 
 function cidrCall(): Call {
-  const compiled = remembering<CidrValue>((range) => {
-    const contains = compileCidr(range)
-    return typeof contains === 'string' ? fail() : { [CONTAINS]: contains }
+  const compiled = remembering<CidrValue>((cidr) => {
+    const range = parseCidr(cidr)
+    return typeof range === 'string' ? fail() : { [CONTAINS]: range.contains }
   })
   return (args, frame) => compiled(text(args[0]), frame)
 }

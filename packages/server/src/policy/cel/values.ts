@@ -1,4 +1,4 @@
-import type { RangeMatcher } from '../cidr.ts'
+import type { IpRange } from '../../kernel/ip-range.ts'
 import { type Frame, fail, spend, spendOnText } from './evaluation.ts'
 
 /*
@@ -11,7 +11,7 @@ export function boolOf(value: unknown): boolean {
 
 export type CelMap = ReadonlyMap<unknown, unknown> | Readonly<Record<string, unknown>>
 export type Duration = { readonly [DURATION_MS]: number }
-export type CidrValue = { readonly [CONTAINS]: RangeMatcher }
+export type CidrValue = { readonly [CONTAINS]: IpRange['contains'] }
 export const DURATION_MS = Symbol('duration')
 export const CONTAINS = Symbol('cidr')
 

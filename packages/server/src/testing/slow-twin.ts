@@ -5,14 +5,14 @@ import type { Clock } from '../kernel/clock.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import { createIdentifyCaller, findKeyRoute, loadAgentForCall, loadKeyForAuthentication } from '../keys/index.ts'
 import { parseRequestRule } from '../policy/request-rule.ts'
-import { findLastUse } from './actor-store.ts'
-import { loadAppPolicy } from './app-policy-store.ts'
-import { readUsed } from './counter-store.ts'
-import { counterChargeOf, decideUse, refusalOf } from './decide-use.ts'
-import { loadCandidates, loadGrantFacts } from './grant-facts-store.ts'
-import { prepareCall } from './prepare-call.ts'
-import { assertInAgentScope, requestRuleOf } from './proxy-request.ts'
-import { createResolveGrant } from './resolve-grant.ts'
+import { findLastUse } from '../uses/actor-store.ts'
+import { loadAppPolicy } from '../uses/app-policy-store.ts'
+import { readUsed } from '../uses/counter-store.ts'
+import { counterChargeOf, decideUse, refusalOf } from '../uses/decide-use.ts'
+import { loadCandidates, loadGrantFacts } from '../uses/grant-facts-store.ts'
+import { prepareCall } from '../uses/prepare-call.ts'
+import { assertInAgentScope, requestRuleOf } from '../uses/proxy-request.ts'
+import { createResolveGrant } from '../uses/resolve-grant.ts'
 
 /** What becomes of a use: it is let through, held for a person, or refused with a code. */
 export type Verdict = string
@@ -22,7 +22,7 @@ type Deps = { db: Pick<Database, 'unscoped' | 'readForApp'>; clock: Clock; keyDi
 /**
  * The slow twin of the fast path: decides a proxied call by what the database holds now, read in one snapshot, with no memory, no
  * versions and no batches. It writes and sends nothing, and leaves out what is not a fact of the database: nonces, and the rates that
- * processes lease slices of. The two must always agree (`slow-twin.db.test.ts`).
+ * processes lease slices of. The two must always agree (`proxy/slow-twin.db.test.ts`).
  */
 export function createSlowTwin({ db, clock, keyDigest }: Deps) {
   return async function decideSlowly(presented: Presented, request: ProxyRequestBody): Promise<Verdict> {

@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest'
-import { compileAddressOrCidr, compileCidr, parseAddress } from './cidr.ts'
+import { createAddressList, parseAddress, parseCidr, parseRange } from './ip-range.ts'
 
 function contains(cidr: string, address: string): boolean {
-  const compiled = compileCidr(cidr)
-  if (typeof compiled === 'string') throw new Error(compiled)
-  return compiled(parseAddress(address)!)
+  const range = parseCidr(cidr)
+  if (typeof range === 'string') throw new Error(range)
+  return range.contains(parseAddress(address)!)
 }
 
 describe('CIDR', () => {
@@ -41,14 +41,25 @@ describe('CIDR', () => {
     ['256.0.0.0/8', 'invalid_cidr'],
     ['', 'invalid_cidr'],
   ])('refuses %s as %s', (cidr, fault) => {
-    expect(compileCidr(cidr)).toBe(fault)
+    expect(parseCidr(cidr)).toBe(fault)
   })
 
-  test('a condition takes a bare address too', () => {
-    const compiled = compileAddressOrCidr('203.0.113.9')
-    if (typeof compiled === 'string') throw new Error(compiled)
-    expect(compiled(parseAddress('203.0.113.9')!)).toBe(true)
-    expect(compiled(parseAddress('203.0.113.10')!)).toBe(false)
-    expect(compileAddressOrCidr('fe80::1%eth0')).toBe('invalid_cidr')
+  test('a bare address is a range of one', () => {
+    const range = parseRange('203.0.113.9')
+    expect(range).toMatchObject({ text: '203.0.113.9/32', hasHostBits: false })
+    expect(range?.contains(parseAddress('203.0.113.9')!)).toBe(true)
+    expect(range?.contains(parseAddress('203.0.113.10')!)).toBe(false)
+    expect(parseRange('::ffff:203.0.113.9')?.text).toBe('203.0.113.9/32')
+    expect(parseRange('fe80::1%eth0')).toBeUndefined()
+  })
+
+  test('a list holds what any of its ranges holds, and no text that is no address', () => {
+    const list = createAddressList(['10.0.0.9/8', '2001:db8::1'])
+    for (const inside of ['10.1.2.3', '::ffff:a01:203', '2001:db8::1'])
+      expect([inside, list.contains(inside)]).toEqual([inside, true])
+    for (const outside of ['11.0.0.1', '2001:db8::2', '10.1', 'unknown', '']) {
+      expect([outside, list.contains(outside)]).toEqual([outside, false])
+    }
+    expect(() => createAddressList(['10.0.0.0/8', 'all'])).toThrow(RangeError)
   })
 })
