@@ -9,7 +9,7 @@ export type Program = AsyncDisposable & { pid: number; port: number }
 
 /** Starts one of the small servers of this folder and resolves with its port. */
 export async function startProgram(
-  file: 'upstream.ts' | 'plain-proxy.ts',
+  file: 'upstream.ts' | 'plain-proxy.ts' | 'floor.ts',
   args: readonly string[] = [],
 ): Promise<Program> {
   const child = fork(fileOf(file), args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })

@@ -5,10 +5,13 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { Client } from 'pg'
-import { SERVER } from '../tools/bootstrap/run.mjs'
 import { cpuMicros, processTree, programOf, proportionalSetSize, sumOver } from './process-usage.ts'
 
+const ROOT = fileURLToPath(new URL('..', import.meta.url))
+/** A line of `--trace-gc`: megabytes of the heap before and after. */
+const COLLECTION = / ms: [A-Za-z- ()]+ ([\d.]+) \([\d.]+\) -> ([\d.]+) \(/g
 const READY_MS = 120_000
 const STEERING = /^(ALTER_|DATABASE_|NODE_OPTIONS$|PG)/
 
@@ -21,6 +24,12 @@ export type Usage = {
   /** By process of PostgreSQL. */
   postgresCpuMicros: ReadonlyMap<number, number>
   memoryBytes: number
+  /** Bytes of objects made by the server until its last garbage collection; counted with the argument `--trace-gc` only. */
+  allocatedBytes: number
+  /** Bytes of write-ahead log. */
+  walBytes: number
+  /** Bytes that the database takes on disk. */
+  storedBytes: number
 }
 
 /** A vault with an embedded PostgreSQL (fsync on) in a folder of its own, started as `npm start` starts it. */
@@ -41,22 +50,28 @@ export type MeasuredVault = AsyncDisposable & {
   startAgain(): Promise<void>
 }
 
-/** `nodeArguments`: for profiling, such as `--cpu-prof`. */
+/** `nodeArguments`: for profiling, such as `--cpu-prof`. `root`: another checkout, installed and built; this one unless said. */
 export async function startMeasuredVault({
   nodeArguments = [],
+  root = ROOT,
 }: {
   nodeArguments?: readonly string[]
+  root?: string
 } = {}): Promise<MeasuredVault> {
+  const { SERVER } = (await import(join(root, 'tools/bootstrap/run.mjs'))) as { SERVER: readonly string[] }
+  const node = join(root, 'node_modules/.bin/node')
   const dataDir = await mkdtemp(join(tmpdir(), 'alter-vault-bench-'))
   const port = await freePort()
   const adminPort = await freePort()
   let child: ChildProcess
   let startMs = 0
+  let allocatedBytes = 0
+  let heapMegabytes = 0
 
   async function launch(): Promise<void> {
     const log = openSync(join(dataDir, 'bench.log'), 'a')
     const startedAt = performance.now()
-    child = spawn(process.execPath, [...nodeArguments, ...SERVER, 'dev'], {
+    child = spawn(node, [...nodeArguments, ...SERVER, 'dev'], {
       cwd: dataDir,
       env: {
         ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !STEERING.test(name))),
@@ -72,6 +87,10 @@ export async function startMeasuredVault({
     child.stdout!.setEncoding('utf8').on('data', (text: string) => {
       said += text
       if (said.includes('is ready at')) ready.resolve()
+      for (const [, before, after] of text.matchAll(COLLECTION)) {
+        allocatedBytes += (Number(before) - heapMegabytes) * 1e6
+        heapMegabytes = Number(after)
+      }
     })
     child.once('exit', (code) =>
       ready.reject(new Error(`the vault ended with ${code}; its log is ${dataDir}/bench.log`)),
@@ -118,6 +137,8 @@ export async function startMeasuredVault({
         serverCpuMicros: await cpuMicros(server!),
         postgresCpuMicros: new Map(postgres.map((pid, i) => [pid, cpu[i]!])),
         memoryBytes: await sumOver([server!, ...below], proportionalSetSize),
+        allocatedBytes,
+        ...(await asOwner(databaseSizes)),
       }
     },
     backgroundSessions: () => asOwner(backgroundSessions),
@@ -131,11 +152,18 @@ export async function startMeasuredVault({
   }
 }
 
+async function databaseSizes(owner: Client): Promise<{ walBytes: number; storedBytes: number }> {
+  const { rows } = await owner.query<{ wal: number; stored: number }>(
+    `select pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::float8 as wal, pg_database_size(current_database())::float8 as stored`,
+  )
+  return { walBytes: rows[0]!.wal, storedBytes: rows[0]!.stored }
+}
+
 /** Sessions of the server other than those that calls write through; while calls run, those do background work only. */
 async function backgroundSessions(owner: Client): Promise<number[]> {
   const { rows } = await owner.query<{ pid: number }>(
     `select pid from pg_stat_activity
-     where backend_type = 'client backend' and application_name = 'alter-vault' and query not like '%append_block(%'`,
+     where backend_type = 'client backend' and application_name = 'alter-vault' and query not similar to '%(append_block|append_batch)[(]%'`,
   )
   return rows.map(({ pid }) => pid)
 }

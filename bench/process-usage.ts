@@ -1,8 +1,5 @@
 import { readdir, readFile } from 'node:fs/promises'
 
-/** Clock ticks a second in /proc; Linux has shown 100 to user space since 2.6. */
-const TICKS_PER_SECOND = 100
-
 /** `pid` and every process below it that lives now. Linux only. */
 export async function processTree(pid: number): Promise<number[]> {
   const tasks = await readdir(`/proc/${pid}/task`).catch(() => [])
@@ -24,12 +21,13 @@ export async function programOf(pid: number): Promise<string> {
   return (await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '')).trim()
 }
 
-/** User and system CPU microseconds of a process and of its children that ended. */
+/** CPU microseconds of the threads of a process that live now. The scheduler counts them in nanoseconds, `stat` in steps of 10 ms. */
 export async function cpuMicros(pid: number): Promise<number> {
-  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
-  // Behind the name in parentheses, which may hold anything, the third field of the man page is the first.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  return fields.slice(11, 15).reduce((sum, ticks) => sum + (Number(ticks) * 1_000_000) / TICKS_PER_SECOND, 0)
+  const tasks = await readdir(`/proc/${pid}/task`).catch(() => [])
+  const texts = await Promise.all(
+    tasks.map((task) => readFile(`/proc/${pid}/task/${task}/schedstat`, 'utf8').catch(() => '0')),
+  )
+  return texts.reduce((sum, text) => sum + Number(text.split(' ')[0]) / 1_000, 0)
 }
 
 /** Proportional set size in bytes: shared pages count once over all processes that map them. */

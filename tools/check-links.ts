@@ -155,10 +155,8 @@ export async function listFiles(root: string): Promise<string[]> {
   const patterns = ['.md', ...Object.keys(COMMENTS)].map((ending) => `*${ending}`)
   const args = ['ls-files', '--cached', '--others', '--exclude-standard', '-z', ...patterns]
   const { stdout } = await promisify(execFile)('git', args, { cwd: root })
-  return stdout
-    .split('\0')
-    .filter((name) => name !== '' && existsSync(join(root, name)))
-    .sort()
+  // A file with a merge conflict is listed once for each side.
+  return [...new Set(stdout.split('\0'))].filter((name) => name !== '' && existsSync(join(root, name))).sort()
 }
 
 if (import.meta.main) {

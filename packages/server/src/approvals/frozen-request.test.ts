@@ -108,12 +108,17 @@ test('every part of what is sent moves the hash, and nothing else does', () => {
   for (const change of stays) expect(actionHash(request(change)).equals(base)).toBe(true)
 })
 
+// fast-check's own arbitrary of a web path takes over a second to make.
+const anyUrl = fc
+  .tuple(fc.domain(), fc.string(), fc.webQueryParameters())
+  .map(([host, path, query]) => `https://${host}/${encodeURIComponent(path)}?${query}`)
+
 test('what was frozen comes back byte for byte, whatever the bytes; under another hash it does not', () => {
   fc.assert(
     fc.property(
       fc.option(fc.uint8Array({ maxLength: 2_000 }), { nil: null }),
       fc.array(fc.tuple(fc.stringMatching(/^[a-z-]{1,12}$/), fc.string())),
-      fc.webUrl({ withQueryParameters: true }),
+      anyUrl,
       (bytes, headers, url) => {
         const frozen = request({ body: bytes === null ? null : Buffer.from(bytes), headers, url })
         const sealed = encodeFrozenRequest(frozen)

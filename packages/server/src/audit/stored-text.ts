@@ -1,4 +1,4 @@
-import { hmacSha256 } from '../kernel/hmac.ts'
+import { HmacKey } from '../kernel/hmac.ts'
 import { fillRandom } from '../kernel/ids.ts'
 import type { BodyDigest } from './audit-row.ts'
 
@@ -68,7 +68,7 @@ export function captureBody(body: Buffer, contentType: string | null): CapturedB
   kept.copy(salted, SALT_BYTES)
   const mediaType = contentType?.replace(/;.*$/s, '').trim().toLowerCase() ?? null
   const digest: BodyDigest = {
-    digest: hmacSha256(salted.subarray(0, SALT_BYTES)).update(kept).digest('hex'),
+    digest: new HmacKey(salted.subarray(0, SALT_BYTES)).digest(kept, 'hex'),
     length: body.length,
     truncated: body.length > STORED_BODY_MAX_BYTES,
     content_type: mediaType,

@@ -1,5 +1,5 @@
-import { createHmac, createSecretKey, randomBytes } from 'node:crypto'
-import { digestOf } from '../kernel/sha256.ts'
+import { randomBytes } from 'node:crypto'
+import { HmacKey } from '../kernel/hmac.ts'
 import { findOrCreateKeyFile, garbled, keyCheck, parseKeyFile } from './key-file.ts'
 
 /* {"format": "alter-api-key-pepper.v1", "pepper": base64 of 32 bytes, "check": 16 hex characters} */
@@ -28,7 +28,7 @@ export async function openPepper({ path }: { path: string }): Promise<Pepper> {
   if (bytes.length !== PEPPER_BYTES) throw garbled(path, `"pepper" has ${bytes.length} bytes and not ${PEPPER_BYTES}`)
   const fingerprint = keyCheck(FORMAT, bytes)
   if (check !== fingerprint) throw garbled(path, '"check" does not fit the pepper')
-  const key = createSecretKey(bytes)
+  const key = new HmacKey(bytes)
   bytes.fill(0)
-  return { keyDigest: (plainKey) => digestOf(createHmac('sha256', key).update(plainKey)), fingerprint }
+  return { keyDigest: (plainKey) => key.bytes(plainKey), fingerprint }
 }

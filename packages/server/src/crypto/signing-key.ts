@@ -1,29 +1,24 @@
-import { createHmac, createSecretKey, type KeyObject } from 'node:crypto'
-import { digestOf } from '../kernel/sha256.ts'
+import { HmacKey } from '../kernel/hmac.ts'
 import { constantTimeEqual } from './constant-time.ts'
 
 const MESSAGE = 'alter-signing-v1'
 const HEX_SHA256 = /^[0-9a-f]{64}$/
 
-/**
- * The request signing key of an API key (docs/spec/wire-protocol.md#signing-a-request): HMAC-SHA-256 of a fixed message under the plain
- * key. Never stored.
- */
-export function deriveSigningKey(plainKey: string): KeyObject {
-  const bytes = createHmac('sha256', plainKey).update(MESSAGE).digest()
-  const key = createSecretKey(bytes)
+/** The request signing key of an API key (docs/spec/wire-protocol.md#signing-a-request). Never stored. */
+export function deriveSigningKey(plainKey: string): HmacKey {
+  const bytes = new HmacKey(Buffer.from(plainKey)).bytes(MESSAGE)
+  const key = new HmacKey(bytes)
   bytes.fill(0)
   return key
 }
 
 /** HMAC-SHA-256 as the protocol writes it: 64 lower-case hex characters. */
-export function signText(key: KeyObject, text: string): string {
-  return createHmac('sha256', key).update(text).digest('hex')
+export function signText(key: HmacKey, text: string): string {
+  return key.digest(text, 'hex')
 }
 
 /** True when `signature` is the signature of `text`, compared in constant time. Anything but 64 lower-case hex characters is false. */
-export function isSignatureOf(key: KeyObject, text: string, signature: string): boolean {
+export function isSignatureOf(key: HmacKey, text: string, signature: string): boolean {
   if (!HEX_SHA256.test(signature)) return false
-  const expected = digestOf(createHmac('sha256', key).update(text))
-  return constantTimeEqual(expected, Buffer.from(signature, 'hex'))
+  return constantTimeEqual(key.bytes(text), Buffer.from(signature, 'hex'))
 }

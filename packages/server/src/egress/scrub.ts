@@ -48,7 +48,12 @@ export function createScrubber(secrets: readonly string[]): Scrubber {
 
   return {
     text,
-    headers: (list) => list.map(([name, value]) => [name, text(value)]),
+    headers(list) {
+      // One search over all values: hardly ever is anything found.
+      let values = ''
+      for (const [, value] of list) values += `${value}\n`
+      return needles.some((needle) => values.includes(needle)) ? list.map(([name, value]) => [name, text(value)]) : list
+    },
 
     body(bytes, { truncated = false } = {}) {
       if (bytes.length === 0) return bytes

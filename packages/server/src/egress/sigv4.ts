@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Secret } from '../crypto/secret.ts'
-import { hmacSha256 } from '../kernel/hmac.ts'
+import { HmacKey } from '../kernel/hmac.ts'
 import { type CanonicalUrl, withEscapedPath, withQuery } from './canonical-url.ts'
 import type { HeaderList } from './header-rules.ts'
 
@@ -102,7 +102,7 @@ export function authorizationOf(
   const credentialScope = `${date}/${region}/${service}/aws4_request`
   const hash = createHash('sha256').update(canonical).digest('hex')
   const toSign = `AWS4-HMAC-SHA256\n${time}\n${credentialScope}\n${hash}`
-  const hmac = (key: Buffer, text: string) => hmacSha256(key).update(text).digest()
+  const hmac = (key: Buffer, text: string) => new HmacKey(key).bytes(text)
   const dateKey = hmac(Buffer.from(`AWS4${keys.secretAccessKey.reveal()}`), date)
   const signingKey = hmac(hmac(hmac(dateKey, region), service), 'aws4_request')
   const signature = hmac(signingKey, toSign).toString('hex')

@@ -1,4 +1,4 @@
-import { type Hmac, hash } from 'node:crypto'
+import { hash } from 'node:crypto'
 
 /*
  * Node makes an array buffer of its own for every digest that it answers as bytes, which costs more than hashing a few hundred bytes and
@@ -8,6 +8,3 @@ import { type Hmac, hash } from 'node:crypto'
 
 /** SHA-256 (FIPS 180-4) of bytes, or of text as UTF-8: 32 bytes. */
 export const sha256 = (data: string | Uint8Array): Buffer => Buffer.from(hash('sha256', data, 'binary'), 'latin1')
-
-/** The 32 bytes of a finished HMAC. */
-export const digestOf = (hmac: Hmac): Buffer => Buffer.from(hmac.digest('binary'), 'latin1')

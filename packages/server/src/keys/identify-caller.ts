@@ -1,4 +1,4 @@
-import { hash, type KeyObject } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { parseKey, scopesImply } from '@alter-vault/contracts'
 import type { AuditLog, Budget, MeterAnswer, Scope } from '../audit/index.ts'
 import { appScope, organizationScope } from '../audit/index.ts'
@@ -6,6 +6,7 @@ import { deriveSigningKey, isSignatureOf } from '../crypto/signing-key.ts'
 import type { Presented } from '../http/authenticators.ts'
 import type { SdkCaller } from '../http/principals.ts'
 import type { Clock } from '../kernel/clock.ts'
+import type { HmacKey } from '../kernel/hmac.ts'
 import { isUuid, randomHex } from '../kernel/ids.ts'
 import type { ReadVersion } from '../kernel/read-version.ts'
 import { sha256 } from '../kernel/sha256.ts'
@@ -81,9 +82,9 @@ const MAX_SIGNING_KEYS = 20_000
  */
 export function createIdentifyCaller(deps: IdentifyDeps) {
   // Deriving a key costs as much as checking a signature with it; the derived key opens nothing without the plain one in each request.
-  const signingKeys = new Map<string, KeyObject>()
+  const signingKeys = new Map<string, HmacKey>()
 
-  function signingKeyOf(digest: string, plainKey: string): KeyObject {
+  function signingKeyOf(digest: string, plainKey: string): HmacKey {
     let key = signingKeys.get(digest)
     if (!key) {
       key = deriveSigningKey(plainKey)
@@ -286,7 +287,7 @@ const TIMESTAMP = /^\d{1,12}$/
 const NONCE = /^[0-9a-f]{32}$/
 const HEX_SHA256 = /^[0-9a-f]{64}$/
 
-function assertSigned(request: Presented, parts: SignedParts, key: KeyObject, nowMs: number): void {
+function assertSigned(request: Presented, parts: SignedParts, key: HmacKey, nowMs: number): void {
   const signature = single(request, 'x-alter-signature') ?? ''
   const malformed = !TIMESTAMP.test(parts.timestamp)
     ? 'X-Alter-Timestamp'

@@ -20,6 +20,7 @@ import {
 } from '@alter-vault/contracts'
 import { checkRuleBody, UNKNOWN_TIMEZONE } from './check-rule-body.ts'
 import { deny, type EvaluateRule } from './firing.ts'
+import { createRuleList, type RuleList } from './rule-list.ts'
 import { compileCelRule } from './rule-types/cel.ts'
 import { compileContentMatch } from './rule-types/content-match.ts'
 import { compileGroupMembership } from './rule-types/group-membership.ts'
@@ -64,12 +65,12 @@ export type CompiledRule = {
 export type CompiledRules = {
   readonly count: number
   /** The rules on one target, by id. */
-  of(type: RuleTargetType, id: string): readonly CompiledRule[]
+  of(type: RuleTargetType, id: string): RuleList
   /** Rules whose target cannot be understood: they meet every request. */
-  readonly everywhere: readonly CompiledRule[]
+  readonly everywhere: RuleList
 }
 
-const NO_RULES: readonly CompiledRule[] = Object.freeze([])
+const NO_RULES = createRuleList([])
 
 /** Compiles the enabled rules of an app and its organization into a frozen set. Never throws for what a rule holds. */
 export function compileRules(rules: readonly StoredRule[]): CompiledRules {
@@ -91,11 +92,13 @@ export function compileRules(rules: readonly StoredRule[]): CompiledRules {
     if (ofTarget === undefined) ofType.set(id, [compiled])
     else ofTarget.push(compiled)
   }
-  for (const ofType of byTarget.values()) for (const ofTarget of ofType.values()) Object.freeze(ofTarget)
+  const lists = new Map(
+    [...byTarget].map(([type, ofType]) => [type, new Map([...ofType].map(([id, list]) => [id, createRuleList(list)]))]),
+  )
   return Object.freeze({
     count,
-    of: (type: RuleTargetType, id: string) => byTarget.get(type)?.get(id) ?? NO_RULES,
-    everywhere: Object.freeze(everywhere),
+    of: (type: RuleTargetType, id: string) => lists.get(type)?.get(id) ?? NO_RULES,
+    everywhere: createRuleList(everywhere),
   })
 }
 

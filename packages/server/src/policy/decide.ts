@@ -8,9 +8,11 @@ import {
 } from '@alter-vault/contracts'
 import { type ApprovalDefaults, type FiredHold, type GatePlan, planGates } from './approval-gate.ts'
 import type { CompiledRule, CompiledRules } from './compile-rules.ts'
+import { UNKNOWN } from './fact.ts'
 import type { BudgetUse, Firing } from './firing.ts'
 import { createMoment, type Moment } from './moment.ts'
 import type { PolicyContext } from './policy-context.ts'
+import { createRuleList, type RuleList } from './rule-list.ts'
 
 /** How much CPU time a whole evaluation may take, in milliseconds. */
 export const EVALUATION_LIMIT_MS = 50
@@ -82,8 +84,11 @@ export function decide(input: DecideInput): Decision {
   let rulesEvaluated = 0
   let inTime = true
 
+  const { request } = context
   visitRules(input, (list) => {
-    for (const rule of list) {
+    const rules = request === UNKNOWN || context.mode !== 'proxy' ? list.all : list.about(request.method, request.host)
+    rulesEvaluated += list.all.length - rules.length
+    for (const rule of rules) {
       if (!inTime) return
       if (rule.expiresAtMs <= atMs) continue
       rulesEvaluated++
@@ -108,7 +113,7 @@ export function decide(input: DecideInput): Decision {
 /** Shows the rules on everything that a use involves, target by target. */
 export function visitRules(
   { rules, context, requestRule, phase }: Pick<DecideInput, 'rules' | 'context' | 'requestRule' | 'phase'>,
-  visit: (list: readonly CompiledRule[]) => void,
+  visit: (list: RuleList) => void,
 ): void {
   visit(rules.everywhere)
   visit(rules.of('organization', context.organizationId))
@@ -118,7 +123,7 @@ export function visitRules(
   visit(rules.of('grant', context.grant.id))
   for (const ancestorId of context.grant.ancestorIds) visit(rules.of('grant', ancestorId))
   visit(rules.of('key', context.key.id))
-  if (requestRule && phase !== 'execution') visit([requestRule])
+  if (requestRule && phase !== 'execution') visit(createRuleList([requestRule]))
 }
 
 type FiredHoldReason = FiredHold & { reason: DecisionReason }

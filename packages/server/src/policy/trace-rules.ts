@@ -14,7 +14,7 @@ export function traceRules(input: Pick<DecideInput, 'rules' | 'context' | 'atMs'
   const traces: RuleTrace[] = []
   const found = readDocument(input)
   visitRules(input, (list) => {
-    for (const rule of list) {
+    for (const rule of list.all) {
       if (rule.expiresAtMs <= input.atMs) continue
       const { moment, reads } = recordReads(input.context, input.atMs, input.phase)
       const firing = rule.evaluate(moment)

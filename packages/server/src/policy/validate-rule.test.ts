@@ -191,7 +191,7 @@ describe('validation of a rule', () => {
   })
 
   test('a body that validates compiles, and one that does not denies', () => {
-    const stored = (type: string, body: unknown) => compileRules([ruleOf(type, body)]).of('app', 'app-1')[0]!
+    const stored = (type: string, body: unknown) => compileRules([ruleOf(type, body)]).of('app', 'app-1').all[0]!
     for (const [type, body] of VALID) {
       expect(String(stored(type, body).evaluate), type).not.toBe(String(stored(type, { nonsense: 1 }).evaluate))
     }
