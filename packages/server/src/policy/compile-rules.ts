@@ -20,7 +20,7 @@ import {
 } from '@alter-vault/contracts'
 import { checkRuleBody, UNKNOWN_TIMEZONE } from './check-rule-body.ts'
 import { deny, type EvaluateRule } from './firing.ts'
-import { createRuleList, type RuleList } from './rule-list.ts'
+import { type CompiledRule, createRuleList, type RuleList } from './rule-list.ts'
 import { compileCelRule } from './rule-types/cel.ts'
 import { compileContentMatch } from './rule-types/content-match.ts'
 import { compileGroupMembership } from './rule-types/group-membership.ts'
@@ -45,20 +45,6 @@ export type StoredRule = {
   mode: string
   expiresAtMs: number | null
   managedBy: RuleManagedBy
-}
-
-/** A rule ready to be evaluated. `id`, `version`, `name` and `managedBy` are null for a one-off rule. */
-export type CompiledRule = {
-  readonly id: string | null
-  readonly version: number | null
-  readonly type: string
-  readonly name: string | null
-  readonly target: { readonly type: RuleTargetType | 'request'; readonly id: string | null }
-  readonly managedBy: RuleManagedBy | null
-  /** Evaluated and recorded; never changes the answer. */
-  readonly shadow: boolean
-  readonly expiresAtMs: number
-  readonly evaluate: EvaluateRule
 }
 
 /** The rules of an app, by what they restrict. Rules on other targets cost a decision nothing. */

@@ -7,11 +7,12 @@ import {
   RULE_TARGET_TYPES,
 } from '@alter-vault/contracts'
 import { type ApprovalDefaults, type FiredHold, type GatePlan, planGates } from './approval-gate.ts'
-import type { CompiledRule, CompiledRules } from './compile-rules.ts'
+import type { CompiledRules } from './compile-rules.ts'
 import { UNKNOWN } from './fact.ts'
 import type { BudgetUse, Firing } from './firing.ts'
 import { createMoment, type Moment } from './moment.ts'
 import type { PolicyContext } from './policy-context.ts'
+import type { CompiledRule } from './rule-list.ts'
 import { createRuleList, type RuleList } from './rule-list.ts'
 
 /** How much CPU time a whole evaluation may take, in milliseconds. */

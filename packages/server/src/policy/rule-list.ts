@@ -1,6 +1,21 @@
-import type { CompiledRule } from './compile-rules.ts'
+import type { RuleManagedBy, RuleTargetType } from '@alter-vault/contracts'
 import { UNKNOWN } from './fact.ts'
+import type { EvaluateRule } from './firing.ts'
 import type { Moment } from './moment.ts'
+
+/** A rule ready to be evaluated. `id`, `version`, `name` and `managedBy` are null for a one-off rule. */
+export type CompiledRule = {
+  readonly id: string | null
+  readonly version: number | null
+  readonly type: string
+  readonly name: string | null
+  readonly target: { readonly type: RuleTargetType | 'request'; readonly id: string | null }
+  readonly managedBy: RuleManagedBy | null
+  /** Evaluated and recorded; never changes the answer. */
+  readonly shadow: boolean
+  readonly expiresAtMs: number
+  readonly evaluate: EvaluateRule
+}
 
 /** The rules on one target, in the order of their ids. */
 export type RuleList = {
