@@ -236,6 +236,7 @@ function call({ timestamp, nonce, signature }: Signed): Promise<void> {
     requestId: newId(),
     path,
     method: 'POST',
+    envelope: 'flat',
     clientIp: '127.0.0.1',
     sendRefusal: () => undefined,
   })

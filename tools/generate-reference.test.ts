@@ -1,4 +1,4 @@
-import { defineEndpoint, errorRegistry, JsonObject, noAudit } from '@alter-vault/contracts'
+import { defineEndpoint, errorRegistry, everybody, JsonObject, noAudit, statusApi } from '@alter-vault/contracts'
 import { describe, expect, it } from 'vitest'
 import { configSections, readConfig } from '../packages/server/src/config.ts'
 import { declaredEndpoints } from '../packages/server/src/http/declared-endpoints.ts'
@@ -35,7 +35,8 @@ describe('the reference', () => {
       path: '/x',
       summary: 'this | that',
       tag: 'x',
-      access: { kind: 'public' },
+      access: everybody(),
+      api: statusApi,
       success: JsonObject,
       errors: [],
       audit: noAudit('nothing'),

@@ -1,4 +1,6 @@
 import Type from 'typebox'
+import { apiKey, operator } from './access.ts'
+import { managementApi, sdkApi } from './api.ts'
 import { audited, defineEndpoint, noAudit } from './endpoint.ts'
 import { KeyStatus } from './key.ts'
 import { Author, ListOf, offsetQuery, PathId } from './list.ts'
@@ -70,9 +72,9 @@ export type AgentKey = Type.Static<typeof AgentKey>
 export type MintedAgentKey = Type.Static<typeof MintedAgentKey>
 
 const tag = 'agents'
-const read = { kind: 'operator', scope: 'agents:read' } as const
-const write = { kind: 'operator', scope: 'agents:write' } as const
-const admin = { kind: 'operator', scope: 'agents:admin' } as const
+const read = operator({ scope: 'agents:read' })
+const write = operator({ scope: 'agents:write' })
+const admin = operator({ scope: 'agents:admin' })
 const inApp = Type.Object({ app_id: PathId })
 const params = Type.Object({ app_id: PathId, agent_id: PathId })
 const keyParams = Type.Object({ app_id: PathId, agent_id: PathId, key_id: PathId })
@@ -82,6 +84,7 @@ const RateLimit = Nullable(Type.Integer({ minimum: 1, maximum: 100_000 }))
 export const listAgents = defineEndpoint({
   id: 'list_agents',
   method: 'GET',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/agents',
   summary: 'List agents',
   tag,
@@ -102,7 +105,9 @@ export const listAgents = defineEndpoint({
 export const createAgent = defineEndpoint({
   id: 'create_agent',
   method: 'POST',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/agents',
+  repeatable: true,
   summary: 'Create an agent and its first key',
   tag,
   access: write,
@@ -135,6 +140,7 @@ export const createAgent = defineEndpoint({
 export const showAgent = defineEndpoint({
   id: 'show_agent',
   method: 'GET',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/agents/:agent_id',
   summary: 'Show an agent',
   tag,
@@ -149,6 +155,7 @@ export const showAgent = defineEndpoint({
 export const updateAgent = defineEndpoint({
   id: 'update_agent',
   method: 'PATCH',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/agents/:agent_id',
   summary: 'Change an agent; narrowing its scopes waits a grace',
   tag,
@@ -193,7 +200,9 @@ const move = <const I extends string, const V extends string>(
   defineEndpoint({
     id,
     method: 'POST',
+    api: managementApi,
     path: `/api/v1/apps/:app_id/agents/:agent_id/${verb}`,
+    repeatable: true,
     summary,
     tag,
     access,
@@ -217,6 +226,7 @@ export const revokeAgent = move(
 export const listAgentKeys = defineEndpoint({
   id: 'list_agent_keys',
   method: 'GET',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/agents/:agent_id/keys',
   summary: 'List the keys of an agent',
   tag,
@@ -230,7 +240,9 @@ export const listAgentKeys = defineEndpoint({
 export const mintAgentKey = defineEndpoint({
   id: 'mint_agent_key',
   method: 'POST',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/agents/:agent_id/keys',
+  repeatable: true,
   summary: 'Mint another key for an agent; it is shown once',
   tag,
   access: write,
@@ -246,7 +258,9 @@ export const mintAgentKey = defineEndpoint({
 export const deprecateAgentKey = defineEndpoint({
   id: 'deprecate_agent_key',
   method: 'POST',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/agents/:agent_id/keys/:key_id/deprecate',
+  repeatable: true,
   summary: 'Mark a key of an agent as deprecated',
   tag,
   access: write,
@@ -259,7 +273,9 @@ export const deprecateAgentKey = defineEndpoint({
 export const undeprecateAgentKey = defineEndpoint({
   id: 'undeprecate_agent_key',
   method: 'POST',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/agents/:agent_id/keys/:key_id/undeprecate',
+  repeatable: true,
   summary: 'Take the mark off a deprecated key of an agent',
   tag,
   access: write,
@@ -272,7 +288,9 @@ export const undeprecateAgentKey = defineEndpoint({
 export const revokeAgentKey = defineEndpoint({
   id: 'revoke_agent_key',
   method: 'POST',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/agents/:agent_id/keys/:key_id/revoke',
+  repeatable: true,
   summary: 'Revoke a key of an agent; the last live one needs force',
   tag,
   access: admin,
@@ -287,10 +305,11 @@ export const revokeAgentKey = defineEndpoint({
 export const sdkShowOwnAgent = defineEndpoint({
   id: 'sdk_show_own_agent',
   method: 'GET',
+  api: sdkApi,
   path: '/sdk/agents/me',
   summary: 'The agent that calls',
   tag: 'sdk',
-  access: { kind: 'api_key', scopes: [], inactiveAgent: true },
+  access: apiKey({ scopes: [], inactiveAgent: true }),
   success: Agent,
   errors: ['agent_not_found', 'me_requires_agent_key'],
   audit: noAudit('an agent reads itself'),

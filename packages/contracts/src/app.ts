@@ -1,4 +1,6 @@
 import Type from 'typebox'
+import { operator } from './access.ts'
+import { managementApi } from './api.ts'
 import { audited, defineEndpoint, noAudit } from './endpoint.ts'
 import { ListOf, PathId, pageQuery } from './list.ts'
 import { Name, Nullable, Timestamp, Uuid } from './primitives.ts'
@@ -90,10 +92,11 @@ const changeable = {
 export const listApps = defineEndpoint({
   id: 'list_apps',
   method: 'GET',
+  api: managementApi,
   path: '/api/v1/apps',
   summary: 'List the apps of the organization',
   tag,
-  access: { kind: 'operator', scope: 'apps:read' },
+  access: operator({ scope: 'apps:read' }),
   query: Type.Object({
     ...pageQuery,
     include_archived: Type.Optional(Type.Boolean()),
@@ -108,10 +111,12 @@ export const listApps = defineEndpoint({
 export const createApp = defineEndpoint({
   id: 'create_app',
   method: 'POST',
+  api: managementApi,
   path: '/api/v1/apps',
+  repeatable: true,
   summary: 'Create an app',
   tag,
-  access: { kind: 'operator', scope: 'apps:write' },
+  access: operator({ scope: 'apps:write' }),
   body: Type.Object({
     name: changeable.name,
     description: Type.Optional(changeable.description),
@@ -131,10 +136,11 @@ export const createApp = defineEndpoint({
 export const showApp = defineEndpoint({
   id: 'show_app',
   method: 'GET',
+  api: managementApi,
   path: '/api/v1/apps/:app_id',
   summary: 'Show an app',
   tag,
-  access: { kind: 'operator', scope: 'apps:read' },
+  access: operator({ scope: 'apps:read' }),
   params,
   query: Type.Object({ include_stats: Type.Optional(Type.Boolean()) }),
   success: AppWithStats,
@@ -146,10 +152,11 @@ export const showApp = defineEndpoint({
 export const updateApp = defineEndpoint({
   id: 'update_app',
   method: 'PATCH',
+  api: managementApi,
   path: '/api/v1/apps/:app_id',
   summary: 'Change an app',
   tag,
-  access: { kind: 'operator', scope: 'apps:write' },
+  access: operator({ scope: 'apps:write' }),
   params,
   body: Type.Partial(Type.Object(changeable), { minProperties: 1 }),
   example: { description: 'Answers customers', settings: { require_reason: true } },
@@ -162,10 +169,12 @@ export const updateApp = defineEndpoint({
 export const archiveApp = defineEndpoint({
   id: 'archive_app',
   method: 'POST',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/archive',
+  repeatable: true,
   summary: 'Stop the keys of an app and end what waits; reversible',
   tag,
-  access: { kind: 'operator', scope: 'apps:write' },
+  access: operator({ scope: 'apps:write' }),
   params,
   success: App,
   errors: ['not_found'],
@@ -176,10 +185,12 @@ export const archiveApp = defineEndpoint({
 export const unarchiveApp = defineEndpoint({
   id: 'unarchive_app',
   method: 'POST',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/unarchive',
+  repeatable: true,
   summary: 'Let the keys of an archived app work again',
   tag,
-  access: { kind: 'operator', scope: 'apps:write' },
+  access: operator({ scope: 'apps:write' }),
   params,
   success: App,
   errors: ['app_not_archived', 'not_found'],
@@ -190,10 +201,11 @@ export const unarchiveApp = defineEndpoint({
 export const deleteApp = defineEndpoint({
   id: 'delete_app',
   method: 'DELETE',
+  api: managementApi,
   path: '/api/v1/apps/:app_id',
   summary: 'Delete an app for ever: keys revoked, credentials destroyed',
   tag,
-  access: { kind: 'operator', scope: 'apps:delete' },
+  access: operator({ scope: 'apps:delete' }),
   params,
   /** `confirm` is the app's name. */
   body: Type.Object({ confirm: Type.String({ maxLength: 200 }) }),

@@ -1,4 +1,6 @@
 import Type from 'typebox'
+import { approvalLink } from './access.ts'
+import { approvalPageApi } from './api.ts'
 import {
   ApprovalStatusValue as ApprovalStatus,
   ApprovalDecision as Decision,
@@ -271,10 +273,11 @@ const params = Type.Object({ approval_id: Type.String({ maxLength: 200 }) })
 export const readApprovalPage = defineEndpoint({
   id: 'read_approval_page',
   method: 'GET',
+  api: approvalPageApi,
   path: '/wallet/api/approvals/:approval_id',
   summary: 'Read what a held request would send, or how it ended',
   tag: 'approvals',
-  access: { kind: 'approval_link' },
+  access: approvalLink(),
   params,
   headers: Type.Object({ [LINK_TOKEN_HEADER]: Type.Optional(Type.String()) }),
   /** `body=whole`: `request.body.content` is the whole body (at most 1 MiB), for the download of a long one. */
@@ -291,10 +294,11 @@ export const readApprovalPage = defineEndpoint({
 export const decideApprovalByLink = defineEndpoint({
   id: 'decide_approval_by_link',
   method: 'POST',
+  api: approvalPageApi,
   path: '/wallet/api/approvals/:approval_id/decide',
   summary: 'Approve or deny a held request',
   tag: 'approvals',
-  access: { kind: 'approval_link' },
+  access: approvalLink(),
   params,
   headers: Type.Object({ 'user-agent': Type.Optional(Type.String()) }),
   body: Exactly({

@@ -1,4 +1,6 @@
 import Type from 'typebox'
+import { apiKey, operator } from './access.ts'
+import { managementApi, sdkApi } from './api.ts'
 import { audited, defineEndpoint, noAudit } from './endpoint.ts'
 import { ListOf, pageQuery } from './list.ts'
 import { Nullable, Timestamp, Uuid } from './primitives.ts'
@@ -88,10 +90,11 @@ export const ApprovalResult = Exactly({
 export const readApprovalStatus = defineEndpoint({
   id: 'read_approval_status',
   method: 'GET',
+  api: sdkApi,
   path: '/sdk/approvals/:approval_id',
   summary: 'Read where a held request stands',
   tag: 'approvals',
-  access: { kind: 'api_key', scopes: ['approvals:read', 'proxy:execute'], anyOf: true },
+  access: apiKey({ scopes: ['approvals:read', 'proxy:execute'], anyOf: true }),
   params: Type.Object({ approval_id: GateId }),
   query: Exactly({ wait: Type.Optional(Type.Integer({ minimum: 0, maximum: APPROVAL_WAIT_MAX_SECONDS })) }),
   success: ApprovalState,
@@ -103,10 +106,12 @@ export const readApprovalStatus = defineEndpoint({
 export const readApprovalResult = defineEndpoint({
   id: 'read_approval_result',
   method: 'GET',
+  api: sdkApi,
   path: '/sdk/approvals/:approval_id/result',
+  namesDecision: true,
   summary: "Read the provider's answer to an approved request",
   tag: 'approvals',
-  access: { kind: 'api_key', scopes: ['approvals:read', 'proxy:execute'], anyOf: true },
+  access: apiKey({ scopes: ['approvals:read', 'proxy:execute'], anyOf: true }),
   params: Type.Object({ approval_id: GateId }),
   success: ApprovalResult,
   errors: [
@@ -202,10 +207,11 @@ const approvalParams = Type.Object({ app_id: Type.String({ maxLength: 200 }), ap
 export const listApprovals = defineEndpoint({
   id: 'list_approvals',
   method: 'GET',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/approvals',
   summary: 'List held requests, newest first',
   tag: 'approvals',
-  access: { kind: 'operator', scope: 'approvals:read' },
+  access: operator({ scope: 'approvals:read' }),
   params: appParams,
   query: Exactly({
     status: Type.Optional(ApprovalStatusValue),
@@ -221,10 +227,11 @@ export const listApprovals = defineEndpoint({
 export const getApproval = defineEndpoint({
   id: 'get_approval',
   method: 'GET',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/approvals/:approval_id',
   summary: 'Show one held request, redacted',
   tag: 'approvals',
-  access: { kind: 'operator', scope: 'approvals:read' },
+  access: operator({ scope: 'approvals:read' }),
   params: approvalParams,
   success: ManagedApprovalDetail,
   errors: ['approval_not_found', 'not_found'],
@@ -235,10 +242,11 @@ export const getApproval = defineEndpoint({
 export const cancelApproval = defineEndpoint({
   id: 'cancel_approval',
   method: 'POST',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/approvals/:approval_id/cancel',
   summary: 'Withdraw a pending request',
   tag: 'approvals',
-  access: { kind: 'operator', scope: 'approvals:write' },
+  access: operator({ scope: 'approvals:write' }),
   params: approvalParams,
   success: ManagedApproval,
   errors: ['approval_not_found', 'approval_not_pending', 'not_found'],
@@ -249,10 +257,11 @@ export const cancelApproval = defineEndpoint({
 export const decideApprovalAsOperator = defineEndpoint({
   id: 'decide_approval_as_operator',
   method: 'POST',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/approvals/:approval_id/decide',
   summary: 'Approve or deny a held request as a signed-in member',
   tag: 'approvals',
-  access: { kind: 'operator', scope: null, inPerson: true },
+  access: operator({ scope: null, inPerson: true }),
   params: approvalParams,
   body: Exactly({
     decision: ApprovalDecision,

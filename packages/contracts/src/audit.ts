@@ -1,4 +1,6 @@
 import Type from 'typebox'
+import { everybody, operator } from './access.ts'
+import { managementApi, statusApi } from './api.ts'
 import { audited, defineEndpoint, noAudit } from './endpoint.ts'
 import { ListOf, PathId } from './list.ts'
 import { JsonObject, Nullable, Timestamp, Uuid } from './primitives.ts'
@@ -112,7 +114,7 @@ export const AuditFilter = Type.Object(eventFilter)
 export type AuditFilter = Type.Static<typeof AuditFilter>
 
 const tag = 'audit'
-const access = { kind: 'operator', scope: 'audit:read' } as const
+const access = operator({ scope: 'audit:read' })
 const inApp = Type.Object({ app_id: PathId })
 const ofEvent = Type.Object({ app_id: PathId, event_id: PathId })
 const ofTrace = Type.Object({ app_id: PathId, trace_id: Word })
@@ -121,6 +123,7 @@ const ofExport = Type.Object({ app_id: PathId, export_id: PathId })
 export const listAuditEvents = defineEndpoint({
   id: 'list_audit_events',
   method: 'GET',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/audit/events',
   summary: 'Search the audit log of an app, newest first',
   tag,
@@ -135,6 +138,7 @@ export const listAuditEvents = defineEndpoint({
 export const showAuditEvent = defineEndpoint({
   id: 'show_audit_event',
   method: 'GET',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/audit/events/:event_id',
   summary: 'Show one row of the audit log',
   tag,
@@ -163,6 +167,7 @@ export type AuditBody = Type.Static<typeof AuditBody>
 export const showAuditBody = defineEndpoint({
   id: 'show_audit_body',
   method: 'GET',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/audit/events/:event_id/body',
   summary: 'Open the bodies that were captured with a row; who looked is recorded first',
   tag,
@@ -177,6 +182,7 @@ export const showAuditBody = defineEndpoint({
 export const listPortalActions = defineEndpoint({
   id: 'list_portal_actions',
   method: 'GET',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/audit/portal-actions',
   summary: 'What operators changed, newest first',
   tag,
@@ -199,6 +205,7 @@ export const listPortalActions = defineEndpoint({
 export const listGrantEvents = defineEndpoint({
   id: 'list_grant_events',
   method: 'GET',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/audit/grant-events',
   summary: 'What became of grants and credentials, newest first',
   tag,
@@ -234,6 +241,7 @@ export const AuditTraceSummary = Type.Object({
 export const listAuditTraces = defineEndpoint({
   id: 'list_audit_traces',
   method: 'GET',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/audit/traces',
   summary: 'List traces by when they began, newest first; filters look at the first row of each',
   tag,
@@ -268,6 +276,7 @@ export type AuditTraceRow = Type.Static<typeof AuditTraceRow>
 export const showAuditTrace = defineEndpoint({
   id: 'show_audit_trace',
   method: 'GET',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/audit/traces/:trace_id',
   summary: 'Show the rows of a trace as a tree',
   tag,
@@ -330,6 +339,7 @@ export type AuditExplanation = Type.Static<typeof AuditExplanation>
 export const explainAuditTrace = defineEndpoint({
   id: 'explain_audit_trace',
   method: 'GET',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/audit/traces/:trace_id/explain',
   summary: 'Say how a trace ended and what can be done about it',
   tag,
@@ -365,6 +375,7 @@ export const AuditCheckpoint = Type.Object({
 export const listAuditCheckpoints = defineEndpoint({
   id: 'list_audit_checkpoints',
   method: 'GET',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/audit/checkpoints',
   summary: 'List signed checkpoints, newest first',
   tag,
@@ -407,6 +418,7 @@ export const AuditVerification = Type.Object({
 export const checkAuditIntegrity = defineEndpoint({
   id: 'check_audit_integrity',
   method: 'POST',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/audit/integrity-checks',
   summary: 'Check every row and checkpoint of the log; a break is recorded too',
   tag,
@@ -436,7 +448,9 @@ export type AuditExport = Type.Static<typeof AuditExport>
 export const createAuditExport = defineEndpoint({
   id: 'create_audit_export',
   method: 'POST',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/audit/exports',
+  repeatable: true,
   summary: 'Export rows: as NDJSON for the offline verifier (by time only), or as CSV (by any filter)',
   tag,
   access,
@@ -452,6 +466,7 @@ export const createAuditExport = defineEndpoint({
 export const listAuditExports = defineEndpoint({
   id: 'list_audit_exports',
   method: 'GET',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/audit/exports',
   summary: 'List the exports of the last 24 hours, newest first',
   tag,
@@ -466,6 +481,7 @@ export const listAuditExports = defineEndpoint({
 export const showAuditExport = defineEndpoint({
   id: 'show_audit_export',
   method: 'GET',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/audit/exports/:export_id',
   summary: 'Show an export',
   tag,
@@ -479,6 +495,7 @@ export const showAuditExport = defineEndpoint({
 export const fetchAuditExportRows = defineEndpoint({
   id: 'fetch_audit_export_rows',
   method: 'GET',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/audit/exports/:export_id/rows',
   summary: 'Fetch the rows of an export',
   tag,
@@ -493,6 +510,7 @@ export const fetchAuditExportRows = defineEndpoint({
 export const fetchAuditExportCheckpoints = defineEndpoint({
   id: 'fetch_audit_export_checkpoints',
   method: 'GET',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/audit/exports/:export_id/checkpoints',
   summary: 'Fetch the checkpoints that prove an NDJSON export',
   tag,
@@ -507,10 +525,11 @@ export const fetchAuditExportCheckpoints = defineEndpoint({
 export const listAuditKeys = defineEndpoint({
   id: 'list_audit_keys',
   method: 'GET',
+  api: statusApi,
   path: '/.well-known/alter-audit-keys.json',
   summary: 'The public keys that sign audit checkpoints, those of the past included, as a JWK set',
   tag,
-  access: { kind: 'public' },
+  access: everybody(),
   success: Type.Object({
     keys: Type.Array(
       Type.Object({

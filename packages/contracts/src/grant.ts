@@ -1,4 +1,6 @@
 import Type from 'typebox'
+import { apiKey, operator } from './access.ts'
+import { managementApi, sdkApi } from './api.ts'
 import { audited, defineEndpoint, noAudit } from './endpoint.ts'
 import { Author, ListOf, offsetQuery, PathId } from './list.ts'
 import { JsonObject, Label, Nullable, Timestamp, Uuid } from './primitives.ts'
@@ -41,13 +43,14 @@ export type Grant = Type.Static<typeof Grant>
 /** What the end of a grant writes; an expired one ends when another takes its label. */
 const endsGrant = ['grant.revoked', 'rule.deleted', 'approval.denied'] as const
 
-const read = { kind: 'operator', scope: 'grants:read' } as const
+const read = operator({ scope: 'grants:read' })
 const inApp = Type.Object({ app_id: PathId })
 const ofSecret = Type.Object({ app_id: PathId, managed_secret_id: PathId })
 
 export const listGrants = defineEndpoint({
   id: 'list_grants',
   method: 'GET',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/grants',
   summary: 'List grants',
   tag: 'grants',
@@ -71,6 +74,7 @@ export const listGrants = defineEndpoint({
 export const showGrant = defineEndpoint({
   id: 'show_grant',
   method: 'GET',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/grants/:grant_id',
   summary: 'Show a grant',
   tag: 'grants',
@@ -84,10 +88,12 @@ export const showGrant = defineEndpoint({
 export const revokeGrant = defineEndpoint({
   id: 'revoke_grant',
   method: 'POST',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/grants/:grant_id/revoke',
+  repeatable: true,
   summary: 'End a grant at once, with the requests that wait on it',
   tag: 'grants',
-  access: { kind: 'operator', scope: 'grants:admin' },
+  access: operator({ scope: 'grants:admin' }),
   params: Type.Object({ app_id: PathId, grant_id: PathId }),
   body: Type.Object({ reason: Type.Optional(Type.String({ minLength: 1, maxLength: 2_000 })) }),
   example: { reason: 'The customer asked for it' },
@@ -99,10 +105,11 @@ export const revokeGrant = defineEndpoint({
 export const listSecretGrants = defineEndpoint({
   id: 'list_secret_grants',
   method: 'GET',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/managed-secrets/:managed_secret_id/grants',
   summary: 'List the grants of a managed secret',
   tag: 'managed-secrets',
-  access: { kind: 'operator', scope: 'secrets:read' },
+  access: operator({ scope: 'secrets:read' }),
   params: ofSecret,
   query: Type.Object({ ...offsetQuery, status: Type.Optional(GrantStatus), agent_id: Type.Optional(Uuid) }),
   success: ListOf(Grant),
@@ -113,10 +120,12 @@ export const listSecretGrants = defineEndpoint({
 export const createSecretGrant = defineEndpoint({
   id: 'create_secret_grant',
   method: 'POST',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/managed-secrets/:managed_secret_id/grants',
+  repeatable: true,
   summary: 'Let a principal use a managed secret',
   tag: 'managed-secrets',
-  access: { kind: 'operator', scope: 'secrets:write' },
+  access: operator({ scope: 'secrets:write' }),
   params: ofSecret,
   body: Type.Object({
     /** `id` for every type but `system`. */
@@ -151,10 +160,11 @@ export const createSecretGrant = defineEndpoint({
 export const updateSecretGrant = defineEndpoint({
   id: 'update_secret_grant',
   method: 'PATCH',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/managed-secrets/:managed_secret_id/grants/:grant_id',
   summary: 'Change the label or the policy of a grant; policy members set to null are taken off',
   tag: 'managed-secrets',
-  access: { kind: 'operator', scope: 'secrets:write' },
+  access: operator({ scope: 'secrets:write' }),
   params: Type.Object({ app_id: PathId, managed_secret_id: PathId, grant_id: PathId }),
   body: Type.Partial(
     Type.Object({
@@ -216,10 +226,11 @@ export const SdkManagedSecretGrant = Type.Object({
 export const sdkListGrants = defineEndpoint({
   id: 'sdk_list_grants',
   method: 'POST',
+  api: sdkApi,
   path: '/sdk/grants/list',
   summary: 'List the grants that the caller reaches',
   tag: 'sdk',
-  access: { kind: 'api_key', scopes: ['grants:read'], instances: true },
+  access: apiKey({ scopes: ['grants:read'], instances: true }),
   body: Type.Object({
     limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000 })),
     offset: Type.Optional(Type.Integer({ minimum: 0 })),
@@ -246,10 +257,11 @@ const Token = Type.String({ minLength: 1, maxLength: 8_192 })
 export const sdkCreateSecretGrant = defineEndpoint({
   id: 'sdk_create_secret_grant',
   method: 'POST',
+  api: sdkApi,
   path: '/sdk/managed-secrets/:managed_secret_id/grants',
   summary: 'Let a principal use a managed secret',
   tag: 'sdk',
-  access: { kind: 'api_key', scopes: ['secrets:write'] },
+  access: apiKey({ scopes: ['secrets:write'] }),
   params: Type.Object({ managed_secret_id: PathId }),
   body: Type.Object({
     principal: Type.Union([
@@ -299,10 +311,11 @@ export const sdkCreateSecretGrant = defineEndpoint({
 export const sdkRevokeGrant = defineEndpoint({
   id: 'sdk_revoke_grant',
   method: 'POST',
+  api: sdkApi,
   path: '/sdk/oauth/grants/:grant_id/revoke',
   summary: 'End a grant at once',
   tag: 'sdk',
-  access: { kind: 'api_key', scopes: ['grants:write'], refusesAgents: 'app_key_required' },
+  access: apiKey({ scopes: ['grants:write'], refusesAgents: 'app_key_required' }),
   params: Type.Object({ grant_id: PathId }),
   body: Type.Object({
     reason: Type.Optional(Type.String({ minLength: 1, maxLength: 2_000 })),

@@ -1,4 +1,6 @@
 import Type from 'typebox'
+import { apiKey, everybody, operator } from './access.ts'
+import { managementApi, sdkApi } from './api.ts'
 import { audited, defineEndpoint, noAudit } from './endpoint.ts'
 import { Author, ListOf, offsetQuery, PathId } from './list.ts'
 import { JsonObject, Name, Nullable, ShownOnce, Timestamp, Uuid } from './primitives.ts'
@@ -59,14 +61,15 @@ export const KeyLifetime = Type.String({ pattern: '^[1-9][0-9]{0,5}[dhm]$' })
 export const MAX_ROTATION_GRACE_SECONDS = 2_592_000
 
 const tag = 'keys'
-const read = { kind: 'operator', scope: 'keys:read' } as const
-const write = { kind: 'operator', scope: 'keys:write' } as const
+const read = operator({ scope: 'keys:read' })
+const write = operator({ scope: 'keys:write' })
 const inApp = Type.Object({ app_id: PathId })
 const params = Type.Object({ app_id: PathId, key_id: PathId })
 
 export const listKeys = defineEndpoint({
   id: 'list_keys',
   method: 'GET',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/keys',
   summary: 'List keys',
   tag,
@@ -86,6 +89,7 @@ export const listKeys = defineEndpoint({
 export const showKeyStatistics = defineEndpoint({
   id: 'show_key_statistics',
   method: 'GET',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/keys/statistics',
   summary: 'Count keys',
   tag,
@@ -99,7 +103,9 @@ export const showKeyStatistics = defineEndpoint({
 export const mintKey = defineEndpoint({
   id: 'mint_key',
   method: 'POST',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/keys',
+  repeatable: true,
   summary: 'Mint a key; it is shown once',
   tag,
   access: write,
@@ -132,6 +138,7 @@ export const mintKey = defineEndpoint({
 export const showKey = defineEndpoint({
   id: 'show_key',
   method: 'GET',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/keys/:key_id',
   summary: 'Show a key without its secret',
   tag,
@@ -145,6 +152,7 @@ export const showKey = defineEndpoint({
 export const updateKey = defineEndpoint({
   id: 'update_key',
   method: 'PATCH',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/keys/:key_id',
   summary: 'Rename a key or replace its metadata',
   tag,
@@ -160,7 +168,9 @@ export const updateKey = defineEndpoint({
 export const rotateKey = defineEndpoint({
   id: 'rotate_key',
   method: 'POST',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/keys/:key_id/rotate',
+  repeatable: true,
   summary: 'Mint the successor of a key; the old one works until its grace ends',
   tag,
   access: write,
@@ -188,7 +198,9 @@ export const rotateKey = defineEndpoint({
 export const deprecateKey = defineEndpoint({
   id: 'deprecate_key',
   method: 'POST',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/keys/:key_id/deprecate',
+  repeatable: true,
   summary: 'Mark a key as deprecated; it goes on working',
   tag,
   access: write,
@@ -201,7 +213,9 @@ export const deprecateKey = defineEndpoint({
 export const undeprecateKey = defineEndpoint({
   id: 'undeprecate_key',
   method: 'POST',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/keys/:key_id/undeprecate',
+  repeatable: true,
   summary: 'Take the mark off a deprecated key',
   tag,
   access: write,
@@ -214,10 +228,12 @@ export const undeprecateKey = defineEndpoint({
 export const revokeKey = defineEndpoint({
   id: 'revoke_key',
   method: 'POST',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/keys/:key_id/revoke',
+  repeatable: true,
   summary: 'Revoke a key and all keys derived from it, for ever and at once',
   tag,
-  access: { kind: 'operator', scope: 'keys:admin' },
+  access: operator({ scope: 'keys:admin' }),
   params,
   body: Type.Object({ force: Type.Optional(Type.Boolean()) }),
   example: { force: true },
@@ -236,10 +252,11 @@ const ScopeCatalog = Type.Object({
 export const listScopes = defineEndpoint({
   id: 'list_scopes',
   method: 'GET',
+  api: managementApi,
   path: '/api/v1/catalog/scopes',
   summary: 'The scopes that a key can hold',
   tag: 'catalog',
-  access: { kind: 'public' },
+  access: everybody(),
   success: ScopeCatalog,
   errors: [],
   audit: noAudit('a static catalog'),
@@ -248,10 +265,11 @@ export const listScopes = defineEndpoint({
 export const sdkListScopes = defineEndpoint({
   id: 'sdk_list_scopes',
   method: 'GET',
+  api: sdkApi,
   path: '/sdk/scopes',
   summary: 'The scopes that a key can hold',
   tag: 'sdk',
-  access: { kind: 'api_key', scopes: [] },
+  access: apiKey({ scopes: [] }),
   success: ScopeCatalog,
   errors: [],
   audit: noAudit('a static catalog'),

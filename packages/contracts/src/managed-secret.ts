@@ -1,4 +1,6 @@
 import Type from 'typebox'
+import { operator } from './access.ts'
+import { managementApi } from './api.ts'
 import { audited, defineEndpoint, noAudit } from './endpoint.ts'
 import { Author, ListOf, PathId, pageQuery } from './list.ts'
 import { JsonObject, Label, Name, Nullable, Timestamp, Uuid } from './primitives.ts'
@@ -77,8 +79,8 @@ export type ManagedSecret = Type.Static<typeof ManagedSecret>
 export type SecretAccess = Type.Static<typeof SecretAccess>
 
 const tag = 'managed-secrets'
-const read = { kind: 'operator', scope: 'secrets:read' } as const
-const write = { kind: 'operator', scope: 'secrets:write' } as const
+const read = operator({ scope: 'secrets:read' })
+const write = operator({ scope: 'secrets:write' })
 const inApp = Type.Object({ app_id: PathId })
 const params = Type.Object({ app_id: PathId, managed_secret_id: PathId })
 /** Write-only: `{token}`, `{username, password}` or `{encoded}`, AWS keys, or `{token, fields}`, by credential type. */
@@ -87,6 +89,7 @@ const Value = JsonObject
 export const listManagedSecrets = defineEndpoint({
   id: 'list_managed_secrets',
   method: 'GET',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/managed-secrets',
   summary: 'List managed secrets without their values',
   tag,
@@ -101,7 +104,9 @@ export const listManagedSecrets = defineEndpoint({
 export const createManagedSecret = defineEndpoint({
   id: 'create_managed_secret',
   method: 'POST',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/managed-secrets',
+  repeatable: true,
   summary: 'Store a credential and say where it may be sent',
   tag,
   access: write,
@@ -134,6 +139,7 @@ export const createManagedSecret = defineEndpoint({
 export const showManagedSecret = defineEndpoint({
   id: 'show_managed_secret',
   method: 'GET',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/managed-secrets/:managed_secret_id',
   summary: 'Show a managed secret without its value',
   tag,
@@ -148,6 +154,7 @@ export const showManagedSecret = defineEndpoint({
 export const updateManagedSecret = defineEndpoint({
   id: 'update_managed_secret',
   method: 'PATCH',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/managed-secrets/:managed_secret_id',
   summary: 'Change the name, injection or mode of a managed secret; its slug never changes',
   tag,
@@ -166,6 +173,7 @@ export const updateManagedSecret = defineEndpoint({
 export const setAllowedHosts = defineEndpoint({
   id: 'set_allowed_hosts',
   method: 'PUT',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/managed-secrets/:managed_secret_id/allowed-hosts',
   summary: 'Replace the hosts that a managed secret may be sent to',
   tag,
@@ -182,7 +190,9 @@ export const setAllowedHosts = defineEndpoint({
 export const rotateManagedSecret = defineEndpoint({
   id: 'rotate_managed_secret',
   method: 'POST',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/managed-secrets/:managed_secret_id/rotate',
+  repeatable: true,
   summary: 'Replace a stored value in place; the old one is destroyed at once',
   tag,
   access: write,
@@ -198,10 +208,11 @@ export const rotateManagedSecret = defineEndpoint({
 export const deleteManagedSecret = defineEndpoint({
   id: 'delete_managed_secret',
   method: 'DELETE',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/managed-secrets/:managed_secret_id',
   summary: 'Delete a managed secret: its values are destroyed, its grants revoked',
   tag,
-  access: { kind: 'operator', scope: 'secrets:delete' },
+  access: operator({ scope: 'secrets:delete' }),
   params,
   /** `confirm` is the slug. `force` revokes live grants of users, groups and agents too. */
   body: Type.Object({ confirm: Type.String({ maxLength: 200 }), force: Type.Optional(Type.Boolean()) }),
@@ -215,6 +226,7 @@ export const deleteManagedSecret = defineEndpoint({
 export const showSecretAccess = defineEndpoint({
   id: 'show_secret_access',
   method: 'GET',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/managed-secrets/:managed_secret_id/access',
   summary: 'Who reaches a managed secret now',
   tag,

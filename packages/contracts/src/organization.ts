@@ -1,4 +1,6 @@
 import Type from 'typebox'
+import { operator } from './access.ts'
+import { managementApi } from './api.ts'
 import { defineEndpoint, noAudit } from './endpoint.ts'
 import { ListOf, PathId, pageQuery } from './list.ts'
 import { Nullable, Timestamp, Uuid } from './primitives.ts'
@@ -41,10 +43,11 @@ const params = Type.Object({ organization_id: PathId })
 export const listOrganizations = defineEndpoint({
   id: 'list_organizations',
   method: 'GET',
+  api: managementApi,
   path: '/api/v1/organizations',
   summary: 'List organizations',
   tag: 'organizations',
-  access: { kind: 'operator', scope: 'org:read' },
+  access: operator({ scope: 'org:read' }),
   query: Type.Object(pageQuery),
   success: ListOf(Organization),
   errors: ['invalid_cursor'],
@@ -54,10 +57,11 @@ export const listOrganizations = defineEndpoint({
 export const showOrganization = defineEndpoint({
   id: 'show_organization',
   method: 'GET',
+  api: managementApi,
   path: '/api/v1/organizations/:organization_id',
   summary: 'Show an organization',
   tag: 'organizations',
-  access: { kind: 'operator', scope: 'org:read' },
+  access: operator({ scope: 'org:read' }),
   params,
   success: Organization,
   errors: ['not_found'],
@@ -67,10 +71,11 @@ export const showOrganization = defineEndpoint({
 export const showKeyPolicy = defineEndpoint({
   id: 'show_key_policy',
   method: 'GET',
+  api: managementApi,
   path: '/api/v1/organizations/:organization_id/key-policy',
   summary: 'Show what the organization asks of new keys',
   tag: 'organizations',
-  access: { kind: 'operator', scope: 'org:read' },
+  access: operator({ scope: 'org:read' }),
   params,
   success: KeyPolicy,
   errors: ['not_found'],

@@ -1,4 +1,6 @@
 import Type from 'typebox'
+import { apiKey } from './access.ts'
+import { sdkApi } from './api.ts'
 import { PendingApproval } from './approval.ts'
 import { audited, defineEndpoint } from './endpoint.ts'
 import { JsonObject, Label, Nullable, Timestamp, Uuid } from './primitives.ts'
@@ -98,10 +100,12 @@ const USE_ERRORS = [
 export const proxyRequest = defineEndpoint({
   id: 'proxy_request',
   method: 'POST',
+  api: sdkApi,
   path: '/sdk/proxy',
+  namesDecision: true,
   summary: 'Call a provider through the vault',
   tag: 'calls',
-  access: { kind: 'api_key', scopes: ['proxy:execute'] },
+  access: apiKey({ scopes: ['proxy:execute'] }),
   body: ProxyRequestBody,
   example: {
     grant_id: '018f5a3c-7b21-7c4e-9a55-0c2f6d1e8b90',
@@ -168,10 +172,12 @@ export const TokenResult = Type.Object({
 export const retrieveToken = defineEndpoint({
   id: 'retrieve_token',
   method: 'POST',
+  api: sdkApi,
   path: '/sdk/token',
+  namesDecision: true,
   summary: 'Retrieve a credential for a direct call',
   tag: 'calls',
-  access: { kind: 'api_key', scopes: ['tokens:retrieve'] },
+  access: apiKey({ scopes: ['tokens:retrieve'] }),
   body: TokenRequestBody,
   example: {
     grant_id: '018f5a3c-7b21-7c4e-9a55-0c2f6d1e8b90',
@@ -206,10 +212,11 @@ export const ApiCallReport = Type.Object({
 export const reportApiCall = defineEndpoint({
   id: 'report_api_call',
   method: 'POST',
+  api: sdkApi,
   path: '/sdk/oauth/audit/api-call',
   summary: 'Report a direct call made with a retrieved credential',
   tag: 'calls',
-  access: { kind: 'api_key', scopes: ['audit:emit'], inactiveAgent: true },
+  access: apiKey({ scopes: ['audit:emit'], inactiveAgent: true }),
   body: ApiCallReport,
   example: {
     grant_id: '018f5a3c-7b21-7c4e-9a55-0c2f6d1e8b90',

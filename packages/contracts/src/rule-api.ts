@@ -1,4 +1,6 @@
 import Type from 'typebox'
+import { operator } from './access.ts'
+import { managementApi } from './api.ts'
 import { audited, defineEndpoint, noAudit } from './endpoint.ts'
 import { ListOf, PathId, pageQuery } from './list.ts'
 import { Nullable, Timestamp, Uuid } from './primitives.ts'
@@ -28,14 +30,15 @@ export type RuleVersion = Type.Static<typeof RuleVersion>
 const tag = 'rules'
 /** The highest version that the store can count to. */
 const MAX_VERSION = 2_147_483_647
-const read = { kind: 'operator', scope: 'app_policy:read' } as const
-const write = { kind: 'operator', scope: 'app_policy:write' } as const
+const read = operator({ scope: 'app_policy:read' })
+const write = operator({ scope: 'app_policy:write' })
 const inApp = Type.Object({ app_id: PathId })
 const params = Type.Object({ app_id: PathId, rule_id: PathId })
 
 export const listRules = defineEndpoint({
   id: 'list_rules',
   method: 'GET',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/rules',
   summary: 'List the rules of an app',
   tag,
@@ -58,7 +61,9 @@ export const listRules = defineEndpoint({
 export const createRule = defineEndpoint({
   id: 'create_rule',
   method: 'POST',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/rules',
+  repeatable: true,
   summary: 'Add a rule to an app, provider, agent, grant or key',
   tag,
   access: write,
@@ -90,6 +95,7 @@ export const createRule = defineEndpoint({
 export const showRule = defineEndpoint({
   id: 'show_rule',
   method: 'GET',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/rules/:rule_id',
   summary: 'Show a rule',
   tag,
@@ -104,6 +110,7 @@ export const showRule = defineEndpoint({
 export const updateRule = defineEndpoint({
   id: 'update_rule',
   method: 'PATCH',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/rules/:rule_id',
   summary: 'Change a rule; its target and type stay',
   tag,
@@ -129,6 +136,7 @@ export const updateRule = defineEndpoint({
 export const deleteRule = defineEndpoint({
   id: 'delete_rule',
   method: 'DELETE',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/rules/:rule_id',
   summary: 'Delete a rule; its versions stay readable',
   tag,
@@ -143,6 +151,7 @@ export const deleteRule = defineEndpoint({
 export const listRuleVersions = defineEndpoint({
   id: 'list_rule_versions',
   method: 'GET',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/rules/:rule_id/versions',
   summary: 'List the earlier versions of a rule, newest first',
   tag,
@@ -157,7 +166,9 @@ export const listRuleVersions = defineEndpoint({
 export const restoreRule = defineEndpoint({
   id: 'restore_rule',
   method: 'POST',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/rules/:rule_id/restore',
+  repeatable: true,
   summary: 'Make an earlier version of a rule its newest one; a deleted rule comes back',
   tag,
   access: write,
@@ -173,6 +184,7 @@ export const restoreRule = defineEndpoint({
 export const showPolicy = defineEndpoint({
   id: 'show_policy',
   method: 'GET',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/policy',
   summary: 'The rules that meet a call, in the order of their targets',
   tag,
@@ -195,6 +207,7 @@ export const showPolicy = defineEndpoint({
 export const validateRules = defineEndpoint({
   id: 'validate_rules',
   method: 'POST',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/policy/validate',
   summary: 'Check rules without storing them',
   tag,
@@ -222,11 +235,12 @@ export const validateRules = defineEndpoint({
 
 const organizationParams = Type.Object({ organization_id: PathId })
 const organizationRuleParams = Type.Object({ organization_id: PathId, rule_id: PathId })
-const organizationRead = { kind: 'operator', scope: 'org:read' } as const
+const organizationRead = operator({ scope: 'org:read' })
 
 export const listOrganizationRules = defineEndpoint({
   id: 'list_organization_rules',
   method: 'GET',
+  api: managementApi,
   path: '/api/v1/organizations/:organization_id/rules',
   summary: 'List the rules that hold in every app of the organization',
   tag,
@@ -241,6 +255,7 @@ export const listOrganizationRules = defineEndpoint({
 export const showOrganizationRule = defineEndpoint({
   id: 'show_organization_rule',
   method: 'GET',
+  api: managementApi,
   path: '/api/v1/organizations/:organization_id/rules/:rule_id',
   summary: 'Show a rule of the organization',
   tag,
@@ -254,7 +269,7 @@ export const showOrganizationRule = defineEndpoint({
 
 const interactive = {
   tag,
-  access: { kind: 'operator', scope: null, inPerson: true },
+  access: operator({ scope: null, inPerson: true }),
   success: Type.Object({}),
   errors: [],
   audit: noAudit('refuses every token: an organization rule is written by a member in person'),
@@ -264,6 +279,7 @@ const interactive = {
 export const createOrganizationRule = defineEndpoint({
   id: 'create_organization_rule',
   method: 'POST',
+  api: managementApi,
   path: '/api/v1/organizations/:organization_id/rules',
   summary: 'Add a rule that holds in every app',
   params: organizationParams,
@@ -272,6 +288,7 @@ export const createOrganizationRule = defineEndpoint({
 export const updateOrganizationRule = defineEndpoint({
   id: 'update_organization_rule',
   method: 'PATCH',
+  api: managementApi,
   path: '/api/v1/organizations/:organization_id/rules/:rule_id',
   summary: 'Change a rule of the organization',
   params: organizationRuleParams,
@@ -280,6 +297,7 @@ export const updateOrganizationRule = defineEndpoint({
 export const deleteOrganizationRule = defineEndpoint({
   id: 'delete_organization_rule',
   method: 'DELETE',
+  api: managementApi,
   path: '/api/v1/organizations/:organization_id/rules/:rule_id',
   summary: 'Delete a rule of the organization',
   params: organizationRuleParams,

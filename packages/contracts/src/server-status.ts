@@ -1,4 +1,6 @@
 import Type from 'typebox'
+import { everybody } from './access.ts'
+import { managementApi, statusApi } from './api.ts'
 import { defineEndpoint, noAudit } from './endpoint.ts'
 import { JsonObject } from './primitives.ts'
 
@@ -8,10 +10,11 @@ const ANONYMOUS = 'shows nothing of any app, organization or person'
 export const readHealth = defineEndpoint({
   id: 'read_health',
   method: 'GET',
+  api: statusApi,
   path: '/healthz',
   summary: 'Say that the process is alive',
   tag: 'server',
-  access: { kind: 'public' },
+  access: everybody(),
   success: Type.Object({ status: Type.Literal('ok') }),
   errors: [],
   audit: noAudit(ANONYMOUS),
@@ -21,10 +24,11 @@ export const readHealth = defineEndpoint({
 export const readReadiness = defineEndpoint({
   id: 'read_readiness',
   method: 'GET',
+  api: statusApi,
   path: '/readyz',
   summary: 'Say whether requests can be served now',
   tag: 'server',
-  access: { kind: 'public' },
+  access: everybody(),
   success: Type.Object({
     status: Type.Literal('ready'),
     checks: Type.Array(Type.Object({ name: Type.String(), ok: Type.Boolean() })),
@@ -37,10 +41,11 @@ export const readReadiness = defineEndpoint({
 export const readApiDescription = defineEndpoint({
   id: 'read_api_description',
   method: 'GET',
+  api: managementApi,
   path: '/api/v1/openapi.json',
   summary: 'Read the description of both APIs',
   tag: 'server',
-  access: { kind: 'public' },
+  access: everybody(),
   success: JsonObject,
   errors: [],
   audit: noAudit(ANONYMOUS),

@@ -1,4 +1,6 @@
 import Type from 'typebox'
+import { operator } from './access.ts'
+import { managementApi } from './api.ts'
 import { audited, defineEndpoint } from './endpoint.ts'
 import { PathId } from './list.ts'
 import { Nullable, Timestamp, Uuid } from './primitives.ts'
@@ -71,10 +73,11 @@ export const PolicySimulation = Exactly({
 export const simulatePolicy = defineEndpoint({
   id: 'simulate_policy',
   method: 'POST',
+  api: managementApi,
   path: '/api/v1/apps/:app_id/policy/simulate',
   summary: 'Decide a made-up request without sending it',
   tag: 'rules',
-  access: { kind: 'operator', scope: 'app_policy:read' },
+  access: operator({ scope: 'app_policy:read' }),
   params: Type.Object({ app_id: PathId }),
   body: SimulatePolicy,
   example: {

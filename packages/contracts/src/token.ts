@@ -1,11 +1,13 @@
 import Type from 'typebox'
+import { operator } from './access.ts'
+import { managementApi } from './api.ts'
 import { defineEndpoint, noAudit } from './endpoint.ts'
 import { PathId } from './list.ts'
 
 const tag = 'tokens'
 const interactive = {
   tag,
-  access: { kind: 'operator', scope: null, inPerson: true },
+  access: operator({ scope: null, inPerson: true }),
   success: Type.Object({}),
   errors: [],
   audit: noAudit('refuses every token: tokens are managed by their member in person'),
@@ -15,6 +17,7 @@ const interactive = {
 export const listTokens = defineEndpoint({
   id: 'list_tokens',
   method: 'GET',
+  api: managementApi,
   path: '/api/v1/me/tokens',
   summary: 'List own personal access tokens',
   ...interactive,
@@ -23,6 +26,7 @@ export const listTokens = defineEndpoint({
 export const mintToken = defineEndpoint({
   id: 'mint_token',
   method: 'POST',
+  api: managementApi,
   path: '/api/v1/me/tokens',
   summary: 'Mint a personal access token',
   ...interactive,
@@ -31,6 +35,7 @@ export const mintToken = defineEndpoint({
 export const revokeToken = defineEndpoint({
   id: 'revoke_token',
   method: 'DELETE',
+  api: managementApi,
   path: '/api/v1/me/tokens/:token_id',
   summary: 'Revoke a personal access token',
   params: Type.Object({ token_id: PathId }),

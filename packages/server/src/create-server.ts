@@ -39,6 +39,7 @@ import { createAddressGuard, type Resolve } from './egress/address-guard.ts'
 import { createUpstream } from './egress/upstream.ts'
 import { createGrantRoutes, createGrants, findGrantTargets } from './grants/index.ts'
 import { appPages } from './http/app-pages.ts'
+import { type Authenticators, checksNothing } from './http/authenticators.ts'
 import { declaredEndpoints } from './http/declared-endpoints.ts'
 import { docsPages } from './http/docs-pages.ts'
 import { createIdempotency } from './http/idempotency.ts'
@@ -59,6 +60,7 @@ import {
   revokeKeysOfAgent,
   revokeKeysOfApp,
 } from './keys/index.ts'
+import { callerAuthenticator } from './management/index.ts'
 import { createMembers } from './members/index.ts'
 import { openDatabase } from './open-database.ts'
 import { createOrganizationRoutes } from './organizations/index.ts'
@@ -294,9 +296,11 @@ async function compose(
     bound: routes,
     hotRoutes: proxy.hotRoutes,
     authenticators: {
-      apiKey: proxy.authenticate,
+      public: checksNothing,
+      api_key: callerAuthenticator(proxy.authenticate),
       operator: createPatAuthenticator({ db, clock, keyDigest, ...callsPerMinute }),
-    },
+      approval_link: checksNothing,
+    } satisfies Authenticators,
     idempotency,
     log,
     clock,

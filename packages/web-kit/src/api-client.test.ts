@@ -1,4 +1,4 @@
-import { defineEndpoint, noAudit } from '@alter-vault/contracts'
+import { defineEndpoint, everybody, noAudit, statusApi } from '@alter-vault/contracts'
 import Type from 'typebox'
 import { describe, expect, it } from 'vitest'
 import { ApiError, createApiClient } from './api-client.ts'
@@ -9,7 +9,8 @@ const renameThing = defineEndpoint({
   path: '/things/:thing_id/rename',
   summary: 'Rename a thing',
   tag: 'things',
-  access: { kind: 'public' },
+  access: everybody(),
+  api: statusApi,
   params: Type.Object({ thing_id: Type.String() }),
   query: Type.Object({ loudly: Type.Optional(Type.Boolean()) }),
   headers: Type.Object({ 'x-token': Type.String() }),

@@ -1,8 +1,8 @@
 import * as contract from '@alter-vault/contracts'
 import { answer } from '../http/answer.ts'
-import { type BoundEndpoint, bind } from '../http/bind-endpoint.ts'
+import type { BoundEndpoint } from '../http/bind-endpoint.ts'
 import { parsePage } from '../kernel/page.ts'
-import { bindForOperators } from '../management/index.ts'
+import { bindForCallers, bindForOperators } from '../management/index.ts'
 import type { Agents } from './create-agents.ts'
 
 const inApp = ({ app_id: appId }: { app_id: string }, { organizationId }: { organizationId: string }) => ({
@@ -44,6 +44,6 @@ export function createAgentRoutes({ agents }: { agents: Agents }): BoundEndpoint
     bindForOperators(contract.revokeAgent, async ({ params, principal }, author) =>
       agents.revokeAgent({ app: inApp(params, principal), author, agentId: params.agent_id }),
     ),
-    bind(contract.sdkShowOwnAgent, async ({ principal }) => agents.showOwnAgent(principal)),
+    bindForCallers(contract.sdkShowOwnAgent, async ({ principal }) => agents.showOwnAgent(principal)),
   ]
 }

@@ -1,6 +1,5 @@
 import type { AuditExport, AuditFilter } from '@alter-vault/contracts'
 import type { Database } from '../db/database.ts'
-import type { Operator } from '../http/principals.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { newId } from '../kernel/ids.ts'
 import { invalidField, VaultError } from '../kernel/vault-error.ts'
@@ -22,6 +21,7 @@ import {
 import type { IssueCheckpoints } from './issue-checkpoints.ts'
 import { readLaneExtents } from './log-store.ts'
 import type { ProjectEvents } from './project-events.ts'
+import type { Reader } from './reader.ts'
 import { writeCheckpointsFile, writeCsvFile, writeRowsFile } from './write-export.ts'
 
 const MAX_ROWS = 100_000
@@ -47,7 +47,7 @@ export type ExportFile = { contentType: string; fileName: string; chunks: AsyncI
  * copy of it lies about. Refusals: `export_too_large`, `rate_limit_exceeded`, `validation_failed`, `not_found`, `unavailable`.
  */
 export function createExports({ db, audit, clock, projection, checkpoints }: Deps) {
-  async function create(appId: string, operator: Operator, request: ExportRequest): Promise<AuditExport> {
+  async function create(appId: string, operator: Reader, request: ExportRequest): Promise<AuditExport> {
     const { format, ...filters } = request
     const createdAt = new Date(clock.now())
     await assertRoom(appId, operator.memberId, createdAt)
@@ -65,13 +65,13 @@ export function createExports({ db, audit, clock, projection, checkpoints }: Dep
       record({
         event: 'audit.exported',
         stream: 'portal',
-        callerKind: operator.kind,
+        callerKind: operator.session.callerKind,
         memberId: operator.memberId,
         outcome: 'success',
         detail: {
           clientIp: operator.clientIp,
           userAgent: operator.userAgent,
-          initiator: 'cli',
+          initiator: operator.session.initiator,
           resourceType: 'audit_export',
           resourceId: stored.exportId,
           changes: Object.entries({ format, row_count: stored.rowCount, filters: stored.filters }).map(

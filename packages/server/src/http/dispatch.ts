@@ -6,18 +6,18 @@ import { Compile } from 'typebox/compile'
 import type { JsonSchema } from '../kernel/json-schema.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import { Answer, Download } from './answer.ts'
-import type { Authenticators, Presented } from './authenticators.ts'
+import type { Authenticator, Presented } from './authenticators.ts'
 import type { BoundEndpoint, Call } from './bind-endpoint.ts'
 import { sendDownload, sendJson } from './error-response.ts'
 import type { Idempotency } from './idempotency.ts'
 import { MANAGEMENT_BODY_MAX_BYTES, readBody } from './read-body.ts'
-import { errorsOf, isIdempotent, speaksProblem } from './shared-errors.ts'
+import { errorsOf } from './shared-errors.ts'
 import { withoutShownOnce } from './shown-once.ts'
 import { assertJsonContent, parseStrictJson } from './strict-json.ts'
 import { compileBody, compileHeaders, compileParams, compileQuery } from './validate.ts'
 
 export type DispatchDeps = {
-  authenticators: Authenticators
+  authenticate: Authenticator<unknown>
   idempotency: Idempotency
   /** Answers that break their declaration become faults: for test builds. */
   assertContracts: boolean
@@ -43,8 +43,8 @@ const IDEMPOTENCY_KEY = /^[\x21-\x7e]{1,255}$/
 export function createDispatch(bound: BoundEndpoint, deps: DispatchDeps): (arrived: Arrived) => Promise<void> {
   const { endpoint, handler } = bound
   const style = {
-    problem: speaksProblem(endpoint.path),
-    nullIsAbsent: endpoint.path.startsWith('/sdk/'),
+    problem: endpoint.api.envelope === 'problem',
+    nullIsAbsent: endpoint.api.nullIsAbsent,
     lenient: endpoint.lenient === true,
   }
   const checkParams = compileParams(endpoint.params ?? NOTHING)
@@ -55,7 +55,7 @@ export function createDispatch(bound: BoundEndpoint, deps: DispatchDeps): (arriv
   const successCheck = deps.assertContracts ? Compile(endpoint.success) : undefined
   const mayThrow = new Set<string>(errorsOf(endpoint))
   const needsVersion = endpoint.versioned === true && ['PATCH', 'PUT', 'DELETE'].includes(endpoint.method)
-  const remembers = isIdempotent(endpoint)
+  const remembers = endpoint.repeatable === true
 
   async function call(
     made: Call<Endpoint>,
@@ -93,10 +93,8 @@ export function createDispatch(bound: BoundEndpoint, deps: DispatchDeps): (arriv
       clientIp,
       requestId,
     }
-    const principal = await authenticate(endpoint, presented, deps.authenticators)
-    if (principal !== null && 'answerHeaders' in principal) {
-      for (const [name, value] of Object.entries(principal.answerHeaders)) response.setHeader(name, value)
-    }
+    const { principal, answerHeaders = {}, repeats } = await deps.authenticate(presented, endpoint.access.needs)
+    for (const [name, value] of Object.entries(answerHeaders)) response.setHeader(name, value)
 
     const checked = checkParams(rawParams)
     if ('wrong' in checked) throw notFound(endpoint, checked.wrong)
@@ -123,7 +121,7 @@ export function createDispatch(bound: BoundEndpoint, deps: DispatchDeps): (arriv
     } as unknown as Call<Endpoint>
 
     const key = remembers ? request.headers['idempotency-key'] : undefined
-    if (key === undefined || principal === null) {
+    if (key === undefined || repeats === undefined) {
       const answered = await call(made)
       if (answered.body instanceof Download) {
         await sendDownload(response, answered.body, { requestId, method: request.method })
@@ -134,10 +132,9 @@ export function createDispatch(bound: BoundEndpoint, deps: DispatchDeps): (arriv
     }
     if (typeof key !== 'string' || !IDEMPOTENCY_KEY.test(key)) throw badIdempotencyKey()
     let own: Record<string, string> = {}
-    const scopeId = rawParams.app_id ?? principal.organizationId
-    const member = 'memberId' in principal ? principal.memberId : principal.keyId
+    const { scopeId, by } = repeats
     const once = await deps.idempotency.once(
-      { scopeId, operation: `${endpoint.id}:${member}`, key, target, rawBody },
+      { scopeId, operation: `${endpoint.id}:${by}`, key, target, rawBody },
       async () => {
         const answered = await call(made)
         own = answered.headers
@@ -150,30 +147,6 @@ export function createDispatch(bound: BoundEndpoint, deps: DispatchDeps): (arriv
       const tag = endpoint.versioned === true ? etagOf(answerBody) : undefined
       sendJson(response, status, answerBody, requestId, tag === undefined ? own : { ETag: tag, ...own })
     }
-  }
-}
-
-async function authenticate(endpoint: Endpoint, presented: Presented, authenticators: Authenticators) {
-  const { access } = endpoint
-  switch (access.kind) {
-    case 'api_key': {
-      const caller = await authenticators.apiKey(presented, access)
-      const isAgent = caller.agentId !== null || caller.keyType === 'ak'
-      if (access.refusesAgents !== undefined && isAgent) throw new VaultError(access.refusesAgents)
-      return caller
-    }
-    case 'operator': {
-      const operator = await authenticators.operator(presented, access)
-      if (access.inPerson === true) {
-        throw new VaultError('interactive_session_required', {
-          message: 'A personal access token cannot do this: sign in to the portal.',
-        })
-      }
-      return operator
-    }
-    case 'public':
-    case 'approval_link':
-      return null
   }
 }
 

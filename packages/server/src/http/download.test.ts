@@ -1,10 +1,11 @@
-import { defineEndpoint, noAudit } from '@alter-vault/contracts'
+import { defineEndpoint, everybody, noAudit, statusApi } from '@alter-vault/contracts'
 import Type from 'typebox'
 import { expect, test } from 'vitest'
 import { systemClock } from '../kernel/clock.ts'
 import { silentLog } from '../kernel/log.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import { download } from './answer.ts'
+import { checksNothing } from './authenticators.ts'
 import { bind } from './bind-endpoint.ts'
 import { createListener } from './listener.ts'
 
@@ -14,7 +15,8 @@ const endpoint = defineEndpoint({
   path: '/file',
   summary: 'Fetch a file',
   tag: 'test',
-  access: { kind: 'public' },
+  access: everybody(),
+  api: statusApi,
   success: Type.String(),
   produces: ['text/csv'],
   errors: ['not_found'],
@@ -27,7 +29,7 @@ async function serve(chunks: () => AsyncIterable<string>) {
     declared: [endpoint],
     bound: [bind(endpoint, async () => download({ contentType: 'text/csv', fileName: 'a.csv', chunks: chunks() }))],
     hotRoutes: new Map(),
-    authenticators: { apiKey: never, operator: never },
+    authenticators: { public: checksNothing },
     idempotency: { once: never, forget: never },
     log: silentLog,
     clock: systemClock,

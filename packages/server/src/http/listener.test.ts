@@ -1,18 +1,28 @@
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http'
 import { connect } from 'node:net'
-import { audited, defineEndpoint, type Endpoint, Name, noAudit, ShownOnce, Uuid } from '@alter-vault/contracts'
+import {
+  apiKey,
+  audited,
+  defineEndpoint,
+  type Endpoint,
+  managementApi,
+  Name,
+  noAudit,
+  operator,
+  ShownOnce,
+  sdkApi,
+  Uuid,
+} from '@alter-vault/contracts'
 import Type from 'typebox'
 import { afterEach, describe, expect, it } from 'vitest'
 import { systemClock } from '../kernel/clock.ts'
 import { type Log, silentLog } from '../kernel/log.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import { answer } from './answer.ts'
-import type { Authenticators } from './authenticators.ts'
 import { type BoundEndpoint, bind } from './bind-endpoint.ts'
 import { sendJson } from './error-response.ts'
 import type { Idempotency } from './idempotency.ts'
 import { createListener, type Listener, type ListenerOptions } from './listener.ts'
-import type { Operator, SdkCaller } from './principals.ts'
 import { PROXY_BODY_MAX_BYTES, readBody } from './read-body.ts'
 import { parseStrictJson } from './strict-json.ts'
 
@@ -24,7 +34,8 @@ const createKey = defineEndpoint({
   path: '/api/v1/apps/:app_id/keys',
   summary: 'Mint a key',
   tag: 'keys',
-  access: { kind: 'operator', scope: 'keys:write' },
+  access: operator({ scope: 'keys:write' }),
+  api: managementApi,
   params: Type.Object({ app_id: Uuid }),
   body: Type.Object({ name: Name }),
   success: Type.Object({ name: Type.String(), api_key: ShownOnce(Type.String()) }),
@@ -38,7 +49,8 @@ const showKey = defineEndpoint({
   path: '/api/v1/apps/:app_id/keys/:key_id',
   summary: 'Show a key',
   tag: 'keys',
-  access: { kind: 'operator', scope: 'keys:read' },
+  access: operator({ scope: 'keys:read' }),
+  api: managementApi,
   params: Type.Object({ app_id: Uuid, key_id: Uuid }),
   query: Type.Object({ expand: Type.Optional(Type.Boolean()) }),
   success: Type.Object({ version: Type.Integer() }),
@@ -60,7 +72,8 @@ const readMe = defineEndpoint({
   path: '/sdk/me/:agent_id',
   summary: 'Read an agent',
   tag: 'agents',
-  access: { kind: 'api_key', scopes: ['agents:read'] },
+  access: apiKey({ scopes: ['agents:read'] }),
+  api: sdkApi,
   params: Type.Object({ agent_id: Uuid }),
   success: Type.Object({ agent_id: Type.String() }),
   errors: ['agent_not_found'],
@@ -72,33 +85,24 @@ const proxy = defineEndpoint({
   path: '/sdk/proxy',
   summary: 'Send a request',
   tag: 'proxy',
-  access: { kind: 'api_key', scopes: ['proxy:execute'] },
+  access: apiKey({ scopes: ['proxy:execute'] }),
+  api: sdkApi,
+  namesDecision: true,
   success: Type.Unknown(),
   errors: ['grant_revoked'],
   audit: audited('proxy.executed'),
 })
 const endpoints: Endpoint[] = [createKey, showKey, renameKey, readMe, proxy]
 
-const operator: Operator = {
-  kind: 'pat',
-  organizationId: id,
-  memberId: id,
-  patId: id,
-  role: 'owner',
-  scopes: [],
-  appIds: null,
-  clientIp: '',
-  userAgent: null,
-}
 /** `good` is let in, everything else is not. */
-const authenticators: Authenticators = {
-  async apiKey({ headers }) {
+const authenticators: ListenerOptions['authenticators'] = {
+  async api_key({ headers }) {
     if (headers['x-api-key'] !== 'good') throw new VaultError('invalid_key')
-    return { keyId: id, organizationId: id } as SdkCaller
+    return { principal: null }
   },
   async operator({ headers }) {
     if (headers.authorization !== 'Bearer good') throw new VaultError('authentication_required')
-    return operator
+    return { principal: null, repeats: { scopeId: id, by: id } }
   },
 }
 
@@ -418,6 +422,7 @@ describe('the set of routes', () => {
       /POST \/api\/v1\/apps\/:app_id\/keys \(create_key\) has no handler/,
     ],
     ['a hot endpoint without a handler', { hotRoutes: new Map() }, /POST \/sdk\/proxy \(proxy\) has no handler/],
+    ['an access that nobody checks', { authenticators: {} }, /the access "operator" has no authenticator/],
     [
       'a handler without an endpoint',
       { declared: endpoints.slice(1) },

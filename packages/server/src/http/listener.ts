@@ -1,12 +1,12 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
-import type { Endpoint } from '@alter-vault/contracts'
+import type { Api, Endpoint } from '@alter-vault/contracts'
 import { type FastifyInstance, fastify } from 'fastify'
 import type { Clock } from '../kernel/clock.ts'
 import { newId } from '../kernel/ids.ts'
 import type { Log } from '../kernel/log.ts'
 import { VaultError } from '../kernel/vault-error.ts'
-import type { Authenticators } from './authenticators.ts'
+import type { Authenticator } from './authenticators.ts'
 import type { BoundEndpoint } from './bind-endpoint.ts'
 import { createClientIp } from './client-ip.ts'
 import { createDispatch } from './dispatch.ts'
@@ -39,7 +39,8 @@ export type ListenerOptions = {
   bound: readonly BoundEndpoint[]
   /** By route, `POST /sdk/proxy`; each is declared too. */
   hotRoutes: ReadonlyMap<string, RawHandler>
-  authenticators: Authenticators
+  /** By the kind of access that endpoints name. */
+  authenticators: Readonly<Record<string, Authenticator>>
   idempotency: Idempotency
   log: Log
   clock: Pick<Clock, 'monotonic'>
@@ -73,11 +74,12 @@ const PATH_PARAMETER_MAX_LENGTH = 500
  */
 export async function createListener(options: ListenerOptions): Promise<Listener> {
   const { declared, bound, hotRoutes, log, clock, observe } = options
-  assertHandlersMatch(declared, bound, hotRoutes.keys())
+  assertHandlersMatch(declared, bound, hotRoutes.keys(), options.authenticators)
 
   const sendRefusal = createSendRefusal({ log, publicUrl: options.publicUrl })
   const clientIpOf = createClientIp(options.trustedProxies)
-  const allowedMethods = createAllowedMethods(declared)
+  const takersOf = createTakersOf(declared)
+  const envelopeAt = createEnvelopeAt(declared)
   const inFlight = new Set<ServerResponse>()
   let draining = false
 
@@ -85,16 +87,20 @@ export async function createListener(options: ListenerOptions): Promise<Listener
   const hot = new Map(
     [...hotRoutes].map(([route, handler]) => {
       const [method = '', path = ''] = route.split(' ')
-      return [path, { method, route, handler }] as const
+      const endpoint = declared.find((one) => one.method === method && one.path === path)!
+      return [path, { method, route, handler, endpoint }] as const
     }),
   )
 
-  const contextOf = (request: IncomingMessage): RawContext => {
+  const contextOf = (request: IncomingMessage, endpoint?: Endpoint): RawContext => {
     const url = request.url ?? '/'
     const question = url.indexOf('?')
+    const path = question < 0 ? url : url.slice(0, question)
     return {
       requestId: newId(),
-      path: question < 0 ? url : url.slice(0, question),
+      path,
+      endpoint,
+      envelope: endpoint?.api.envelope ?? envelopeAt(path),
       method: request.method ?? '',
       clientIp: clientIpOf(request.socket.remoteAddress, request.headers['x-forwarded-for']),
       sendRefusal,
@@ -144,7 +150,7 @@ export async function createListener(options: ListenerOptions): Promise<Listener
             route(request, response)
             return
           }
-          const context = contextOf(request)
+          const context = contextOf(request, found.endpoint)
           track(response, found.route)
           if (question >= 0) {
             sendRefusal(response, unexpectedQuery(), context)
@@ -165,17 +171,17 @@ export async function createListener(options: ListenerOptions): Promise<Listener
     socket.once('close', () => sockets.delete(socket))
   })
 
-  function refuse(request: IncomingMessage, response: ServerResponse, error: unknown): void {
+  function refuse(request: IncomingMessage, response: ServerResponse, error: unknown, endpoint?: Endpoint): void {
     track(response, 'other')
     request.resume()
-    sendRefusal(response, error, contextOf(request))
+    sendRefusal(response, error, contextOf(request, endpoint))
   }
 
   for (const one of bound) {
     const { endpoint } = one
     const route = `${endpoint.method} ${endpoint.path}`
     const dispatch = createDispatch(one, {
-      authenticators: options.authenticators,
+      authenticate: options.authenticators[endpoint.access.kind] as Authenticator<unknown>,
       idempotency: options.idempotency,
       assertContracts: options.assertContracts === true,
     })
@@ -186,7 +192,7 @@ export async function createListener(options: ListenerOptions): Promise<Listener
       // Before the framework touches the body: reading, parsing and checking are ours.
       onRequest: async (request, reply) => {
         reply.hijack()
-        const context = contextOf(request.raw)
+        const context = contextOf(request.raw, endpoint)
         track(reply.raw, route)
         try {
           await dispatch({
@@ -211,19 +217,16 @@ export async function createListener(options: ListenerOptions): Promise<Listener
       // Here and not in a not-found handler: before that one the framework would read and judge the body.
       reply.hijack()
       const { method, path } = contextOf(request.raw)
-      const allowed = allowedMethods(path)
-      refuse(
-        request.raw,
-        reply.raw,
-        allowed.length === 0 ? new VaultError('not_found') : methodNotAllowed(method, allowed),
-      )
+      const takers = takersOf(path)
+      const error = takers.length === 0 ? new VaultError('not_found') : methodNotAllowed(method, methodsOf(takers))
+      refuse(request.raw, reply.raw, error, takers[0])
     } else if (request.routeOptions.config.endpoint !== true) {
       const { method, path } = contextOf(request.raw)
-      const allowed = allowedMethods(path)
+      const takers = takersOf(path)
       // The pages of an app answer to every path below theirs; an endpoint among them stays one.
-      if (allowed.length > 0) {
+      if (takers.length > 0) {
         reply.hijack()
-        refuse(request.raw, reply.raw, methodNotAllowed(method, allowed))
+        refuse(request.raw, reply.raw, methodNotAllowed(method, methodsOf(takers)), takers[0])
         return
       }
       track(reply.raw, 'page')
@@ -260,22 +263,30 @@ export async function createListener(options: ListenerOptions): Promise<Listener
   }
 }
 
-/** The methods that a path takes; empty for an unknown path. As the router does, words are taken before parameters. */
-function createAllowedMethods(declared: readonly Endpoint[]): (path: string) => string[] {
-  const routes = declared.map(({ method, path }) => ({
-    method,
-    parameters: path.split(':').length,
-    pattern: new RegExp(`^${path.replace(/[.*+?^${}()|[\]\\]/g, '\\$&').replace(/:[A-Za-z_]+/g, '[^/]+')}$`),
+/** The endpoints of a path, whatever their method. As the router does, words are taken before parameters. */
+function createTakersOf(declared: readonly Endpoint[]): (path: string) => Endpoint[] {
+  const routes = declared.map((endpoint) => ({
+    endpoint,
+    parameters: endpoint.path.split(':').length,
+    pattern: new RegExp(`^${endpoint.path.replace(/[.*+?^${}()|[\]\\]/g, '\\$&').replace(/:[A-Za-z_]+/g, '[^/]+')}$`),
   }))
   return (path) => {
     const fitting = routes.filter(({ pattern }) => pattern.test(path))
     const fewest = Math.min(...fitting.map(({ parameters }) => parameters))
-    const methods = new Set<string>(
-      fitting.filter(({ parameters }) => parameters === fewest).map(({ method }) => method),
-    )
-    if (methods.has('GET')) methods.add('HEAD')
-    return [...methods].sort()
+    return fitting.filter(({ parameters }) => parameters === fewest).map(({ endpoint }) => endpoint)
   }
+}
+
+function methodsOf(takers: readonly Endpoint[]): string[] {
+  const methods = new Set<string>(takers.map(({ method }) => method))
+  if (methods.has('GET')) methods.add('HEAD')
+  return [...methods].sort()
+}
+
+/** How a path that no endpoint has is refused: as its API does. */
+function createEnvelopeAt(declared: readonly Endpoint[]): (path: string) => Api['envelope'] {
+  const apis = [...new Set(declared.map(({ api }) => api))].sort((a, b) => b.prefix.length - a.prefix.length)
+  return (path) => apis.find(({ prefix }) => path.startsWith(`${prefix}/`))?.envelope ?? 'flat'
 }
 
 function unexpectedQuery(): VaultError {

@@ -2,11 +2,12 @@ import { createHash } from 'node:crypto'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { defineEndpoint, JsonObject, noAudit } from '@alter-vault/contracts'
+import { approvalPageApi, defineEndpoint, everybody, JsonObject, noAudit } from '@alter-vault/contracts'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { systemClock } from '../kernel/clock.ts'
 import { silentLog } from '../kernel/log.ts'
 import { appPages } from './app-pages.ts'
+import { checksNothing } from './authenticators.ts'
 import { type BoundEndpoint, bind } from './bind-endpoint.ts'
 import { docsPages } from './docs-pages.ts'
 import { createListener, type Listener, type Pages } from './listener.ts'
@@ -29,7 +30,7 @@ async function serve(
     declared: bound.map(({ endpoint }) => endpoint),
     bound,
     hotRoutes: new Map(),
-    authenticators: { apiKey: nobody, operator: nobody },
+    authenticators: { public: checksNothing },
     idempotency: { once: nobody, forget: nobody },
     log: silentLog,
     clock: systemClock,
@@ -66,7 +67,8 @@ describe('the pages of an app', () => {
       path: '/wallet/api/approvals/:approval_id/decide',
       summary: 'x',
       tag: 'x',
-      access: { kind: 'public' },
+      access: everybody(),
+      api: approvalPageApi,
       success: JsonObject,
       errors: [],
       audit: noAudit('a test'),

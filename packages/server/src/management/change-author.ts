@@ -1,13 +1,21 @@
 import type { OperatorRole } from '@alter-vault/contracts'
-import { type CallerKind, callerKindOf, type RowDraft } from '../audit/index.ts'
-import type { Operator, SdkCaller } from '../http/principals.ts'
+import { type CallerKind, callerKindOf, type RowDraft, type Session } from '../audit/index.ts'
+import type { Operator } from './operator.ts'
+import type { SdkCaller } from './sdk-caller.ts'
 
 /** An app and the organization it belongs to. */
 export type AppRef = { appId: string; organizationId: string }
 
 /** Who makes a change: what the audit row and the changed object say of them. */
 export type ChangeAuthor =
-  | { kind: 'member'; role: OperatorRole; memberId: string; clientIp: string; userAgent: string | null }
+  | {
+      kind: 'member'
+      role: OperatorRole
+      session: Session
+      memberId: string
+      clientIp: string
+      userAgent: string | null
+    }
   | {
       kind: 'key'
       callerKind: CallerKind
@@ -24,9 +32,8 @@ export type ChangeAuthor =
 /** The server itself: set-up and background work. */
 export const systemAuthor: ChangeAuthor = { kind: 'system' }
 
-export function operatorAuthor(operator: Operator): ChangeAuthor {
-  const { role, memberId, clientIp, userAgent } = operator
-  return { kind: 'member', role, memberId, clientIp, userAgent }
+export function operatorAuthor({ role, session, memberId, clientIp, userAgent }: Operator): ChangeAuthor {
+  return { kind: 'member', role, session, memberId, clientIp, userAgent }
 }
 
 export function callerAuthor(caller: SdkCaller): ChangeAuthor {
@@ -100,7 +107,7 @@ export function changeRow(
 }
 
 function whoIs(author: ChangeAuthor): Partial<RowDraft> {
-  if (author.kind === 'member') return { callerKind: 'pat', memberId: author.memberId }
+  if (author.kind === 'member') return { callerKind: author.session.callerKind, memberId: author.memberId }
   if (author.kind === 'system') return { callerKind: 'system' }
   const { callerKind, keyId, agentId, actorId, traceId } = author
   return { callerKind, keyId, agentId, actorId, traceId }
@@ -109,6 +116,6 @@ function whoIs(author: ChangeAuthor): Partial<RowDraft> {
 function whereFrom(author: ChangeAuthor): RowDraft['detail'] {
   if (author.kind === 'system') return { initiator: 'system' }
   const { clientIp, userAgent } = author
-  if (author.kind === 'member') return { initiator: 'cli', clientIp, userAgent }
+  if (author.kind === 'member') return { initiator: author.session.initiator, clientIp, userAgent }
   return { initiator: 'sdk', clientIp, userAgent, keyPrefix: author.keyPrefix }
 }
