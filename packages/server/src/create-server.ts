@@ -291,7 +291,7 @@ async function compose(
     ...proxy.routes,
   ]
   const callsPerMinute = operatorCallsPerMinute === undefined ? {} : { callsPerMinute: operatorCallsPerMinute }
-  const listener = await createListener({
+  const listener = createListener({
     declared: declaredEndpoints,
     bound: routes,
     hotRoutes: proxy.hotRoutes,
@@ -306,7 +306,7 @@ async function compose(
     clock,
     publicUrl: config.http.publicUrl,
     trustedProxies: config.http.trustedProxies,
-    pages: [appPages({ prefix: '/wallet', folder: WALLET_FOLDER }), docsPages],
+    pages: [...appPages({ prefix: '/wallet', folder: WALLET_FOLDER }), ...docsPages],
     observe: metrics.observe,
     assertContracts,
   })

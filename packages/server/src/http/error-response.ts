@@ -181,9 +181,10 @@ function problemOf(refusal: VaultError, context: RequestContext, publicUrl: stri
   }
 }
 
-/** `method_not_allowed` for a path that other methods have; `allow` goes into the `Allow` header (RFC 9110, 15.5.6). */
-export function methodNotAllowed(method: string, allowed: readonly string[]): VaultError {
-  const allow = allowed.join(', ')
+/** `method_not_allowed` for a path whose endpoints take other methods; theirs go into the `Allow` header (RFC 9110, 15.5.6). */
+export function methodNotAllowed(method: string, endpoints: readonly Pick<Endpoint, 'method'>[]): VaultError {
+  const methods = endpoints.flatMap((one) => (one.method === 'GET' ? ['GET', 'HEAD'] : [one.method]))
+  const allow = methods.sort().join(', ')
   return new VaultError('method_not_allowed', {
     message: `This path does not take ${method}; it takes ${allow}. Nothing was done.`,
     log: { allow },
