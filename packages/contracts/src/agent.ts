@@ -128,6 +128,8 @@ export const createAgent = defineEndpoint({
     'agent_name_exists',
     'cidr_too_wide',
     'conflict',
+    'idempotency_key_agent_inactive',
+    'idempotency_key_agent_revoked',
     'invalid_characters',
     'invalid_cidr',
     'invalid_rule_body',
@@ -180,6 +182,8 @@ export const updateAgent = defineEndpoint({
   errors: [
     'cidr_too_wide',
     'conflict',
+    'idempotency_key_agent_inactive',
+    'idempotency_key_agent_revoked',
     'invalid_characters',
     'invalid_cidr',
     'invalid_rule_body',

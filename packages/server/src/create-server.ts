@@ -42,7 +42,6 @@ import { appPages } from './http/app-pages.ts'
 import { type Authenticators, checksNothing } from './http/authenticators.ts'
 import { declaredEndpoints } from './http/declared-endpoints.ts'
 import { docsPages } from './http/docs-pages.ts'
-import { createIdempotency } from './http/idempotency.ts'
 import { createListener } from './http/listener.ts'
 import { createAdminListener, createMetrics } from './http/metrics.ts'
 import { createStatusRoutes } from './http/status-routes.ts'
@@ -253,7 +252,6 @@ async function compose(
 
   // Background work
   const rewrapDataKeys = createRewrapDataKeys({ wrapper: rootKeys, ...dataKeys })
-  const idempotency = createIdempotency({ db, wait })
   const jobs = createJobs({ clock, log })
   jobs.every('heartbeat', pace.heartbeatMs, registry.beat)
   jobs.every('fence dead processes', pace.fenceEveryMs, registry.fenceDeadProcesses)
@@ -301,7 +299,6 @@ async function compose(
       operator: createPatAuthenticator({ db, clock, keyDigest, ...callsPerMinute }),
       approval_link: checksNothing,
     } satisfies Authenticators,
-    idempotency,
     log,
     clock,
     publicUrl: config.http.publicUrl,

@@ -4,7 +4,6 @@ import { createAgentRoutes, createAgents, findAgent, getAgent, lockLiveAgent } f
 import { createAppRoutes, createApps } from './apps/index.ts'
 import { checksNothing } from './http/authenticators.ts'
 import type { BoundEndpoint } from './http/bind-endpoint.ts'
-import { createIdempotency } from './http/idempotency.ts'
 import { createListener } from './http/listener.ts'
 import { newId } from './kernel/ids.ts'
 import { silentLog } from './kernel/log.ts'
@@ -67,7 +66,6 @@ async function createManagementApi() {
         throw new Error('no SDK call is made here')
       },
     },
-    idempotency: createIdempotency({ db: t.db, wait: async () => undefined }),
     log: silentLog,
     clock: t.clock,
     publicUrl: 'http://localhost',

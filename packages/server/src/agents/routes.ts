@@ -1,5 +1,4 @@
 import * as contract from '@alter-vault/contracts'
-import { answer } from '../http/answer.ts'
 import type { BoundEndpoint } from '../http/bind-endpoint.ts'
 import { parsePage } from '../kernel/page.ts'
 import { bindForCallers, bindForOperators } from '../management/index.ts'
@@ -17,10 +16,9 @@ export function createAgentRoutes({ agents }: { agents: Agents }): BoundEndpoint
       const { status, type, provider, search } = query
       return agents.listAgents(inApp(params, principal), { status, type, provider, search }, parsePage(query))
     }),
-    bindForOperators(contract.createAgent, async ({ params, body, principal }, author) => {
-      const { replayed: _, ...created } = await agents.createAgent({ app: inApp(params, principal), author, ...body })
-      return answer({ body: created })
-    }),
+    bindForOperators(contract.createAgent, async ({ params, body, principal }, author) =>
+      agents.createAgent({ app: inApp(params, principal), author, ...body }),
+    ),
     bindForOperators(contract.showAgent, async ({ params, principal }) =>
       agents.showAgent(inApp(params, principal), params.agent_id),
     ),

@@ -26,8 +26,8 @@ export function createAuditRoutes(reads: AuditReads): BoundEndpoint[] {
     bindForReaders(contract.checkAuditIntegrity, async ({ params, principal }) =>
       reads.checkIntegrity(params.app_id, principal),
     ),
-    bindForReaders(contract.createAuditExport, async ({ params, principal, body }) =>
-      reads.exports.create(params.app_id, principal, body),
+    bindForReaders(contract.createAuditExport, async ({ params, principal, body, once }) =>
+      reads.exports.create(params.app_id, principal, body, once),
     ),
     bind(contract.listAuditExports, async ({ params }) => ({
       items: await reads.exports.list(params.app_id),

@@ -22,7 +22,7 @@ export type Authenticated<Principal = unknown> = {
   /** What every answer to this caller says in its headers. */
   answerHeaders?: Readonly<Record<string, string>>
   /** Whose idempotency keys its own are, and where they count. */
-  repeats?: { scopeId: string; by: string }
+  repeats?: { scopeId: string; by: string } | undefined
 }
 
 /**

@@ -1,6 +1,7 @@
 import type { Endpoint } from '@alter-vault/contracts'
 import type Type from 'typebox'
 import type { Answer, Download } from './answer.ts'
+import type { Once } from './once.ts'
 
 type StaticOf<S> = S extends Type.TSchema ? Type.Static<S> : Record<never, never>
 type Versioned<E> = E extends { versioned: true; method: 'PATCH' | 'PUT' | 'DELETE' } ? number : null
@@ -17,6 +18,8 @@ export type Call<E, Principal = unknown> = {
   /** What the authenticator of the endpoint's access made of the caller. */
   principal: Principal
   clientIp: string
+  /** For a repeatable endpoint that was called with an `Idempotency-Key`: its handler makes the change by `makeOnce`. */
+  once?: Once | undefined
   /** Aborted when the caller goes away before the answer is sent. */
   signal: AbortSignal
 }

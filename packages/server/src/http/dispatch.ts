@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Endpoint, ErrorCode } from '@alter-vault/contracts'
 import { errorRegistry } from '@alter-vault/contracts'
@@ -6,10 +7,10 @@ import { Compile } from 'typebox/compile'
 import type { JsonSchema } from '../kernel/json-schema.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import { Answer, Download } from './answer.ts'
-import type { Authenticator, Presented } from './authenticators.ts'
+import type { Authenticated, Authenticator, Presented } from './authenticators.ts'
 import type { BoundEndpoint, Call } from './bind-endpoint.ts'
 import { sendDownload, sendJson } from './error-response.ts'
-import type { Idempotency } from './idempotency.ts'
+import { type Once, Repeated } from './once.ts'
 import { MANAGEMENT_BODY_MAX_BYTES, readBody } from './read-body.ts'
 import { errorsOf } from './shared-errors.ts'
 import { withoutShownOnce } from './shown-once.ts'
@@ -18,7 +19,6 @@ import { compileBody, compileHeaders, compileParams, compileQuery } from './vali
 
 export type DispatchDeps = {
   authenticate: Authenticator<unknown>
-  idempotency: Idempotency
   /** Answers that break their declaration become faults: for test builds. */
   assertContracts: boolean
 }
@@ -55,7 +55,6 @@ export function createDispatch(bound: BoundEndpoint, deps: DispatchDeps): (arriv
   const successCheck = deps.assertContracts ? Compile(endpoint.success) : undefined
   const mayThrow = new Set<string>(errorsOf(endpoint))
   const needsVersion = endpoint.versioned === true && ['PATCH', 'PUT', 'DELETE'].includes(endpoint.method)
-  const remembers = endpoint.repeatable === true
 
   async function call(
     made: Call<Endpoint>,
@@ -79,6 +78,25 @@ export function createDispatch(bound: BoundEndpoint, deps: DispatchDeps): (arriv
       )
     }
     return { status: answered?.status ?? endpoint.status ?? 200, headers: { ...answered?.headers }, body }
+  }
+
+  /** `target` and `rawBody` must be the same in a repeat. */
+  function onceOf(
+    key: string | string[] | undefined,
+    { target, rawBody }: Pick<Presented, 'target' | 'rawBody'>,
+    repeats: Authenticated['repeats'],
+  ): Once | undefined {
+    if (endpoint.repeatable !== true || key === undefined || repeats === undefined) return undefined
+    if (typeof key !== 'string' || !IDEMPOTENCY_KEY.test(key)) throw badIdempotencyKey()
+    return {
+      scopeId: repeats.scopeId,
+      // A key means nothing to another member or for another endpoint.
+      operation: `${endpoint.id}:${repeats.by}`,
+      key,
+      digest: createHash('sha256').update(`${target}\n`).update(rawBody).digest(),
+      status: endpoint.status ?? 200,
+      kept: (body) => withoutShownOnce(success, body),
+    }
   }
 
   return async ({ request, response, params: rawParams, requestId, clientIp }) => {
@@ -120,28 +138,18 @@ export function createDispatch(bound: BoundEndpoint, deps: DispatchDeps): (arriv
       signal: gone.signal,
     } as unknown as Call<Endpoint>
 
-    const key = remembers ? request.headers['idempotency-key'] : undefined
-    if (key === undefined || repeats === undefined) {
-      const answered = await call(made)
+    const once = onceOf(request.headers['idempotency-key'], presented, repeats)
+    try {
+      const answered = await call({ ...made, once })
       if (answered.body instanceof Download) {
         await sendDownload(response, answered.body, { requestId, method: request.method })
-        return
+      } else {
+        send(answered.status, answered.body, answered.headers)
       }
-      send(answered.status, answered.body, answered.headers)
-      return
+    } catch (error) {
+      if (!(error instanceof Repeated)) throw error
+      send(error.status, error.body, { 'Idempotent-Replayed': 'true' })
     }
-    if (typeof key !== 'string' || !IDEMPOTENCY_KEY.test(key)) throw badIdempotencyKey()
-    let own: Record<string, string> = {}
-    const { scopeId, by } = repeats
-    const once = await deps.idempotency.once(
-      { scopeId, operation: `${endpoint.id}:${by}`, key, target, rawBody },
-      async () => {
-        const answered = await call(made)
-        own = answered.headers
-        return { ...answered, remembered: withoutShownOnce(success, answered.body) }
-      },
-    )
-    send(once.status, once.body, once.replayed ? { 'Idempotent-Replayed': 'true' } : own)
 
     function send(status: number, answerBody: unknown, own: Record<string, string>): void {
       const tag = endpoint.versioned === true ? etagOf(answerBody) : undefined

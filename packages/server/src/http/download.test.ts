@@ -24,13 +24,11 @@ const endpoint = defineEndpoint({
 })
 
 async function serve(chunks: () => AsyncIterable<string>) {
-  const never = () => Promise.reject(new Error('nobody signs in here'))
   const listener = await createListener({
     declared: [endpoint],
     bound: [bind(endpoint, async () => download({ contentType: 'text/csv', fileName: 'a.csv', chunks: chunks() }))],
     hotRoutes: new Map(),
     authenticators: { public: checksNothing },
-    idempotency: { once: never, forget: never },
     log: silentLog,
     clock: systemClock,
     publicUrl: 'http://127.0.0.1',

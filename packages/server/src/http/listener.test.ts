@@ -21,7 +21,6 @@ import { VaultError } from '../kernel/vault-error.ts'
 import { answer } from './answer.ts'
 import { type BoundEndpoint, bind } from './bind-endpoint.ts'
 import { sendJson } from './error-response.ts'
-import type { Idempotency } from './idempotency.ts'
 import { createListener, type Listener, type ListenerOptions } from './listener.ts'
 import { PROXY_BODY_MAX_BYTES, readBody } from './read-body.ts'
 import { parseStrictJson } from './strict-json.ts'
@@ -131,10 +130,6 @@ const hot: ListenerOptions['hotRoutes'] = new Map([
     },
   ],
 ])
-const noIdempotency: Idempotency = {
-  once: async (_call, run) => ({ ...(await run()), replayed: false }),
-  forget: async () => 0,
-}
 
 let listener: Listener | undefined
 let port = 0
@@ -150,7 +145,6 @@ async function start(options: Partial<ListenerOptions> = {}): Promise<void> {
     bound: handlers,
     hotRoutes: hot,
     authenticators,
-    idempotency: noIdempotency,
     log: keepLines,
     clock: systemClock,
     publicUrl: 'https://vault.example',

@@ -22,7 +22,6 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true }))
 
 let listener: Listener
-const nobody = () => Promise.reject(new Error('no endpoint is called'))
 async function serve(
   pages: readonly Page[],
   bound: readonly BoundEndpoint[] = [],
@@ -32,7 +31,6 @@ async function serve(
     bound,
     hotRoutes: new Map(),
     authenticators: { public: checksNothing },
-    idempotency: { once: nobody, forget: nobody },
     log: silentLog,
     clock: systemClock,
     publicUrl: 'http://localhost',

@@ -7,7 +7,6 @@ import type { BoundEndpoint } from './bind-endpoint.ts'
 import { routeOf } from './declared-endpoints.ts'
 import { createDispatch } from './dispatch.ts'
 import { methodNotAllowed, type RequestContext, type SendRefusal } from './error-response.ts'
-import type { Idempotency } from './idempotency.ts'
 import { assertHandlersMatch } from './match-handlers.ts'
 
 /** What a raw handler gets beside the bare request and answer. */
@@ -35,7 +34,6 @@ export type RoutesOptions = {
   hotRoutes: ReadonlyMap<string, RawHandler>
   /** By the kind of access that endpoints name. */
   authenticators: Readonly<Record<string, Authenticator>>
-  idempotency: Idempotency
   pages?: readonly Page[]
   /** Test builds: a handler that refuses with an undeclared code, or answers in an undeclared form, is a fault. */
   assertContracts?: boolean
@@ -70,7 +68,6 @@ export function createRoutes(options: RoutesOptions): (method: string, url: stri
     const { endpoint } = one
     const dispatch = createDispatch(one, {
       authenticate: authenticators[endpoint.access.kind] as Authenticator<unknown>,
-      idempotency: options.idempotency,
       assertContracts: options.assertContracts === true,
     })
     add(endpoint.method, endpoint.path, {

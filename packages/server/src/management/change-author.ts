@@ -1,13 +1,14 @@
 import type { OperatorRole } from '@alter-vault/contracts'
 import { type CallerKind, callerKindOf, type RowDraft, type Session } from '../audit/index.ts'
+import type { Once } from '../http/once.ts'
 import type { Operator } from './operator.ts'
 import type { SdkCaller } from './sdk-caller.ts'
 
 /** An app and the organization it belongs to. */
 export type AppRef = { appId: string; organizationId: string }
 
-/** Who makes a change: what the audit row and the changed object say of them. */
-export type ChangeAuthor =
+/** Who makes a change: what the audit row and the changed object say of them, and the idempotency key that they make it under. */
+export type ChangeAuthor = { once?: Once | undefined } & (
   | {
       kind: 'member'
       role: OperatorRole
@@ -28,12 +29,13 @@ export type ChangeAuthor =
       traceId: string
     }
   | { kind: 'system' }
+)
 
 /** The server itself: set-up and background work. */
 export const systemAuthor: ChangeAuthor = { kind: 'system' }
 
-export function operatorAuthor({ role, session, memberId, clientIp, userAgent }: Operator): ChangeAuthor {
-  return { kind: 'member', role, session, memberId, clientIp, userAgent }
+export function operatorAuthor({ role, session, memberId, clientIp, userAgent }: Operator, once?: Once): ChangeAuthor {
+  return { kind: 'member', role, session, memberId, clientIp, userAgent, once }
 }
 
 export function callerAuthor(caller: SdkCaller): ChangeAuthor {

@@ -20,7 +20,7 @@ export function bindForOperators<const E extends Endpoint & { access: { kind: 'o
 ): BoundEndpoint {
   return bindFor<'operator', Operator>()(endpoint, async (call) => {
     try {
-      return await handler(call, operatorAuthor(call.principal))
+      return await handler(call, operatorAuthor(call.principal, call.once))
     } catch (error) {
       if (error instanceof VaultError && error.status === 404 && error.code !== 'not_found') {
         throw new VaultError('not_found', { message: error.message, cause: error })

@@ -105,7 +105,6 @@ async function faultsWith(changed: Partial<Authenticators> = {}, linkToken = 'go
     ],
     hotRoutes: new Map(),
     authenticators: { ...authenticators, ...changed },
-    idempotency: { once: async (_call, run) => ({ ...(await run()), replayed: false }), forget: async () => 0 },
     log: silentLog,
     clock: systemClock,
     publicUrl: 'http://localhost',
