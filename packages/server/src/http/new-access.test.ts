@@ -125,3 +125,9 @@ it('a kind of access without an authenticator keeps the server from starting', a
     })
   await expect(start()).rejects.toThrow('the access "ticket" has no authenticator')
 })
+
+it('an endpoint outside of the paths of its API is no endpoint', () => {
+  expect(() => defineEndpoint({ ...takeSeat, path: '/ticketsale/:ticket_id/seat' })).toThrow(
+    'take_seat lies outside its API',
+  )
+})
