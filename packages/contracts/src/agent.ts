@@ -1,7 +1,7 @@
 import Type from 'typebox'
 import { apiKey, operator } from './access.ts'
 import { managementApi, sdkApi } from './api.ts'
-import { audited, defineEndpoint, noAudit } from './endpoint.ts'
+import { audited, noAudit } from './endpoint.ts'
 import { KeyStatus } from './key.ts'
 import { Author, ListOf, offsetQuery, PathId } from './list.ts'
 import { JsonObject, Name, Nullable, ShownOnce, Timestamp, Uuid } from './primitives.ts'
@@ -81,10 +81,9 @@ const keyParams = Type.Object({ app_id: PathId, agent_id: PathId, key_id: PathId
 const DisplayName = Nullable(Type.String({ minLength: 1, maxLength: 100 }))
 const RateLimit = Nullable(Type.Integer({ minimum: 1, maximum: 100_000 }))
 
-export const listAgents = defineEndpoint({
+export const listAgents = managementApi.defineEndpoint({
   id: 'list_agents',
   method: 'GET',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/agents',
   summary: 'List agents',
   tag,
@@ -102,10 +101,9 @@ export const listAgents = defineEndpoint({
   audit: noAudit('reads configuration'),
 })
 
-export const createAgent = defineEndpoint({
+export const createAgent = managementApi.defineEndpoint({
   id: 'create_agent',
   method: 'POST',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/agents',
   repeatable: true,
   summary: 'Create an agent and its first key',
@@ -139,10 +137,9 @@ export const createAgent = defineEndpoint({
   versioned: true,
 })
 
-export const showAgent = defineEndpoint({
+export const showAgent = managementApi.defineEndpoint({
   id: 'show_agent',
   method: 'GET',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/agents/:agent_id',
   summary: 'Show an agent',
   tag,
@@ -154,10 +151,9 @@ export const showAgent = defineEndpoint({
   versioned: true,
 })
 
-export const updateAgent = defineEndpoint({
+export const updateAgent = managementApi.defineEndpoint({
   id: 'update_agent',
   method: 'PATCH',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/agents/:agent_id',
   summary: 'Change an agent; narrowing its scopes waits a grace',
   tag,
@@ -201,10 +197,9 @@ const move = <const I extends string, const V extends string>(
   access: typeof write | typeof admin,
   event: string,
 ) =>
-  defineEndpoint({
+  managementApi.defineEndpoint({
     id,
     method: 'POST',
-    api: managementApi,
     path: `/api/v1/apps/:app_id/agents/:agent_id/${verb}`,
     repeatable: true,
     summary,
@@ -227,10 +222,9 @@ export const revokeAgent = move(
   'agent.revoked',
 )
 
-export const listAgentKeys = defineEndpoint({
+export const listAgentKeys = managementApi.defineEndpoint({
   id: 'list_agent_keys',
   method: 'GET',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/agents/:agent_id/keys',
   summary: 'List the keys of an agent',
   tag,
@@ -241,10 +235,9 @@ export const listAgentKeys = defineEndpoint({
   audit: noAudit('reads configuration'),
 })
 
-export const mintAgentKey = defineEndpoint({
+export const mintAgentKey = managementApi.defineEndpoint({
   id: 'mint_agent_key',
   method: 'POST',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/agents/:agent_id/keys',
   repeatable: true,
   summary: 'Mint another key for an agent; it is shown once',
@@ -259,10 +252,9 @@ export const mintAgentKey = defineEndpoint({
   audit: audited('key.minted'),
 })
 
-export const deprecateAgentKey = defineEndpoint({
+export const deprecateAgentKey = managementApi.defineEndpoint({
   id: 'deprecate_agent_key',
   method: 'POST',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/agents/:agent_id/keys/:key_id/deprecate',
   repeatable: true,
   summary: 'Mark a key of an agent as deprecated',
@@ -274,10 +266,9 @@ export const deprecateAgentKey = defineEndpoint({
   audit: audited('key.deprecated'),
 })
 
-export const undeprecateAgentKey = defineEndpoint({
+export const undeprecateAgentKey = managementApi.defineEndpoint({
   id: 'undeprecate_agent_key',
   method: 'POST',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/agents/:agent_id/keys/:key_id/undeprecate',
   repeatable: true,
   summary: 'Take the mark off a deprecated key of an agent',
@@ -289,10 +280,9 @@ export const undeprecateAgentKey = defineEndpoint({
   audit: audited('key.undeprecated'),
 })
 
-export const revokeAgentKey = defineEndpoint({
+export const revokeAgentKey = managementApi.defineEndpoint({
   id: 'revoke_agent_key',
   method: 'POST',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/agents/:agent_id/keys/:key_id/revoke',
   repeatable: true,
   summary: 'Revoke a key of an agent; the last live one needs force',
@@ -306,10 +296,9 @@ export const revokeAgentKey = defineEndpoint({
   audit: audited('key.revoked'),
 })
 
-export const sdkShowOwnAgent = defineEndpoint({
+export const sdkShowOwnAgent = sdkApi.defineEndpoint({
   id: 'sdk_show_own_agent',
   method: 'GET',
-  api: sdkApi,
   path: '/sdk/agents/me',
   summary: 'The agent that calls',
   tag: 'sdk',

@@ -1,22 +1,17 @@
-import type { ErrorCode } from './errors.ts'
+import type { Api, Declaration, Endpoint, Schemas } from './endpoint.ts'
 
-/** A family of endpoints that look alike to a client. */
-export type Api = Readonly<{
-  name: string
-  /** Each of its paths begins with it. */
-  prefix: string
-  /** The form of a refusal: `flat` names the code in `error`; `problem` is RFC 9457 with the code in `code`. */
-  envelope: 'flat' | 'problem'
-  /** A body member that is null counts as absent. */
-  nullIsAbsent: boolean
-  /** What each of its endpoints may answer beside its own codes. */
-  errors: readonly ErrorCode[]
-  /** What it is for, in the description. */
-  sentence: string
-}>
-
-/** One object is all that an API family needs; its endpoints name it in `api`. */
-export const defineApi = (api: Api): Api => Object.freeze(api)
+/** One object is all that an API family takes; its endpoints are made by its `defineEndpoint`. */
+export function defineApi(api: Api) {
+  return Object.freeze({
+    ...api,
+    defineEndpoint<const S extends Schemas>(declaration: Declaration<S>): Endpoint<S> {
+      if (!declaration.path.startsWith(`${api.prefix}/`)) throw new Error(`${declaration.id} lies outside its API`)
+      const endpoint: Endpoint<S> = { ...declaration, api: this }
+      Object.freeze(endpoint)
+      return endpoint
+    },
+  })
+}
 
 export const sdkApi = defineApi({
   name: 'sdk',

@@ -1,7 +1,7 @@
 import Type from 'typebox'
 import { operator } from './access.ts'
 import { managementApi } from './api.ts'
-import { audited, defineEndpoint, noAudit } from './endpoint.ts'
+import { audited, noAudit } from './endpoint.ts'
 import { ListOf, PathId, pageQuery } from './list.ts'
 import { Name, Nullable, Timestamp, Uuid } from './primitives.ts'
 import { ApprovalChannel } from './rule.ts'
@@ -89,10 +89,9 @@ const changeable = {
   settings: AppSettingsChange,
 }
 
-export const listApps = defineEndpoint({
+export const listApps = managementApi.defineEndpoint({
   id: 'list_apps',
   method: 'GET',
-  api: managementApi,
   path: '/api/v1/apps',
   summary: 'List the apps of the organization',
   tag,
@@ -108,10 +107,9 @@ export const listApps = defineEndpoint({
   audit: noAudit('reads configuration'),
 })
 
-export const createApp = defineEndpoint({
+export const createApp = managementApi.defineEndpoint({
   id: 'create_app',
   method: 'POST',
-  api: managementApi,
   path: '/api/v1/apps',
   repeatable: true,
   summary: 'Create an app',
@@ -133,10 +131,9 @@ export const createApp = defineEndpoint({
   versioned: true,
 })
 
-export const showApp = defineEndpoint({
+export const showApp = managementApi.defineEndpoint({
   id: 'show_app',
   method: 'GET',
-  api: managementApi,
   path: '/api/v1/apps/:app_id',
   summary: 'Show an app',
   tag,
@@ -149,10 +146,9 @@ export const showApp = defineEndpoint({
   versioned: true,
 })
 
-export const updateApp = defineEndpoint({
+export const updateApp = managementApi.defineEndpoint({
   id: 'update_app',
   method: 'PATCH',
-  api: managementApi,
   path: '/api/v1/apps/:app_id',
   summary: 'Change an app',
   tag,
@@ -166,10 +162,9 @@ export const updateApp = defineEndpoint({
   versioned: true,
 })
 
-export const archiveApp = defineEndpoint({
+export const archiveApp = managementApi.defineEndpoint({
   id: 'archive_app',
   method: 'POST',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/archive',
   repeatable: true,
   summary: 'Stop the keys of an app and end what waits; reversible',
@@ -182,10 +177,9 @@ export const archiveApp = defineEndpoint({
   versioned: true,
 })
 
-export const unarchiveApp = defineEndpoint({
+export const unarchiveApp = managementApi.defineEndpoint({
   id: 'unarchive_app',
   method: 'POST',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/unarchive',
   repeatable: true,
   summary: 'Let the keys of an archived app work again',
@@ -198,10 +192,9 @@ export const unarchiveApp = defineEndpoint({
   versioned: true,
 })
 
-export const deleteApp = defineEndpoint({
+export const deleteApp = managementApi.defineEndpoint({
   id: 'delete_app',
   method: 'DELETE',
-  api: managementApi,
   path: '/api/v1/apps/:app_id',
   summary: 'Delete an app for ever: keys revoked, credentials destroyed',
   tag,

@@ -6,7 +6,7 @@ import {
   ApprovalDecision as Decision,
   GateStatusValue as GateStatus,
 } from './approval.ts'
-import { audited, defineEndpoint, noAudit } from './endpoint.ts'
+import { audited, noAudit } from './endpoint.ts'
 import { Nullable, Timestamp, Uuid } from './primitives.ts'
 
 /** An object whose unknown members are a mistake: what a person decides on has no member that the page does not draw. */
@@ -270,10 +270,9 @@ export type DecisionState = Type.Static<typeof DecisionState>
 const params = Type.Object({ approval_id: Type.String({ maxLength: 200 }) })
 
 /** What the decision page shows. Reading never decides and never extends anything. */
-export const readApprovalPage = defineEndpoint({
+export const readApprovalPage = approvalPageApi.defineEndpoint({
   id: 'read_approval_page',
   method: 'GET',
-  api: approvalPageApi,
   path: '/wallet/api/approvals/:approval_id',
   summary: 'Read what a held request would send, or how it ended',
   tag: 'approvals',
@@ -291,10 +290,9 @@ export const readApprovalPage = defineEndpoint({
  * Decides one gate. The same decision of the same person again is answered 200 and changes nothing; the other one is 409
  * `approval_already_decided` with the standing `DecisionState` in `details`.
  */
-export const decideApprovalByLink = defineEndpoint({
+export const decideApprovalByLink = approvalPageApi.defineEndpoint({
   id: 'decide_approval_by_link',
   method: 'POST',
-  api: approvalPageApi,
   path: '/wallet/api/approvals/:approval_id/decide',
   summary: 'Approve or deny a held request',
   tag: 'approvals',

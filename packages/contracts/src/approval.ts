@@ -1,7 +1,7 @@
 import Type from 'typebox'
 import { apiKey, operator } from './access.ts'
 import { managementApi, sdkApi } from './api.ts'
-import { audited, defineEndpoint, noAudit } from './endpoint.ts'
+import { audited, noAudit } from './endpoint.ts'
 import { ListOf, pageQuery } from './list.ts'
 import { Nullable, Timestamp, Uuid } from './primitives.ts'
 
@@ -87,10 +87,9 @@ export const ApprovalResult = Exactly({
 })
 
 /** SDK call 3. With `wait` the answer comes when the request has ended or after that many seconds. */
-export const readApprovalStatus = defineEndpoint({
+export const readApprovalStatus = sdkApi.defineEndpoint({
   id: 'read_approval_status',
   method: 'GET',
-  api: sdkApi,
   path: '/sdk/approvals/:approval_id',
   summary: 'Read where a held request stands',
   tag: 'approvals',
@@ -103,10 +102,9 @@ export const readApprovalStatus = defineEndpoint({
 })
 
 /** SDK call 4. */
-export const readApprovalResult = defineEndpoint({
+export const readApprovalResult = sdkApi.defineEndpoint({
   id: 'read_approval_result',
   method: 'GET',
-  api: sdkApi,
   path: '/sdk/approvals/:approval_id/result',
   namesDecision: true,
   summary: "Read the provider's answer to an approved request",
@@ -204,10 +202,9 @@ export const ManagedApprovalDetail = Exactly({
 const appParams = Type.Object({ app_id: Type.String({ maxLength: 200 }) })
 const approvalParams = Type.Object({ app_id: Type.String({ maxLength: 200 }), approval_id: GateId })
 
-export const listApprovals = defineEndpoint({
+export const listApprovals = managementApi.defineEndpoint({
   id: 'list_approvals',
   method: 'GET',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/approvals',
   summary: 'List held requests, newest first',
   tag: 'approvals',
@@ -224,10 +221,9 @@ export const listApprovals = defineEndpoint({
   audit: noAudit('a list of states without any content of the requests'),
 })
 
-export const getApproval = defineEndpoint({
+export const getApproval = managementApi.defineEndpoint({
   id: 'get_approval',
   method: 'GET',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/approvals/:approval_id',
   summary: 'Show one held request, redacted',
   tag: 'approvals',
@@ -239,10 +235,9 @@ export const getApproval = defineEndpoint({
 })
 
 /** Withdraws a pending request. Repeating it on one that was cancelled changes nothing. */
-export const cancelApproval = defineEndpoint({
+export const cancelApproval = managementApi.defineEndpoint({
   id: 'cancel_approval',
   method: 'POST',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/approvals/:approval_id/cancel',
   summary: 'Withdraw a pending request',
   tag: 'approvals',
@@ -254,10 +249,9 @@ export const cancelApproval = defineEndpoint({
 })
 
 /** Deciding needs a person who is signed in: a token is always refused. */
-export const decideApprovalAsOperator = defineEndpoint({
+export const decideApprovalAsOperator = managementApi.defineEndpoint({
   id: 'decide_approval_as_operator',
   method: 'POST',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/approvals/:approval_id/decide',
   summary: 'Approve or deny a held request as a signed-in member',
   tag: 'approvals',

@@ -1,7 +1,7 @@
 import Type from 'typebox'
 import { everybody, operator } from './access.ts'
 import { managementApi, statusApi } from './api.ts'
-import { audited, defineEndpoint, noAudit } from './endpoint.ts'
+import { audited, noAudit } from './endpoint.ts'
 import { ListOf, PathId } from './list.ts'
 import { JsonObject, Nullable, Timestamp, Uuid } from './primitives.ts'
 import { DecisionEffect } from './rule.ts'
@@ -120,10 +120,9 @@ const ofEvent = Type.Object({ app_id: PathId, event_id: PathId })
 const ofTrace = Type.Object({ app_id: PathId, trace_id: Word })
 const ofExport = Type.Object({ app_id: PathId, export_id: PathId })
 
-export const listAuditEvents = defineEndpoint({
+export const listAuditEvents = managementApi.defineEndpoint({
   id: 'list_audit_events',
   method: 'GET',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/audit/events',
   summary: 'Search the audit log of an app, newest first',
   tag,
@@ -135,10 +134,9 @@ export const listAuditEvents = defineEndpoint({
   audit: noAudit('reads the log'),
 })
 
-export const showAuditEvent = defineEndpoint({
+export const showAuditEvent = managementApi.defineEndpoint({
   id: 'show_audit_event',
   method: 'GET',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/audit/events/:event_id',
   summary: 'Show one row of the audit log',
   tag,
@@ -164,10 +162,9 @@ export const AuditBody = Type.Object({
 })
 export type AuditBody = Type.Static<typeof AuditBody>
 
-export const showAuditBody = defineEndpoint({
+export const showAuditBody = managementApi.defineEndpoint({
   id: 'show_audit_body',
   method: 'GET',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/audit/events/:event_id/body',
   summary: 'Open the bodies that were captured with a row; who looked is recorded first',
   tag,
@@ -179,10 +176,9 @@ export const showAuditBody = defineEndpoint({
   audit: audited('audit.queried_body'),
 })
 
-export const listPortalActions = defineEndpoint({
+export const listPortalActions = managementApi.defineEndpoint({
   id: 'list_portal_actions',
   method: 'GET',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/audit/portal-actions',
   summary: 'What operators changed, newest first',
   tag,
@@ -202,10 +198,9 @@ export const listPortalActions = defineEndpoint({
   audit: noAudit('reads the log'),
 })
 
-export const listGrantEvents = defineEndpoint({
+export const listGrantEvents = managementApi.defineEndpoint({
   id: 'list_grant_events',
   method: 'GET',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/audit/grant-events',
   summary: 'What became of grants and credentials, newest first',
   tag,
@@ -238,10 +233,9 @@ export const AuditTraceSummary = Type.Object({
   agent_ids: Type.Array(Uuid),
 })
 
-export const listAuditTraces = defineEndpoint({
+export const listAuditTraces = managementApi.defineEndpoint({
   id: 'list_audit_traces',
   method: 'GET',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/audit/traces',
   summary: 'List traces by when they began, newest first; filters look at the first row of each',
   tag,
@@ -273,10 +267,9 @@ export const AuditTraceRow = Type.Object({
 })
 export type AuditTraceRow = Type.Static<typeof AuditTraceRow>
 
-export const showAuditTrace = defineEndpoint({
+export const showAuditTrace = managementApi.defineEndpoint({
   id: 'show_audit_trace',
   method: 'GET',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/audit/traces/:trace_id',
   summary: 'Show the rows of a trace as a tree',
   tag,
@@ -336,10 +329,9 @@ export const AuditExplanation = Type.Object({
 })
 export type AuditExplanation = Type.Static<typeof AuditExplanation>
 
-export const explainAuditTrace = defineEndpoint({
+export const explainAuditTrace = managementApi.defineEndpoint({
   id: 'explain_audit_trace',
   method: 'GET',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/audit/traces/:trace_id/explain',
   summary: 'Say how a trace ended and what can be done about it',
   tag,
@@ -372,10 +364,9 @@ export const AuditCheckpoint = Type.Object({
   signature: Type.String(),
 })
 
-export const listAuditCheckpoints = defineEndpoint({
+export const listAuditCheckpoints = managementApi.defineEndpoint({
   id: 'list_audit_checkpoints',
   method: 'GET',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/audit/checkpoints',
   summary: 'List signed checkpoints, newest first',
   tag,
@@ -415,10 +406,9 @@ export const AuditVerification = Type.Object({
   ),
 })
 
-export const checkAuditIntegrity = defineEndpoint({
+export const checkAuditIntegrity = managementApi.defineEndpoint({
   id: 'check_audit_integrity',
   method: 'POST',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/audit/integrity-checks',
   summary: 'Check every row and checkpoint of the log; a break is recorded too',
   tag,
@@ -445,10 +435,9 @@ export const AuditExport = Type.Object({
 })
 export type AuditExport = Type.Static<typeof AuditExport>
 
-export const createAuditExport = defineEndpoint({
+export const createAuditExport = managementApi.defineEndpoint({
   id: 'create_audit_export',
   method: 'POST',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/audit/exports',
   repeatable: true,
   summary: 'Export rows: as NDJSON for the offline verifier (by time only), or as CSV (by any filter)',
@@ -463,10 +452,9 @@ export const createAuditExport = defineEndpoint({
   audit: audited('audit.exported'),
 })
 
-export const listAuditExports = defineEndpoint({
+export const listAuditExports = managementApi.defineEndpoint({
   id: 'list_audit_exports',
   method: 'GET',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/audit/exports',
   summary: 'List the exports of the last 24 hours, newest first',
   tag,
@@ -478,10 +466,9 @@ export const listAuditExports = defineEndpoint({
   audit: noAudit('shows what was exported'),
 })
 
-export const showAuditExport = defineEndpoint({
+export const showAuditExport = managementApi.defineEndpoint({
   id: 'show_audit_export',
   method: 'GET',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/audit/exports/:export_id',
   summary: 'Show an export',
   tag,
@@ -492,10 +479,9 @@ export const showAuditExport = defineEndpoint({
   audit: noAudit('shows what was exported'),
 })
 
-export const fetchAuditExportRows = defineEndpoint({
+export const fetchAuditExportRows = managementApi.defineEndpoint({
   id: 'fetch_audit_export_rows',
   method: 'GET',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/audit/exports/:export_id/rows',
   summary: 'Fetch the rows of an export',
   tag,
@@ -507,10 +493,9 @@ export const fetchAuditExportRows = defineEndpoint({
   audit: noAudit('the export was recorded when it was made'),
 })
 
-export const fetchAuditExportCheckpoints = defineEndpoint({
+export const fetchAuditExportCheckpoints = managementApi.defineEndpoint({
   id: 'fetch_audit_export_checkpoints',
   method: 'GET',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/audit/exports/:export_id/checkpoints',
   summary: 'Fetch the checkpoints that prove an NDJSON export',
   tag,
@@ -522,10 +507,9 @@ export const fetchAuditExportCheckpoints = defineEndpoint({
   audit: noAudit('the export was recorded when it was made'),
 })
 
-export const listAuditKeys = defineEndpoint({
+export const listAuditKeys = statusApi.defineEndpoint({
   id: 'list_audit_keys',
   method: 'GET',
-  api: statusApi,
   path: '/.well-known/alter-audit-keys.json',
   summary: 'The public keys that sign audit checkpoints, those of the past included, as a JWK set',
   tag,

@@ -1,14 +1,28 @@
 import type Type from 'typebox'
 import type { Access } from './access.ts'
-import type { Api } from './api.ts'
 import type { ErrorCode } from './errors.ts'
+
+/** A family of endpoints that look alike to a client. */
+export type Api = Readonly<{
+  name: string
+  /** Each of its paths begins with it. */
+  prefix: string
+  /** The form of a refusal: `flat` names the code in `error`; `problem` is RFC 9457 with the code in `code`. */
+  envelope: 'flat' | 'problem'
+  /** A body member that is null counts as absent. */
+  nullIsAbsent: boolean
+  /** What each of its endpoints may answer beside its own codes. */
+  errors: readonly ErrorCode[]
+  /** What it is for, in the description. */
+  sentence: string
+}>
 
 /** What an endpoint writes to the audit trail, or the reason why nothing. */
 export type AuditDeclaration = { events: readonly string[] } | { none: string }
 export const audited = (...events: readonly [string, ...string[]]): AuditDeclaration => ({ events })
 export const noAudit = (reason: string): AuditDeclaration => ({ none: reason })
 
-type Schemas = {
+export type Schemas = {
   params?: Type.TSchema
   query?: Type.TSchema
   headers?: Type.TSchema
@@ -18,11 +32,11 @@ type Schemas = {
   accepted?: Type.TSchema
 }
 
-export type Endpoint<S extends Schemas = Schemas> = S & {
+/** What an API's `defineEndpoint` takes. */
+export type Declaration<S extends Schemas = Schemas> = S & {
   /** Stable name, used as OpenAPI operationId. */
   id: string
   method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
-  api: Api
   /** Path with `:name` parameters, from the root; below the prefix of its API. */
   path: string
   summary: string
@@ -48,8 +62,4 @@ export type Endpoint<S extends Schemas = Schemas> = S & {
 }
 
 /** One declaration per endpoint: validation, types, OpenAPI, access matrix and audit check are made from it. */
-export function defineEndpoint<const S extends Schemas>(endpoint: Endpoint<S>): Endpoint<S> {
-  if (!endpoint.path.startsWith(`${endpoint.api.prefix}/`)) throw new Error(`${endpoint.id} lies outside its API`)
-  Object.freeze(endpoint)
-  return endpoint
-}
+export type Endpoint<S extends Schemas = Schemas> = Declaration<S> & { api: Api }

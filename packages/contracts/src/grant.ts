@@ -1,7 +1,7 @@
 import Type from 'typebox'
 import { apiKey, operator } from './access.ts'
 import { managementApi, sdkApi } from './api.ts'
-import { audited, defineEndpoint, noAudit } from './endpoint.ts'
+import { audited, noAudit } from './endpoint.ts'
 import { Author, ListOf, offsetQuery, PathId } from './list.ts'
 import { JsonObject, Label, Nullable, Timestamp, Uuid } from './primitives.ts'
 import { ApprovalConfig, GrantPolicyWrite, GrantRestrictions } from './rule.ts'
@@ -47,10 +47,9 @@ const read = operator({ scope: 'grants:read' })
 const inApp = Type.Object({ app_id: PathId })
 const ofSecret = Type.Object({ app_id: PathId, managed_secret_id: PathId })
 
-export const listGrants = defineEndpoint({
+export const listGrants = managementApi.defineEndpoint({
   id: 'list_grants',
   method: 'GET',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/grants',
   summary: 'List grants',
   tag: 'grants',
@@ -71,10 +70,9 @@ export const listGrants = defineEndpoint({
   audit: noAudit('reads configuration'),
 })
 
-export const showGrant = defineEndpoint({
+export const showGrant = managementApi.defineEndpoint({
   id: 'show_grant',
   method: 'GET',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/grants/:grant_id',
   summary: 'Show a grant',
   tag: 'grants',
@@ -85,10 +83,9 @@ export const showGrant = defineEndpoint({
   audit: noAudit('reads configuration'),
 })
 
-export const revokeGrant = defineEndpoint({
+export const revokeGrant = managementApi.defineEndpoint({
   id: 'revoke_grant',
   method: 'POST',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/grants/:grant_id/revoke',
   repeatable: true,
   summary: 'End a grant at once, with the requests that wait on it',
@@ -102,10 +99,9 @@ export const revokeGrant = defineEndpoint({
   audit: audited(...endsGrant),
 })
 
-export const listSecretGrants = defineEndpoint({
+export const listSecretGrants = managementApi.defineEndpoint({
   id: 'list_secret_grants',
   method: 'GET',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/managed-secrets/:managed_secret_id/grants',
   summary: 'List the grants of a managed secret',
   tag: 'managed-secrets',
@@ -117,10 +113,9 @@ export const listSecretGrants = defineEndpoint({
   audit: noAudit('reads configuration'),
 })
 
-export const createSecretGrant = defineEndpoint({
+export const createSecretGrant = managementApi.defineEndpoint({
   id: 'create_secret_grant',
   method: 'POST',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/managed-secrets/:managed_secret_id/grants',
   repeatable: true,
   summary: 'Let a principal use a managed secret',
@@ -157,10 +152,9 @@ export const createSecretGrant = defineEndpoint({
   audit: audited('grant.created', 'rule.created', ...endsGrant),
 })
 
-export const updateSecretGrant = defineEndpoint({
+export const updateSecretGrant = managementApi.defineEndpoint({
   id: 'update_secret_grant',
   method: 'PATCH',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/managed-secrets/:managed_secret_id/grants/:grant_id',
   summary: 'Change the label or the policy of a grant; policy members set to null are taken off',
   tag: 'managed-secrets',
@@ -223,10 +217,9 @@ export const SdkManagedSecretGrant = Type.Object({
   created_at: Timestamp,
 })
 
-export const sdkListGrants = defineEndpoint({
+export const sdkListGrants = sdkApi.defineEndpoint({
   id: 'sdk_list_grants',
   method: 'POST',
-  api: sdkApi,
   path: '/sdk/grants/list',
   summary: 'List the grants that the caller reaches',
   tag: 'sdk',
@@ -254,10 +247,9 @@ export const sdkListGrants = defineEndpoint({
 
 const Token = Type.String({ minLength: 1, maxLength: 8_192 })
 
-export const sdkCreateSecretGrant = defineEndpoint({
+export const sdkCreateSecretGrant = sdkApi.defineEndpoint({
   id: 'sdk_create_secret_grant',
   method: 'POST',
-  api: sdkApi,
   path: '/sdk/managed-secrets/:managed_secret_id/grants',
   summary: 'Let a principal use a managed secret',
   tag: 'sdk',
@@ -308,10 +300,9 @@ export const sdkCreateSecretGrant = defineEndpoint({
   audit: audited('grant.created', ...endsGrant),
 })
 
-export const sdkRevokeGrant = defineEndpoint({
+export const sdkRevokeGrant = sdkApi.defineEndpoint({
   id: 'sdk_revoke_grant',
   method: 'POST',
-  api: sdkApi,
   path: '/sdk/oauth/grants/:grant_id/revoke',
   summary: 'End a grant at once',
   tag: 'sdk',

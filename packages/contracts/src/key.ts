@@ -1,7 +1,7 @@
 import Type from 'typebox'
 import { apiKey, everybody, operator } from './access.ts'
 import { managementApi, sdkApi } from './api.ts'
-import { audited, defineEndpoint, noAudit } from './endpoint.ts'
+import { audited, noAudit } from './endpoint.ts'
 import { Author, ListOf, offsetQuery, PathId } from './list.ts'
 import { JsonObject, Name, Nullable, ShownOnce, Timestamp, Uuid } from './primitives.ts'
 
@@ -66,10 +66,9 @@ const write = operator({ scope: 'keys:write' })
 const inApp = Type.Object({ app_id: PathId })
 const params = Type.Object({ app_id: PathId, key_id: PathId })
 
-export const listKeys = defineEndpoint({
+export const listKeys = managementApi.defineEndpoint({
   id: 'list_keys',
   method: 'GET',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/keys',
   summary: 'List keys',
   tag,
@@ -86,10 +85,9 @@ export const listKeys = defineEndpoint({
   audit: noAudit('reads configuration'),
 })
 
-export const showKeyStatistics = defineEndpoint({
+export const showKeyStatistics = managementApi.defineEndpoint({
   id: 'show_key_statistics',
   method: 'GET',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/keys/statistics',
   summary: 'Count keys',
   tag,
@@ -100,10 +98,9 @@ export const showKeyStatistics = defineEndpoint({
   audit: noAudit('reads configuration'),
 })
 
-export const mintKey = defineEndpoint({
+export const mintKey = managementApi.defineEndpoint({
   id: 'mint_key',
   method: 'POST',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/keys',
   repeatable: true,
   summary: 'Mint a key; it is shown once',
@@ -135,10 +132,9 @@ export const mintKey = defineEndpoint({
   audit: audited('key.minted'),
 })
 
-export const showKey = defineEndpoint({
+export const showKey = managementApi.defineEndpoint({
   id: 'show_key',
   method: 'GET',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/keys/:key_id',
   summary: 'Show a key without its secret',
   tag,
@@ -149,10 +145,9 @@ export const showKey = defineEndpoint({
   audit: noAudit('reads configuration'),
 })
 
-export const updateKey = defineEndpoint({
+export const updateKey = managementApi.defineEndpoint({
   id: 'update_key',
   method: 'PATCH',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/keys/:key_id',
   summary: 'Rename a key or replace its metadata',
   tag,
@@ -165,10 +160,9 @@ export const updateKey = defineEndpoint({
   audit: audited('key.updated'),
 })
 
-export const rotateKey = defineEndpoint({
+export const rotateKey = managementApi.defineEndpoint({
   id: 'rotate_key',
   method: 'POST',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/keys/:key_id/rotate',
   repeatable: true,
   summary: 'Mint the successor of a key; the old one works until its grace ends',
@@ -195,10 +189,9 @@ export const rotateKey = defineEndpoint({
   audit: audited('key.rotated'),
 })
 
-export const deprecateKey = defineEndpoint({
+export const deprecateKey = managementApi.defineEndpoint({
   id: 'deprecate_key',
   method: 'POST',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/keys/:key_id/deprecate',
   repeatable: true,
   summary: 'Mark a key as deprecated; it goes on working',
@@ -210,10 +203,9 @@ export const deprecateKey = defineEndpoint({
   audit: audited('key.deprecated'),
 })
 
-export const undeprecateKey = defineEndpoint({
+export const undeprecateKey = managementApi.defineEndpoint({
   id: 'undeprecate_key',
   method: 'POST',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/keys/:key_id/undeprecate',
   repeatable: true,
   summary: 'Take the mark off a deprecated key',
@@ -225,10 +217,9 @@ export const undeprecateKey = defineEndpoint({
   audit: audited('key.undeprecated'),
 })
 
-export const revokeKey = defineEndpoint({
+export const revokeKey = managementApi.defineEndpoint({
   id: 'revoke_key',
   method: 'POST',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/keys/:key_id/revoke',
   repeatable: true,
   summary: 'Revoke a key and all keys derived from it, for ever and at once',
@@ -249,10 +240,9 @@ const ScopeCatalog = Type.Object({
   deprecated: Type.Array(Type.String()),
 })
 
-export const listScopes = defineEndpoint({
+export const listScopes = managementApi.defineEndpoint({
   id: 'list_scopes',
   method: 'GET',
-  api: managementApi,
   path: '/api/v1/catalog/scopes',
   summary: 'The scopes that a key can hold',
   tag: 'catalog',
@@ -262,10 +252,9 @@ export const listScopes = defineEndpoint({
   audit: noAudit('a static catalog'),
 })
 
-export const sdkListScopes = defineEndpoint({
+export const sdkListScopes = sdkApi.defineEndpoint({
   id: 'sdk_list_scopes',
   method: 'GET',
-  api: sdkApi,
   path: '/sdk/scopes',
   summary: 'The scopes that a key can hold',
   tag: 'sdk',

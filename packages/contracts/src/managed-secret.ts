@@ -1,7 +1,7 @@
 import Type from 'typebox'
 import { operator } from './access.ts'
 import { managementApi } from './api.ts'
-import { audited, defineEndpoint, noAudit } from './endpoint.ts'
+import { audited, noAudit } from './endpoint.ts'
 import { Author, ListOf, PathId, pageQuery } from './list.ts'
 import { JsonObject, Label, Name, Nullable, Timestamp, Uuid } from './primitives.ts'
 
@@ -86,10 +86,9 @@ const params = Type.Object({ app_id: PathId, managed_secret_id: PathId })
 /** Write-only: `{token}`, `{username, password}` or `{encoded}`, AWS keys, or `{token, fields}`, by credential type. */
 const Value = JsonObject
 
-export const listManagedSecrets = defineEndpoint({
+export const listManagedSecrets = managementApi.defineEndpoint({
   id: 'list_managed_secrets',
   method: 'GET',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/managed-secrets',
   summary: 'List managed secrets without their values',
   tag,
@@ -101,10 +100,9 @@ export const listManagedSecrets = defineEndpoint({
   audit: noAudit('reads configuration'),
 })
 
-export const createManagedSecret = defineEndpoint({
+export const createManagedSecret = managementApi.defineEndpoint({
   id: 'create_managed_secret',
   method: 'POST',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/managed-secrets',
   repeatable: true,
   summary: 'Store a credential and say where it may be sent',
@@ -136,10 +134,9 @@ export const createManagedSecret = defineEndpoint({
   versioned: true,
 })
 
-export const showManagedSecret = defineEndpoint({
+export const showManagedSecret = managementApi.defineEndpoint({
   id: 'show_managed_secret',
   method: 'GET',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/managed-secrets/:managed_secret_id',
   summary: 'Show a managed secret without its value',
   tag,
@@ -151,10 +148,9 @@ export const showManagedSecret = defineEndpoint({
   versioned: true,
 })
 
-export const updateManagedSecret = defineEndpoint({
+export const updateManagedSecret = managementApi.defineEndpoint({
   id: 'update_managed_secret',
   method: 'PATCH',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/managed-secrets/:managed_secret_id',
   summary: 'Change the name, injection or mode of a managed secret; its slug never changes',
   tag,
@@ -170,10 +166,9 @@ export const updateManagedSecret = defineEndpoint({
   versioned: true,
 })
 
-export const setAllowedHosts = defineEndpoint({
+export const setAllowedHosts = managementApi.defineEndpoint({
   id: 'set_allowed_hosts',
   method: 'PUT',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/managed-secrets/:managed_secret_id/allowed-hosts',
   summary: 'Replace the hosts that a managed secret may be sent to',
   tag,
@@ -187,10 +182,9 @@ export const setAllowedHosts = defineEndpoint({
   versioned: true,
 })
 
-export const rotateManagedSecret = defineEndpoint({
+export const rotateManagedSecret = managementApi.defineEndpoint({
   id: 'rotate_managed_secret',
   method: 'POST',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/managed-secrets/:managed_secret_id/rotate',
   repeatable: true,
   summary: 'Replace a stored value in place; the old one is destroyed at once',
@@ -205,10 +199,9 @@ export const rotateManagedSecret = defineEndpoint({
   versioned: true,
 })
 
-export const deleteManagedSecret = defineEndpoint({
+export const deleteManagedSecret = managementApi.defineEndpoint({
   id: 'delete_managed_secret',
   method: 'DELETE',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/managed-secrets/:managed_secret_id',
   summary: 'Delete a managed secret: its values are destroyed, its grants revoked',
   tag,
@@ -223,10 +216,9 @@ export const deleteManagedSecret = defineEndpoint({
   versioned: true,
 })
 
-export const showSecretAccess = defineEndpoint({
+export const showSecretAccess = managementApi.defineEndpoint({
   id: 'show_secret_access',
   method: 'GET',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/managed-secrets/:managed_secret_id/access',
   summary: 'Who reaches a managed secret now',
   tag,

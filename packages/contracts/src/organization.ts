@@ -1,7 +1,7 @@
 import Type from 'typebox'
 import { operator } from './access.ts'
 import { managementApi } from './api.ts'
-import { defineEndpoint, noAudit } from './endpoint.ts'
+import { noAudit } from './endpoint.ts'
 import { ListOf, PathId, pageQuery } from './list.ts'
 import { Nullable, Timestamp, Uuid } from './primitives.ts'
 
@@ -40,10 +40,9 @@ export type Organization = Type.Static<typeof Organization>
 const params = Type.Object({ organization_id: PathId })
 
 /** A token belongs to one organization, so the list has one entry. */
-export const listOrganizations = defineEndpoint({
+export const listOrganizations = managementApi.defineEndpoint({
   id: 'list_organizations',
   method: 'GET',
-  api: managementApi,
   path: '/api/v1/organizations',
   summary: 'List organizations',
   tag: 'organizations',
@@ -54,10 +53,9 @@ export const listOrganizations = defineEndpoint({
   audit: noAudit('reads configuration'),
 })
 
-export const showOrganization = defineEndpoint({
+export const showOrganization = managementApi.defineEndpoint({
   id: 'show_organization',
   method: 'GET',
-  api: managementApi,
   path: '/api/v1/organizations/:organization_id',
   summary: 'Show an organization',
   tag: 'organizations',
@@ -68,10 +66,9 @@ export const showOrganization = defineEndpoint({
   audit: noAudit('reads configuration'),
 })
 
-export const showKeyPolicy = defineEndpoint({
+export const showKeyPolicy = managementApi.defineEndpoint({
   id: 'show_key_policy',
   method: 'GET',
-  api: managementApi,
   path: '/api/v1/organizations/:organization_id/key-policy',
   summary: 'Show what the organization asks of new keys',
   tag: 'organizations',

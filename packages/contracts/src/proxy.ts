@@ -2,7 +2,7 @@ import Type from 'typebox'
 import { apiKey } from './access.ts'
 import { sdkApi } from './api.ts'
 import { PendingApproval } from './approval.ts'
-import { audited, defineEndpoint } from './endpoint.ts'
+import { audited } from './endpoint.ts'
 import { JsonObject, Label, Nullable, Timestamp, Uuid } from './primitives.ts'
 import { CallerDecisionRecord } from './rule.ts'
 
@@ -97,10 +97,9 @@ const USE_ERRORS = [
 ] as const
 
 /** SDK call 2: uses a credential on the caller's behalf; 202 when a human has to approve first. A dry run answers its decision. */
-export const proxyRequest = defineEndpoint({
+export const proxyRequest = sdkApi.defineEndpoint({
   id: 'proxy_request',
   method: 'POST',
-  api: sdkApi,
   path: '/sdk/proxy',
   namesDecision: true,
   summary: 'Call a provider through the vault',
@@ -169,10 +168,9 @@ export const TokenResult = Type.Object({
 })
 
 /** SDK call 1: hands the credential to the SDK's memory. */
-export const retrieveToken = defineEndpoint({
+export const retrieveToken = sdkApi.defineEndpoint({
   id: 'retrieve_token',
   method: 'POST',
-  api: sdkApi,
   path: '/sdk/token',
   namesDecision: true,
   summary: 'Retrieve a credential for a direct call',
@@ -209,10 +207,9 @@ export const ApiCallReport = Type.Object({
   context: Type.Optional(Nullable(JsonObject)),
 })
 
-export const reportApiCall = defineEndpoint({
+export const reportApiCall = sdkApi.defineEndpoint({
   id: 'report_api_call',
   method: 'POST',
-  api: sdkApi,
   path: '/sdk/oauth/audit/api-call',
   summary: 'Report a direct call made with a retrieved credential',
   tag: 'calls',

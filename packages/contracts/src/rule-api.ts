@@ -1,7 +1,7 @@
 import Type from 'typebox'
 import { operator } from './access.ts'
 import { managementApi } from './api.ts'
-import { audited, defineEndpoint, noAudit } from './endpoint.ts'
+import { audited, noAudit } from './endpoint.ts'
 import { ListOf, PathId, pageQuery } from './list.ts'
 import { Nullable, Timestamp, Uuid } from './primitives.ts'
 import {
@@ -35,10 +35,9 @@ const write = operator({ scope: 'app_policy:write' })
 const inApp = Type.Object({ app_id: PathId })
 const params = Type.Object({ app_id: PathId, rule_id: PathId })
 
-export const listRules = defineEndpoint({
+export const listRules = managementApi.defineEndpoint({
   id: 'list_rules',
   method: 'GET',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/rules',
   summary: 'List the rules of an app',
   tag,
@@ -58,10 +57,9 @@ export const listRules = defineEndpoint({
   audit: noAudit('reads configuration'),
 })
 
-export const createRule = defineEndpoint({
+export const createRule = managementApi.defineEndpoint({
   id: 'create_rule',
   method: 'POST',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/rules',
   repeatable: true,
   summary: 'Add a rule to an app, provider, agent, grant or key',
@@ -92,10 +90,9 @@ export const createRule = defineEndpoint({
   versioned: true,
 })
 
-export const showRule = defineEndpoint({
+export const showRule = managementApi.defineEndpoint({
   id: 'show_rule',
   method: 'GET',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/rules/:rule_id',
   summary: 'Show a rule',
   tag,
@@ -107,10 +104,9 @@ export const showRule = defineEndpoint({
   versioned: true,
 })
 
-export const updateRule = defineEndpoint({
+export const updateRule = managementApi.defineEndpoint({
   id: 'update_rule',
   method: 'PATCH',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/rules/:rule_id',
   summary: 'Change a rule; its target and type stay',
   tag,
@@ -133,10 +129,9 @@ export const updateRule = defineEndpoint({
   versioned: true,
 })
 
-export const deleteRule = defineEndpoint({
+export const deleteRule = managementApi.defineEndpoint({
   id: 'delete_rule',
   method: 'DELETE',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/rules/:rule_id',
   summary: 'Delete a rule; its versions stay readable',
   tag,
@@ -148,10 +143,9 @@ export const deleteRule = defineEndpoint({
   versioned: true,
 })
 
-export const listRuleVersions = defineEndpoint({
+export const listRuleVersions = managementApi.defineEndpoint({
   id: 'list_rule_versions',
   method: 'GET',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/rules/:rule_id/versions',
   summary: 'List the earlier versions of a rule, newest first',
   tag,
@@ -163,10 +157,9 @@ export const listRuleVersions = defineEndpoint({
   audit: noAudit('reads configuration'),
 })
 
-export const restoreRule = defineEndpoint({
+export const restoreRule = managementApi.defineEndpoint({
   id: 'restore_rule',
   method: 'POST',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/rules/:rule_id/restore',
   repeatable: true,
   summary: 'Make an earlier version of a rule its newest one; a deleted rule comes back',
@@ -181,10 +174,9 @@ export const restoreRule = defineEndpoint({
   versioned: true,
 })
 
-export const showPolicy = defineEndpoint({
+export const showPolicy = managementApi.defineEndpoint({
   id: 'show_policy',
   method: 'GET',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/policy',
   summary: 'The rules that meet a call, in the order of their targets',
   tag,
@@ -204,10 +196,9 @@ export const showPolicy = defineEndpoint({
   audit: noAudit('reads configuration'),
 })
 
-export const validateRules = defineEndpoint({
+export const validateRules = managementApi.defineEndpoint({
   id: 'validate_rules',
   method: 'POST',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/policy/validate',
   summary: 'Check rules without storing them',
   tag,
@@ -237,10 +228,9 @@ const organizationParams = Type.Object({ organization_id: PathId })
 const organizationRuleParams = Type.Object({ organization_id: PathId, rule_id: PathId })
 const organizationRead = operator({ scope: 'org:read' })
 
-export const listOrganizationRules = defineEndpoint({
+export const listOrganizationRules = managementApi.defineEndpoint({
   id: 'list_organization_rules',
   method: 'GET',
-  api: managementApi,
   path: '/api/v1/organizations/:organization_id/rules',
   summary: 'List the rules that hold in every app of the organization',
   tag,
@@ -252,10 +242,9 @@ export const listOrganizationRules = defineEndpoint({
   audit: noAudit('reads configuration'),
 })
 
-export const showOrganizationRule = defineEndpoint({
+export const showOrganizationRule = managementApi.defineEndpoint({
   id: 'show_organization_rule',
   method: 'GET',
-  api: managementApi,
   path: '/api/v1/organizations/:organization_id/rules/:rule_id',
   summary: 'Show a rule of the organization',
   tag,
@@ -276,28 +265,25 @@ const interactive = {
 } as const
 
 /** No token writes organization rules: 403 `interactive_session_required`. */
-export const createOrganizationRule = defineEndpoint({
+export const createOrganizationRule = managementApi.defineEndpoint({
   id: 'create_organization_rule',
   method: 'POST',
-  api: managementApi,
   path: '/api/v1/organizations/:organization_id/rules',
   summary: 'Add a rule that holds in every app',
   params: organizationParams,
   ...interactive,
 })
-export const updateOrganizationRule = defineEndpoint({
+export const updateOrganizationRule = managementApi.defineEndpoint({
   id: 'update_organization_rule',
   method: 'PATCH',
-  api: managementApi,
   path: '/api/v1/organizations/:organization_id/rules/:rule_id',
   summary: 'Change a rule of the organization',
   params: organizationRuleParams,
   ...interactive,
 })
-export const deleteOrganizationRule = defineEndpoint({
+export const deleteOrganizationRule = managementApi.defineEndpoint({
   id: 'delete_organization_rule',
   method: 'DELETE',
-  api: managementApi,
   path: '/api/v1/organizations/:organization_id/rules/:rule_id',
   summary: 'Delete a rule of the organization',
   params: organizationRuleParams,

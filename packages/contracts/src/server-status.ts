@@ -1,16 +1,15 @@
 import Type from 'typebox'
 import { everybody } from './access.ts'
 import { managementApi, statusApi } from './api.ts'
-import { defineEndpoint, noAudit } from './endpoint.ts'
+import { noAudit } from './endpoint.ts'
 import { JsonObject } from './primitives.ts'
 
 const ANONYMOUS = 'shows nothing of any app, organization or person'
 
 /** Liveness: the process serves requests. It looks at nothing else, so that a database that is away restarts nobody. */
-export const readHealth = defineEndpoint({
+export const readHealth = statusApi.defineEndpoint({
   id: 'read_health',
   method: 'GET',
-  api: statusApi,
   path: '/healthz',
   summary: 'Say that the process is alive',
   tag: 'server',
@@ -21,10 +20,9 @@ export const readHealth = defineEndpoint({
 })
 
 /** Readiness: every check passed. Otherwise 503 `service_unavailable` with the failed ones in `checks`. */
-export const readReadiness = defineEndpoint({
+export const readReadiness = statusApi.defineEndpoint({
   id: 'read_readiness',
   method: 'GET',
-  api: statusApi,
   path: '/readyz',
   summary: 'Say whether requests can be served now',
   tag: 'server',
@@ -38,10 +36,9 @@ export const readReadiness = defineEndpoint({
 })
 
 /** The OpenAPI 3.1 description of both APIs, made from the same declarations that the server checks requests with. */
-export const readApiDescription = defineEndpoint({
+export const readApiDescription = managementApi.defineEndpoint({
   id: 'read_api_description',
   method: 'GET',
-  api: managementApi,
   path: '/api/v1/openapi.json',
   summary: 'Read the description of both APIs',
   tag: 'server',

@@ -1,7 +1,7 @@
 import Type from 'typebox'
 import { operator } from './access.ts'
 import { managementApi } from './api.ts'
-import { audited, defineEndpoint } from './endpoint.ts'
+import { audited } from './endpoint.ts'
 import { PathId } from './list.ts'
 import { Nullable, Timestamp, Uuid } from './primitives.ts'
 import { DecisionRecord, RuleMode, RuleTarget, RuleType } from './rule.ts'
@@ -70,10 +70,9 @@ export const PolicySimulation = Exactly({
   ),
 })
 
-export const simulatePolicy = defineEndpoint({
+export const simulatePolicy = managementApi.defineEndpoint({
   id: 'simulate_policy',
   method: 'POST',
-  api: managementApi,
   path: '/api/v1/apps/:app_id/policy/simulate',
   summary: 'Decide a made-up request without sending it',
   tag: 'rules',

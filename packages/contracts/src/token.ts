@@ -1,7 +1,7 @@
 import Type from 'typebox'
 import { operator } from './access.ts'
 import { managementApi } from './api.ts'
-import { defineEndpoint, noAudit } from './endpoint.ts'
+import { noAudit } from './endpoint.ts'
 import { PathId } from './list.ts'
 
 const tag = 'tokens'
@@ -14,28 +14,25 @@ const interactive = {
 } as const
 
 /** A token never lists, mints or ends tokens: 403 `interactive_session_required`. */
-export const listTokens = defineEndpoint({
+export const listTokens = managementApi.defineEndpoint({
   id: 'list_tokens',
   method: 'GET',
-  api: managementApi,
   path: '/api/v1/me/tokens',
   summary: 'List own personal access tokens',
   ...interactive,
 })
 
-export const mintToken = defineEndpoint({
+export const mintToken = managementApi.defineEndpoint({
   id: 'mint_token',
   method: 'POST',
-  api: managementApi,
   path: '/api/v1/me/tokens',
   summary: 'Mint a personal access token',
   ...interactive,
 })
 
-export const revokeToken = defineEndpoint({
+export const revokeToken = managementApi.defineEndpoint({
   id: 'revoke_token',
   method: 'DELETE',
-  api: managementApi,
   path: '/api/v1/me/tokens/:token_id',
   summary: 'Revoke a personal access token',
   params: Type.Object({ token_id: PathId }),

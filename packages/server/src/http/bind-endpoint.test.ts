@@ -1,17 +1,16 @@
-import { apiKey, audited, defineEndpoint, managementApi, noAudit, operator, sdkApi } from '@alter-vault/contracts'
+import { apiKey, audited, managementApi, noAudit, operator, sdkApi } from '@alter-vault/contracts'
 import Type from 'typebox'
 import { expect, expectTypeOf, it } from 'vitest'
 import { answer } from './answer.ts'
 import { bind, bindFor } from './bind-endpoint.ts'
 
-const renameKey = defineEndpoint({
+const renameKey = managementApi.defineEndpoint({
   id: 'rename_key',
   method: 'PATCH',
   path: '/api/v1/apps/:app_id/keys/:key_id',
   summary: 'Rename a key',
   tag: 'keys',
   access: operator({ scope: 'keys:write' }),
-  api: managementApi,
   params: Type.Object({ app_id: Type.String(), key_id: Type.String() }),
   body: Type.Object({ name: Type.String(), note: Type.Optional(Type.String()) }),
   success: Type.Object({ name: Type.String() }),
@@ -20,14 +19,13 @@ const renameKey = defineEndpoint({
   versioned: true,
 })
 
-const readMe = defineEndpoint({
+const readMe = sdkApi.defineEndpoint({
   id: 'read_me',
   method: 'GET',
   path: '/sdk/me',
   summary: 'Read the agent that calls',
   tag: 'agents',
   access: apiKey({ scopes: ['agents:read'] }),
-  api: sdkApi,
   success: Type.Object({ agent_id: Type.String() }),
   errors: [],
   audit: noAudit('reads nothing secret'),

@@ -1,4 +1,4 @@
-import { defineEndpoint, everybody, noAudit, statusApi } from '@alter-vault/contracts'
+import { everybody, noAudit, statusApi } from '@alter-vault/contracts'
 import Type from 'typebox'
 import { expect, test } from 'vitest'
 import { systemClock } from '../kernel/clock.ts'
@@ -9,14 +9,13 @@ import { checksNothing } from './authenticators.ts'
 import { bind } from './bind-endpoint.ts'
 import { createListener } from './listener.ts'
 
-const endpoint = defineEndpoint({
+const endpoint = statusApi.defineEndpoint({
   id: 'fetch_file',
   method: 'GET',
   path: '/file',
   summary: 'Fetch a file',
   tag: 'test',
   access: everybody(),
-  api: statusApi,
   success: Type.String(),
   produces: ['text/csv'],
   errors: ['not_found'],

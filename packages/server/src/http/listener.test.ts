@@ -3,7 +3,6 @@ import { connect } from 'node:net'
 import {
   apiKey,
   audited,
-  defineEndpoint,
   type Endpoint,
   managementApi,
   Name,
@@ -27,14 +26,13 @@ import { parseStrictJson } from './strict-json.ts'
 
 const id = '018f0000-0000-7000-8000-000000000000'
 
-const createKey = defineEndpoint({
+const createKey = managementApi.defineEndpoint({
   id: 'create_key',
   method: 'POST',
   path: '/api/v1/apps/:app_id/keys',
   summary: 'Mint a key',
   tag: 'keys',
   access: operator({ scope: 'keys:write' }),
-  api: managementApi,
   params: Type.Object({ app_id: Uuid }),
   body: Type.Object({ name: Name }),
   success: Type.Object({ name: Type.String(), api_key: ShownOnce(Type.String()) }),
@@ -42,14 +40,13 @@ const createKey = defineEndpoint({
   errors: ['key_limit_reached'],
   audit: audited('key.minted'),
 })
-const showKey = defineEndpoint({
+const showKey = managementApi.defineEndpoint({
   id: 'show_key',
   method: 'GET',
   path: '/api/v1/apps/:app_id/keys/:key_id',
   summary: 'Show a key',
   tag: 'keys',
   access: operator({ scope: 'keys:read' }),
-  api: managementApi,
   params: Type.Object({ app_id: Uuid, key_id: Uuid }),
   query: Type.Object({ expand: Type.Optional(Type.Boolean()) }),
   success: Type.Object({ version: Type.Integer() }),
@@ -57,7 +54,7 @@ const showKey = defineEndpoint({
   audit: noAudit('shows no secret'),
   versioned: true,
 })
-const renameKey = defineEndpoint({
+const renameKey = managementApi.defineEndpoint({
   ...showKey,
   id: 'rename_key',
   method: 'PATCH',
@@ -65,27 +62,25 @@ const renameKey = defineEndpoint({
   body: Type.Object({ name: Name }),
   audit: audited('key.updated'),
 })
-const readMe = defineEndpoint({
+const readMe = sdkApi.defineEndpoint({
   id: 'read_me',
   method: 'GET',
   path: '/sdk/me/:agent_id',
   summary: 'Read an agent',
   tag: 'agents',
   access: apiKey({ scopes: ['agents:read'] }),
-  api: sdkApi,
   params: Type.Object({ agent_id: Uuid }),
   success: Type.Object({ agent_id: Type.String() }),
   errors: ['agent_not_found'],
   audit: noAudit('reads nothing secret'),
 })
-const proxy = defineEndpoint({
+const proxy = sdkApi.defineEndpoint({
   id: 'proxy',
   method: 'POST',
   path: '/sdk/proxy',
   summary: 'Send a request',
   tag: 'proxy',
   access: apiKey({ scopes: ['proxy:execute'] }),
-  api: sdkApi,
   namesDecision: true,
   success: Type.Unknown(),
   errors: ['grant_revoked'],

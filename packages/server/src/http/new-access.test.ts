@@ -1,4 +1,4 @@
-import { defineAccess, defineApi, defineEndpoint, noAudit } from '@alter-vault/contracts'
+import { defineAccess, defineApi, noAudit } from '@alter-vault/contracts'
 import Type from 'typebox'
 import { expect, expectTypeOf, it } from 'vitest'
 import { systemClock } from '../kernel/clock.ts'
@@ -29,13 +29,12 @@ const ticket = defineAccess<'ticket', { row: number }>({
   errors: () => ['authentication_required'],
 })
 
-const takeSeat = defineEndpoint({
+const takeSeat = ticketApi.defineEndpoint({
   id: 'take_seat',
   method: 'POST',
   path: '/tickets/:ticket_id/seat',
   summary: 'Take a seat',
   tag: 'tickets',
-  api: ticketApi,
   access: ticket({ row: 7 }),
   params: Type.Object({ ticket_id: Type.String() }),
   headers: Type.Object({ 'x-ticket': Type.String() }),
@@ -127,7 +126,7 @@ it('a kind of access without an authenticator keeps the server from starting', a
 })
 
 it('an endpoint outside of the paths of its API is no endpoint', () => {
-  expect(() => defineEndpoint({ ...takeSeat, path: '/ticketsale/:ticket_id/seat' })).toThrow(
+  expect(() => ticketApi.defineEndpoint({ ...takeSeat, path: '/ticketsale/:ticket_id/seat' })).toThrow(
     'take_seat lies outside its API',
   )
 })

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { approvalPageApi, defineEndpoint, everybody, JsonObject, noAudit } from '@alter-vault/contracts'
+import { approvalPageApi, everybody, JsonObject, noAudit } from '@alter-vault/contracts'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { systemClock } from '../kernel/clock.ts'
 import { silentLog } from '../kernel/log.ts'
@@ -60,14 +60,13 @@ describe('the pages of an app', () => {
   })
 
   it('never stand in for an answer of the API', async () => {
-    const decide = defineEndpoint({
+    const decide = approvalPageApi.defineEndpoint({
       id: 'decide',
       method: 'POST',
       path: '/wallet/api/approvals/:approval_id/decide',
       summary: 'x',
       tag: 'x',
       access: everybody(),
-      api: approvalPageApi,
       success: JsonObject,
       errors: [],
       audit: noAudit('a test'),

@@ -2,7 +2,6 @@ import {
   apiKey,
   approvalLink,
   approvalPageApi,
-  defineEndpoint,
   type Endpoint,
   everybody,
   managementApi,
@@ -24,44 +23,40 @@ import { type MatrixVault, tryAccessMatrix } from './access-matrix.ts'
 
 const APP = '018f0000-0000-7000-8000-000000000001'
 const common = { summary: 'x', tag: 'x', success: Type.Object({}), audit: noAudit('a test') }
-const listKeys = defineEndpoint({
+const listKeys = managementApi.defineEndpoint({
   ...common,
   id: 'list_keys',
   method: 'GET',
   path: '/api/v1/apps/:app_id/keys',
   access: operator({ scope: 'keys:read' }),
-  api: managementApi,
   params: Type.Object({ app_id: Type.String() }),
   errors: [],
 })
-const createAgent = defineEndpoint({
+const createAgent = sdkApi.defineEndpoint({
   ...common,
   id: 'create_agent',
   method: 'POST',
   path: '/sdk/agents',
   access: apiKey({ scopes: ['agents:write'], refusesAgents: 'app_key_required' }),
-  api: sdkApi,
   body: Type.Object({ name: Type.String() }),
   errors: [],
 })
-const readPage = defineEndpoint({
+const readPage = approvalPageApi.defineEndpoint({
   ...common,
   id: 'read_page',
   method: 'POST',
   path: '/wallet/api/approvals/:approval_id/decide',
   access: approvalLink(),
-  api: approvalPageApi,
   params: Type.Object({ approval_id: Type.String() }),
   body: Type.Object({ decision: Type.String(), action_hash: Type.String(), link_token: Type.String() }),
   errors: ['approval_not_found', 'action_changed'],
 })
-const health = defineEndpoint({
+const health = statusApi.defineEndpoint({
   ...common,
   id: 'health',
   method: 'GET',
   path: '/healthz',
   access: everybody(),
-  api: statusApi,
   errors: [],
 })
 const endpoints: Endpoint[] = [listKeys, createAgent, readPage, health]
