@@ -134,10 +134,10 @@ module.exports = {
       to: { path: `${SERVER}/(main|create-server)\\.ts$` },
     },
     {
-      name: 'only-http-knows-the-web-framework',
+      name: 'only-http-knows-the-router-and-the-pages',
       severity: 'error',
       from: { path: `${SERVER}/`, pathNot: [`${SERVER}/http/`, TEST] },
-      to: { path: 'node_modules/(fastify|@fastify|@scalar)/' },
+      to: { path: 'node_modules/(find-my-way|sirv|@scalar)/' },
     },
     {
       name: 'sql-lives-in-stores',
@@ -154,7 +154,7 @@ module.exports = {
       to: {
         path: [
           '^(node:)?(fs|net|tls|dns|http|https|http2|child_process|worker_threads|dgram)(/|$)',
-          'node_modules/(pg|kysely|undici|pino|fastify)/',
+          'node_modules/(pg|kysely|undici|pino|find-my-way)/',
         ],
         reachable: true,
       },

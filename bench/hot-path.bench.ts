@@ -222,6 +222,7 @@ function call(signed: Record<string, string>): Promise<void> {
     requestId: newId(),
     path,
     method: 'POST',
+    envelope: 'flat',
     clientIp: '127.0.0.1',
     sendRefusal: () => undefined,
   })

@@ -1,7 +1,7 @@
 import { globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { type ErrorCode, errorRegistry } from '@alter-vault/contracts'
+import { type ErrorCode, errorRegistry, sdkApi } from '@alter-vault/contracts'
 import { describe, expect, it } from 'vitest'
 import { agentsError, approvalStatusError, proxyError } from '../packages/sdk/src/error-mapping.ts'
 import published from '../packages/sdk/test/published-error-classes.json' with { type: 'json' }
@@ -84,7 +84,7 @@ describe('a client', () => {
   it('knows every code and status that the SDK API may answer with', () => {
     const known = new Set(rows.map(({ status, code }) => `${status} ${code}`))
     const sent = new Set<string>(['405 method_not_allowed', '404 not_found'])
-    for (const endpoint of declaredEndpoints.filter(({ path }) => path.startsWith('/sdk/'))) {
+    for (const endpoint of declaredEndpoints.filter(({ api }) => api === sdkApi)) {
       for (const code of errorsOf(endpoint)) sent.add(`${errorRegistry[code].status} ${code}`)
       if (endpoint.errors.includes('key_revoked')) sent.add('409 key_revoked')
     }

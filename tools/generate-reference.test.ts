@@ -1,4 +1,4 @@
-import { defineEndpoint, errorRegistry, JsonObject, noAudit } from '@alter-vault/contracts'
+import { errorRegistry, everybody, JsonObject, noAudit, statusApi } from '@alter-vault/contracts'
 import { describe, expect, it } from 'vitest'
 import { configSections, readConfig } from '../packages/server/src/config.ts'
 import { declaredEndpoints } from '../packages/server/src/http/declared-endpoints.ts'
@@ -29,13 +29,13 @@ describe('the reference', () => {
   })
 
   it('keeps a bar inside of its cell', () => {
-    const odd = defineEndpoint({
+    const odd = statusApi.defineEndpoint({
       id: 'odd',
       method: 'GET',
       path: '/x',
       summary: 'this | that',
       tag: 'x',
-      access: { kind: 'public' },
+      access: everybody(),
       success: JsonObject,
       errors: [],
       audit: noAudit('nothing'),

@@ -95,7 +95,7 @@ export function renderApi(endpoints: readonly Endpoint[]): string {
       .map((endpoint) => [
         `${code(`${endpoint.method} ${endpoint.path}`)}`,
         endpoint.summary,
-        accessOf(endpoint),
+        endpoint.access.who,
         'none' in endpoint.audit ? `none: ${endpoint.audit.none}` : codes(endpoint.audit.events),
         codes(endpoint.errors),
       ])
@@ -119,29 +119,11 @@ ${parts.join('\n\n')}
 
 /** What every endpoint of one kind of access may answer. */
 function sharedErrors(endpoints: readonly Endpoint[]): [string, string[]][] {
-  const kinds = [...new Set(endpoints.map(({ access }) => access.kind))].sort()
-  return kinds.map((kind) => {
+  const kinds = new Map(endpoints.map(({ access }) => [access.kind, access.title]))
+  return [...kinds].sort().map(([kind, title]) => {
     const lists = endpoints.filter(({ access }) => access.kind === kind).map((endpoint) => errorsOf(endpoint))
-    return [ACCESS[kind], (lists[0] ?? []).filter((each) => lists.every((list) => list.includes(each)))]
+    return [title, (lists[0] ?? []).filter((each) => lists.every((list) => list.includes(each)))]
   })
-}
-
-const ACCESS: Readonly<Record<Endpoint['access']['kind'], string>> = {
-  public: 'everybody',
-  api_key: 'API key',
-  operator: 'personal access token',
-  approval_link: 'approval link',
-}
-
-function accessOf({ access }: Endpoint): string {
-  if (access.kind === 'api_key') {
-    const scopes = access.scopes.map(code).join(access.anyOf === true ? ' or ' : ' and ')
-    const agents = access.refusesAgents === undefined ? '' : ', not for agents'
-    return `${ACCESS.api_key}${scopes === '' ? '' : ` with ${scopes}`}${agents}`
-  }
-  if (access.kind === 'operator' && access.inPerson === true) return 'member who is signed in'
-  if (access.kind === 'operator' && access.scope !== null) return `${ACCESS.operator} with ${code(access.scope)}`
-  return ACCESS[access.kind]
 }
 
 export function renderAuditEvents(endpoints: readonly Endpoint[]): string {

@@ -1,5 +1,7 @@
 import Type from 'typebox'
-import { audited, defineEndpoint, noAudit } from './endpoint.ts'
+import { apiKey, operator } from './access.ts'
+import { managementApi, sdkApi } from './api.ts'
+import { audited, noAudit } from './endpoint.ts'
 import { KeyStatus } from './key.ts'
 import { Author, ListOf, offsetQuery, PathId } from './list.ts'
 import { JsonObject, Name, Nullable, ShownOnce, Timestamp, Uuid } from './primitives.ts'
@@ -68,16 +70,16 @@ export type AgentKey = Type.Static<typeof AgentKey>
 export type MintedAgentKey = Type.Static<typeof MintedAgentKey>
 
 const tag = 'agents'
-const read = { kind: 'operator', scope: 'agents:read' } as const
-const write = { kind: 'operator', scope: 'agents:write' } as const
-const admin = { kind: 'operator', scope: 'agents:admin' } as const
+const read = operator({ scope: 'agents:read' })
+const write = operator({ scope: 'agents:write' })
+const admin = operator({ scope: 'agents:admin' })
 const inApp = Type.Object({ app_id: PathId })
 const params = Type.Object({ app_id: PathId, agent_id: PathId })
 const keyParams = Type.Object({ app_id: PathId, agent_id: PathId, key_id: PathId })
 const DisplayName = Nullable(Type.String({ minLength: 1, maxLength: 100 }))
 const RateLimit = Nullable(Type.Integer({ minimum: 1, maximum: 100_000 }))
 
-export const listAgents = defineEndpoint({
+export const listAgents = managementApi.defineEndpoint({
   id: 'list_agents',
   method: 'GET',
   path: '/api/v1/apps/:app_id/agents',
@@ -97,10 +99,11 @@ export const listAgents = defineEndpoint({
   audit: noAudit('reads configuration'),
 })
 
-export const createAgent = defineEndpoint({
+export const createAgent = managementApi.defineEndpoint({
   id: 'create_agent',
   method: 'POST',
   path: '/api/v1/apps/:app_id/agents',
+  repeatable: true,
   summary: 'Create an agent and its first key',
   tag,
   access: write,
@@ -121,6 +124,8 @@ export const createAgent = defineEndpoint({
     'agent_name_exists',
     'cidr_too_wide',
     'conflict',
+    'idempotency_key_agent_inactive',
+    'idempotency_key_agent_revoked',
     'invalid_characters',
     'invalid_cidr',
     'invalid_rule_body',
@@ -130,7 +135,7 @@ export const createAgent = defineEndpoint({
   versioned: true,
 })
 
-export const showAgent = defineEndpoint({
+export const showAgent = managementApi.defineEndpoint({
   id: 'show_agent',
   method: 'GET',
   path: '/api/v1/apps/:app_id/agents/:agent_id',
@@ -144,7 +149,7 @@ export const showAgent = defineEndpoint({
   versioned: true,
 })
 
-export const updateAgent = defineEndpoint({
+export const updateAgent = managementApi.defineEndpoint({
   id: 'update_agent',
   method: 'PATCH',
   path: '/api/v1/apps/:app_id/agents/:agent_id',
@@ -171,6 +176,8 @@ export const updateAgent = defineEndpoint({
   errors: [
     'cidr_too_wide',
     'conflict',
+    'idempotency_key_agent_inactive',
+    'idempotency_key_agent_revoked',
     'invalid_characters',
     'invalid_cidr',
     'invalid_rule_body',
@@ -188,10 +195,11 @@ const move = <const I extends string, const V extends string>(
   access: typeof write | typeof admin,
   event: string,
 ) =>
-  defineEndpoint({
+  managementApi.defineEndpoint({
     id,
     method: 'POST',
     path: `/api/v1/apps/:app_id/agents/:agent_id/${verb}`,
+    repeatable: true,
     summary,
     tag,
     access,
@@ -212,7 +220,7 @@ export const revokeAgent = move(
   'agent.revoked',
 )
 
-export const listAgentKeys = defineEndpoint({
+export const listAgentKeys = managementApi.defineEndpoint({
   id: 'list_agent_keys',
   method: 'GET',
   path: '/api/v1/apps/:app_id/agents/:agent_id/keys',
@@ -225,10 +233,11 @@ export const listAgentKeys = defineEndpoint({
   audit: noAudit('reads configuration'),
 })
 
-export const mintAgentKey = defineEndpoint({
+export const mintAgentKey = managementApi.defineEndpoint({
   id: 'mint_agent_key',
   method: 'POST',
   path: '/api/v1/apps/:app_id/agents/:agent_id/keys',
+  repeatable: true,
   summary: 'Mint another key for an agent; it is shown once',
   tag,
   access: write,
@@ -241,10 +250,11 @@ export const mintAgentKey = defineEndpoint({
   audit: audited('key.minted'),
 })
 
-export const deprecateAgentKey = defineEndpoint({
+export const deprecateAgentKey = managementApi.defineEndpoint({
   id: 'deprecate_agent_key',
   method: 'POST',
   path: '/api/v1/apps/:app_id/agents/:agent_id/keys/:key_id/deprecate',
+  repeatable: true,
   summary: 'Mark a key of an agent as deprecated',
   tag,
   access: write,
@@ -254,10 +264,11 @@ export const deprecateAgentKey = defineEndpoint({
   audit: audited('key.deprecated'),
 })
 
-export const undeprecateAgentKey = defineEndpoint({
+export const undeprecateAgentKey = managementApi.defineEndpoint({
   id: 'undeprecate_agent_key',
   method: 'POST',
   path: '/api/v1/apps/:app_id/agents/:agent_id/keys/:key_id/undeprecate',
+  repeatable: true,
   summary: 'Take the mark off a deprecated key of an agent',
   tag,
   access: write,
@@ -267,10 +278,11 @@ export const undeprecateAgentKey = defineEndpoint({
   audit: audited('key.undeprecated'),
 })
 
-export const revokeAgentKey = defineEndpoint({
+export const revokeAgentKey = managementApi.defineEndpoint({
   id: 'revoke_agent_key',
   method: 'POST',
   path: '/api/v1/apps/:app_id/agents/:agent_id/keys/:key_id/revoke',
+  repeatable: true,
   summary: 'Revoke a key of an agent; the last live one needs force',
   tag,
   access: admin,
@@ -282,13 +294,13 @@ export const revokeAgentKey = defineEndpoint({
   audit: audited('key.revoked'),
 })
 
-export const sdkShowOwnAgent = defineEndpoint({
+export const sdkShowOwnAgent = sdkApi.defineEndpoint({
   id: 'sdk_show_own_agent',
   method: 'GET',
   path: '/sdk/agents/me',
   summary: 'The agent that calls',
   tag: 'sdk',
-  access: { kind: 'api_key', scopes: [], inactiveAgent: true },
+  access: apiKey({ scopes: [], inactiveAgent: true }),
   success: Agent,
   errors: ['agent_not_found', 'me_requires_agent_key'],
   audit: noAudit('an agent reads itself'),

@@ -1,5 +1,7 @@
 import Type from 'typebox'
-import { audited, defineEndpoint, noAudit } from './endpoint.ts'
+import { operator } from './access.ts'
+import { managementApi } from './api.ts'
+import { audited, noAudit } from './endpoint.ts'
 import { ListOf, PathId, pageQuery } from './list.ts'
 import { Name, Nullable, Timestamp, Uuid } from './primitives.ts'
 import { ApprovalChannel, RuleRemark } from './rule.ts'
@@ -91,13 +93,13 @@ const changeable = {
   settings: AppSettingsChange,
 }
 
-export const listApps = defineEndpoint({
+export const listApps = managementApi.defineEndpoint({
   id: 'list_apps',
   method: 'GET',
   path: '/api/v1/apps',
   summary: 'List the apps of the organization',
   tag,
-  access: { kind: 'operator', scope: 'apps:read' },
+  access: operator({ scope: 'apps:read' }),
   query: Type.Object({
     ...pageQuery,
     include_archived: Type.Optional(Type.Boolean()),
@@ -109,13 +111,14 @@ export const listApps = defineEndpoint({
   audit: noAudit('reads configuration'),
 })
 
-export const createApp = defineEndpoint({
+export const createApp = managementApi.defineEndpoint({
   id: 'create_app',
   method: 'POST',
   path: '/api/v1/apps',
+  repeatable: true,
   summary: 'Create an app',
   tag,
-  access: { kind: 'operator', scope: 'apps:write' },
+  access: operator({ scope: 'apps:write' }),
   body: Type.Object({
     name: changeable.name,
     description: Type.Optional(changeable.description),
@@ -132,13 +135,13 @@ export const createApp = defineEndpoint({
   versioned: true,
 })
 
-export const showApp = defineEndpoint({
+export const showApp = managementApi.defineEndpoint({
   id: 'show_app',
   method: 'GET',
   path: '/api/v1/apps/:app_id',
   summary: 'Show an app',
   tag,
-  access: { kind: 'operator', scope: 'apps:read' },
+  access: operator({ scope: 'apps:read' }),
   params,
   query: Type.Object({ include_stats: Type.Optional(Type.Boolean()) }),
   success: AppWithStats,
@@ -147,13 +150,13 @@ export const showApp = defineEndpoint({
   versioned: true,
 })
 
-export const updateApp = defineEndpoint({
+export const updateApp = managementApi.defineEndpoint({
   id: 'update_app',
   method: 'PATCH',
   path: '/api/v1/apps/:app_id',
   summary: 'Change an app',
   tag,
-  access: { kind: 'operator', scope: 'apps:write' },
+  access: operator({ scope: 'apps:write' }),
   params,
   body: Type.Partial(Type.Object(changeable), { minProperties: 1 }),
   example: { description: 'Answers customers', settings: { require_reason: true } },
@@ -163,13 +166,14 @@ export const updateApp = defineEndpoint({
   versioned: true,
 })
 
-export const archiveApp = defineEndpoint({
+export const archiveApp = managementApi.defineEndpoint({
   id: 'archive_app',
   method: 'POST',
   path: '/api/v1/apps/:app_id/archive',
+  repeatable: true,
   summary: 'Stop the keys of an app and end what waits; reversible',
   tag,
-  access: { kind: 'operator', scope: 'apps:write' },
+  access: operator({ scope: 'apps:write' }),
   params,
   success: App,
   errors: ['not_found'],
@@ -177,13 +181,14 @@ export const archiveApp = defineEndpoint({
   versioned: true,
 })
 
-export const unarchiveApp = defineEndpoint({
+export const unarchiveApp = managementApi.defineEndpoint({
   id: 'unarchive_app',
   method: 'POST',
   path: '/api/v1/apps/:app_id/unarchive',
+  repeatable: true,
   summary: 'Let the keys of an archived app work again',
   tag,
-  access: { kind: 'operator', scope: 'apps:write' },
+  access: operator({ scope: 'apps:write' }),
   params,
   success: App,
   errors: ['app_not_archived', 'not_found'],
@@ -191,13 +196,13 @@ export const unarchiveApp = defineEndpoint({
   versioned: true,
 })
 
-export const deleteApp = defineEndpoint({
+export const deleteApp = managementApi.defineEndpoint({
   id: 'delete_app',
   method: 'DELETE',
   path: '/api/v1/apps/:app_id',
   summary: 'Delete an app for ever: keys revoked, credentials destroyed',
   tag,
-  access: { kind: 'operator', scope: 'apps:delete' },
+  access: operator({ scope: 'apps:delete' }),
   params,
   /** `confirm` is the app's name. */
   body: Type.Object({ confirm: Type.String({ maxLength: 200 }) }),

@@ -1,10 +1,12 @@
 import Type from 'typebox'
+import { approvalLink } from './access.ts'
+import { approvalPageApi } from './api.ts'
 import {
   ApprovalStatusValue as ApprovalStatus,
   ApprovalDecision as Decision,
   GateStatusValue as GateStatus,
 } from './approval.ts'
-import { audited, defineEndpoint, noAudit } from './endpoint.ts'
+import { audited, noAudit } from './endpoint.ts'
 import { Nullable, Timestamp, Uuid } from './primitives.ts'
 
 /** An object whose unknown members are a mistake: what a person decides on has no member that the page does not draw. */
@@ -270,13 +272,13 @@ export type DecisionState = Type.Static<typeof DecisionState>
 const params = Type.Object({ approval_id: Type.String({ maxLength: 200 }) })
 
 /** What the decision page shows. Reading never decides and never extends anything. */
-export const readApprovalPage = defineEndpoint({
+export const readApprovalPage = approvalPageApi.defineEndpoint({
   id: 'read_approval_page',
   method: 'GET',
   path: '/wallet/api/approvals/:approval_id',
   summary: 'Read what a held request would send, or how it ended',
   tag: 'approvals',
-  access: { kind: 'approval_link' },
+  access: approvalLink(),
   params,
   headers: Type.Object({ [LINK_TOKEN_HEADER]: Type.Optional(Type.String()) }),
   /** `body=whole`: `request.body.content` is the whole body (at most 1 MiB), for the download of a long one. */
@@ -290,13 +292,13 @@ export const readApprovalPage = defineEndpoint({
  * Decides one gate. The same decision of the same person again is answered 200 and changes nothing; the other one is 409
  * `approval_already_decided` with the standing `DecisionState` in `details`.
  */
-export const decideApprovalByLink = defineEndpoint({
+export const decideApprovalByLink = approvalPageApi.defineEndpoint({
   id: 'decide_approval_by_link',
   method: 'POST',
   path: '/wallet/api/approvals/:approval_id/decide',
   summary: 'Approve or deny a held request',
   tag: 'approvals',
-  access: { kind: 'approval_link' },
+  access: approvalLink(),
   params,
   headers: Type.Object({ 'user-agent': Type.Optional(Type.String()) }),
   body: Exactly({

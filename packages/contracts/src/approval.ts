@@ -1,5 +1,7 @@
 import Type from 'typebox'
-import { audited, defineEndpoint, noAudit } from './endpoint.ts'
+import { apiKey, operator } from './access.ts'
+import { managementApi, sdkApi } from './api.ts'
+import { audited, noAudit } from './endpoint.ts'
 import { ListOf, pageQuery } from './list.ts'
 import { Nullable, Timestamp, Uuid } from './primitives.ts'
 
@@ -88,13 +90,13 @@ export const ApprovalResult = Exactly({
 })
 
 /** SDK call 3. With `wait` the answer comes when the request has ended or after that many seconds. */
-export const readApprovalStatus = defineEndpoint({
+export const readApprovalStatus = sdkApi.defineEndpoint({
   id: 'read_approval_status',
   method: 'GET',
   path: '/sdk/approvals/:approval_id',
   summary: 'Read where a held request stands',
   tag: 'approvals',
-  access: { kind: 'api_key', scopes: ['approvals:read', 'proxy:execute'], anyOf: true },
+  access: apiKey({ scopes: ['approvals:read', 'proxy:execute'], anyOf: true }),
   params: Type.Object({ approval_id: GateId }),
   query: Exactly({ wait: Type.Optional(Type.Integer({ minimum: 0, maximum: APPROVAL_WAIT_MAX_SECONDS })) }),
   success: ApprovalState,
@@ -103,13 +105,14 @@ export const readApprovalStatus = defineEndpoint({
 })
 
 /** SDK call 4. */
-export const readApprovalResult = defineEndpoint({
+export const readApprovalResult = sdkApi.defineEndpoint({
   id: 'read_approval_result',
   method: 'GET',
   path: '/sdk/approvals/:approval_id/result',
+  namesDecision: true,
   summary: "Read the provider's answer to an approved request",
   tag: 'approvals',
-  access: { kind: 'api_key', scopes: ['approvals:read', 'proxy:execute'], anyOf: true },
+  access: apiKey({ scopes: ['approvals:read', 'proxy:execute'], anyOf: true }),
   params: Type.Object({ approval_id: GateId }),
   success: ApprovalResult,
   errors: [
@@ -207,13 +210,13 @@ export const ManagedApprovalDetail = Exactly({
 const appParams = Type.Object({ app_id: Type.String({ maxLength: 200 }) })
 const approvalParams = Type.Object({ app_id: Type.String({ maxLength: 200 }), approval_id: GateId })
 
-export const listApprovals = defineEndpoint({
+export const listApprovals = managementApi.defineEndpoint({
   id: 'list_approvals',
   method: 'GET',
   path: '/api/v1/apps/:app_id/approvals',
   summary: 'List held requests, newest first',
   tag: 'approvals',
-  access: { kind: 'operator', scope: 'approvals:read' },
+  access: operator({ scope: 'approvals:read' }),
   params: appParams,
   query: Exactly({
     status: Type.Optional(ApprovalStatusValue),
@@ -226,13 +229,13 @@ export const listApprovals = defineEndpoint({
   audit: noAudit('a list of states without any content of the requests'),
 })
 
-export const getApproval = defineEndpoint({
+export const getApproval = managementApi.defineEndpoint({
   id: 'get_approval',
   method: 'GET',
   path: '/api/v1/apps/:app_id/approvals/:approval_id',
   summary: 'Show one held request, redacted',
   tag: 'approvals',
-  access: { kind: 'operator', scope: 'approvals:read' },
+  access: operator({ scope: 'approvals:read' }),
   params: approvalParams,
   success: ManagedApprovalDetail,
   errors: ['approval_not_found', 'not_found'],
@@ -240,13 +243,13 @@ export const getApproval = defineEndpoint({
 })
 
 /** Withdraws a pending request. Repeating it on one that was cancelled changes nothing. */
-export const cancelApproval = defineEndpoint({
+export const cancelApproval = managementApi.defineEndpoint({
   id: 'cancel_approval',
   method: 'POST',
   path: '/api/v1/apps/:app_id/approvals/:approval_id/cancel',
   summary: 'Withdraw a pending request',
   tag: 'approvals',
-  access: { kind: 'operator', scope: 'approvals:write' },
+  access: operator({ scope: 'approvals:write' }),
   params: approvalParams,
   success: ManagedApproval,
   errors: ['approval_not_found', 'approval_not_pending', 'not_found'],
@@ -254,13 +257,13 @@ export const cancelApproval = defineEndpoint({
 })
 
 /** Deciding needs a person who is signed in: a token is always refused. */
-export const decideApprovalAsOperator = defineEndpoint({
+export const decideApprovalAsOperator = managementApi.defineEndpoint({
   id: 'decide_approval_as_operator',
   method: 'POST',
   path: '/api/v1/apps/:app_id/approvals/:approval_id/decide',
   summary: 'Approve or deny a held request as a signed-in member',
   tag: 'approvals',
-  access: { kind: 'operator', scope: null, inPerson: true },
+  access: operator({ scope: null, inPerson: true }),
   params: approvalParams,
   body: Exactly({
     decision: ApprovalDecision,

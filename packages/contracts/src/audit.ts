@@ -1,5 +1,7 @@
 import Type from 'typebox'
-import { audited, defineEndpoint, noAudit } from './endpoint.ts'
+import { everybody, operator } from './access.ts'
+import { managementApi, statusApi } from './api.ts'
+import { audited, noAudit } from './endpoint.ts'
 import { ListOf, PathId } from './list.ts'
 import { JsonObject, Nullable, Timestamp, Uuid } from './primitives.ts'
 import { DecisionEffect } from './rule.ts'
@@ -112,13 +114,13 @@ export const AuditFilter = Type.Object(eventFilter)
 export type AuditFilter = Type.Static<typeof AuditFilter>
 
 const tag = 'audit'
-const access = { kind: 'operator', scope: 'audit:read' } as const
+const access = operator({ scope: 'audit:read' })
 const inApp = Type.Object({ app_id: PathId })
 const ofEvent = Type.Object({ app_id: PathId, event_id: PathId })
 const ofTrace = Type.Object({ app_id: PathId, trace_id: Word })
 const ofExport = Type.Object({ app_id: PathId, export_id: PathId })
 
-export const listAuditEvents = defineEndpoint({
+export const listAuditEvents = managementApi.defineEndpoint({
   id: 'list_audit_events',
   method: 'GET',
   path: '/api/v1/apps/:app_id/audit/events',
@@ -132,7 +134,7 @@ export const listAuditEvents = defineEndpoint({
   audit: noAudit('reads the log'),
 })
 
-export const showAuditEvent = defineEndpoint({
+export const showAuditEvent = managementApi.defineEndpoint({
   id: 'show_audit_event',
   method: 'GET',
   path: '/api/v1/apps/:app_id/audit/events/:event_id',
@@ -160,7 +162,7 @@ export const AuditBody = Type.Object({
 })
 export type AuditBody = Type.Static<typeof AuditBody>
 
-export const showAuditBody = defineEndpoint({
+export const showAuditBody = managementApi.defineEndpoint({
   id: 'show_audit_body',
   method: 'GET',
   path: '/api/v1/apps/:app_id/audit/events/:event_id/body',
@@ -174,7 +176,7 @@ export const showAuditBody = defineEndpoint({
   audit: audited('audit.queried_body'),
 })
 
-export const listPortalActions = defineEndpoint({
+export const listPortalActions = managementApi.defineEndpoint({
   id: 'list_portal_actions',
   method: 'GET',
   path: '/api/v1/apps/:app_id/audit/portal-actions',
@@ -196,7 +198,7 @@ export const listPortalActions = defineEndpoint({
   audit: noAudit('reads the log'),
 })
 
-export const listGrantEvents = defineEndpoint({
+export const listGrantEvents = managementApi.defineEndpoint({
   id: 'list_grant_events',
   method: 'GET',
   path: '/api/v1/apps/:app_id/audit/grant-events',
@@ -231,7 +233,7 @@ export const AuditTraceSummary = Type.Object({
   agent_ids: Type.Array(Uuid),
 })
 
-export const listAuditTraces = defineEndpoint({
+export const listAuditTraces = managementApi.defineEndpoint({
   id: 'list_audit_traces',
   method: 'GET',
   path: '/api/v1/apps/:app_id/audit/traces',
@@ -265,7 +267,7 @@ export const AuditTraceRow = Type.Object({
 })
 export type AuditTraceRow = Type.Static<typeof AuditTraceRow>
 
-export const showAuditTrace = defineEndpoint({
+export const showAuditTrace = managementApi.defineEndpoint({
   id: 'show_audit_trace',
   method: 'GET',
   path: '/api/v1/apps/:app_id/audit/traces/:trace_id',
@@ -327,7 +329,7 @@ export const AuditExplanation = Type.Object({
 })
 export type AuditExplanation = Type.Static<typeof AuditExplanation>
 
-export const explainAuditTrace = defineEndpoint({
+export const explainAuditTrace = managementApi.defineEndpoint({
   id: 'explain_audit_trace',
   method: 'GET',
   path: '/api/v1/apps/:app_id/audit/traces/:trace_id/explain',
@@ -362,7 +364,7 @@ export const AuditCheckpoint = Type.Object({
   signature: Type.String(),
 })
 
-export const listAuditCheckpoints = defineEndpoint({
+export const listAuditCheckpoints = managementApi.defineEndpoint({
   id: 'list_audit_checkpoints',
   method: 'GET',
   path: '/api/v1/apps/:app_id/audit/checkpoints',
@@ -404,7 +406,7 @@ export const AuditVerification = Type.Object({
   ),
 })
 
-export const checkAuditIntegrity = defineEndpoint({
+export const checkAuditIntegrity = managementApi.defineEndpoint({
   id: 'check_audit_integrity',
   method: 'POST',
   path: '/api/v1/apps/:app_id/audit/integrity-checks',
@@ -433,10 +435,11 @@ export const AuditExport = Type.Object({
 })
 export type AuditExport = Type.Static<typeof AuditExport>
 
-export const createAuditExport = defineEndpoint({
+export const createAuditExport = managementApi.defineEndpoint({
   id: 'create_audit_export',
   method: 'POST',
   path: '/api/v1/apps/:app_id/audit/exports',
+  repeatable: true,
   summary: 'Export rows: as NDJSON for the offline verifier (by time only), or as CSV (by any filter)',
   tag,
   access,
@@ -449,7 +452,7 @@ export const createAuditExport = defineEndpoint({
   audit: audited('audit.exported'),
 })
 
-export const listAuditExports = defineEndpoint({
+export const listAuditExports = managementApi.defineEndpoint({
   id: 'list_audit_exports',
   method: 'GET',
   path: '/api/v1/apps/:app_id/audit/exports',
@@ -463,7 +466,7 @@ export const listAuditExports = defineEndpoint({
   audit: noAudit('shows what was exported'),
 })
 
-export const showAuditExport = defineEndpoint({
+export const showAuditExport = managementApi.defineEndpoint({
   id: 'show_audit_export',
   method: 'GET',
   path: '/api/v1/apps/:app_id/audit/exports/:export_id',
@@ -476,7 +479,7 @@ export const showAuditExport = defineEndpoint({
   audit: noAudit('shows what was exported'),
 })
 
-export const fetchAuditExportRows = defineEndpoint({
+export const fetchAuditExportRows = managementApi.defineEndpoint({
   id: 'fetch_audit_export_rows',
   method: 'GET',
   path: '/api/v1/apps/:app_id/audit/exports/:export_id/rows',
@@ -490,7 +493,7 @@ export const fetchAuditExportRows = defineEndpoint({
   audit: noAudit('the export was recorded when it was made'),
 })
 
-export const fetchAuditExportCheckpoints = defineEndpoint({
+export const fetchAuditExportCheckpoints = managementApi.defineEndpoint({
   id: 'fetch_audit_export_checkpoints',
   method: 'GET',
   path: '/api/v1/apps/:app_id/audit/exports/:export_id/checkpoints',
@@ -504,13 +507,13 @@ export const fetchAuditExportCheckpoints = defineEndpoint({
   audit: noAudit('the export was recorded when it was made'),
 })
 
-export const listAuditKeys = defineEndpoint({
+export const listAuditKeys = statusApi.defineEndpoint({
   id: 'list_audit_keys',
   method: 'GET',
   path: '/.well-known/alter-audit-keys.json',
   summary: 'The public keys that sign audit checkpoints, those of the past included, as a JWK set',
   tag,
-  access: { kind: 'public' },
+  access: everybody(),
   success: Type.Object({
     keys: Type.Array(
       Type.Object({

@@ -1,31 +1,28 @@
 import type Type from 'typebox'
+import type { Access } from './access.ts'
 import type { ErrorCode } from './errors.ts'
 
-/** Who may call an endpoint. What depends on the body of a call is checked by the handler and listed as errors. */
-export type Access =
-  | { kind: 'public' }
-  /**
-   * `inactiveAgent`: open to an agent that is paused. `refusesAgents`: the code that a key of agent type gets, and an app key that
-   * acts as an agent. `instances`: open to a key that holds a scope for single instances only; the handler shows it no other.
-   */
-  | {
-      kind: 'api_key'
-      scopes: readonly string[]
-      anyOf?: boolean
-      inactiveAgent?: boolean
-      refusesAgents?: ErrorCode
-      instances?: boolean
-    }
-  /** `inPerson`: only for a member who is signed in; a token is refused with `interactive_session_required`. */
-  | { kind: 'operator'; scope: string | null; inPerson?: boolean }
-  | { kind: 'approval_link' }
+/** A family of endpoints that look alike to a client. */
+export type Api = Readonly<{
+  name: string
+  /** Each of its paths begins with it. */
+  prefix: string
+  /** The form of a refusal: `flat` names the code in `error`; `problem` is RFC 9457 with the code in `code`. */
+  envelope: 'flat' | 'problem'
+  /** A body member that is null counts as absent. */
+  nullIsAbsent: boolean
+  /** What each of its endpoints may answer beside its own codes. */
+  errors: readonly ErrorCode[]
+  /** What it is for, in the description. */
+  sentence: string
+}>
 
 /** What an endpoint writes to the audit trail, or the reason why nothing. */
 export type AuditDeclaration = { events: readonly string[] } | { none: string }
 export const audited = (...events: readonly [string, ...string[]]): AuditDeclaration => ({ events })
 export const noAudit = (reason: string): AuditDeclaration => ({ none: reason })
 
-type Schemas = {
+export type Schemas = {
   params?: Type.TSchema
   query?: Type.TSchema
   headers?: Type.TSchema
@@ -35,11 +32,12 @@ type Schemas = {
   accepted?: Type.TSchema
 }
 
-export type Endpoint<S extends Schemas = Schemas> = S & {
+/** What an API's `defineEndpoint` takes. */
+export type Declaration<S extends Schemas = Schemas> = S & {
   /** Stable name, used as OpenAPI operationId. */
   id: string
   method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
-  /** Path with `:name` parameters, from the root. */
+  /** Path with `:name` parameters, from the root; below the prefix of its API. */
   path: string
   summary: string
   tag: string
@@ -48,11 +46,15 @@ export type Endpoint<S extends Schemas = Schemas> = S & {
   example?: unknown
   /** Success status; 200 unless said. */
   status?: number
-  /** Codes a handler may refuse with, besides those every endpoint of its access kind shares. */
+  /** Codes a handler may refuse with, beside those of its API and its access. */
   errors: readonly ErrorCode[]
   audit: AuditDeclaration
   /** Unknown body members are ignored (telemetry calls 5, 6, 28 only); everywhere else they are refused. */
   lenient?: boolean
+  /** A repeat under the same `Idempotency-Key` gets the first answer. */
+  repeatable?: boolean
+  /** A refusal names the decision that it belongs to, by its own id or that of the request. */
+  namesDecision?: boolean
   /** Media types of a success that is no JSON; it is sent as it is made. */
   produces?: readonly string[]
   /** Sends and checks `ETag` / `If-Match`. */
@@ -60,7 +62,4 @@ export type Endpoint<S extends Schemas = Schemas> = S & {
 }
 
 /** One declaration per endpoint: validation, types, OpenAPI, access matrix and audit check are made from it. */
-export function defineEndpoint<const S extends Schemas>(endpoint: Endpoint<S>): Endpoint<S> {
-  Object.freeze(endpoint)
-  return endpoint
-}
+export type Endpoint<S extends Schemas = Schemas> = Declaration<S> & { api: Api }

@@ -1,5 +1,7 @@
 import Type from 'typebox'
-import { audited, defineEndpoint, noAudit } from './endpoint.ts'
+import { apiKey, operator } from './access.ts'
+import { managementApi, sdkApi } from './api.ts'
+import { audited, noAudit } from './endpoint.ts'
 import { Author, ListOf, offsetQuery, PathId } from './list.ts'
 import { JsonObject, Label, Nullable, Timestamp, Uuid } from './primitives.ts'
 import { ApprovalConfig, GrantPolicyWrite, GrantRestrictions } from './rule.ts'
@@ -41,11 +43,11 @@ export type Grant = Type.Static<typeof Grant>
 /** What the end of a grant writes; an expired one ends when another takes its label. */
 const endsGrant = ['grant.revoked', 'rule.deleted', 'approval.denied'] as const
 
-const read = { kind: 'operator', scope: 'grants:read' } as const
+const read = operator({ scope: 'grants:read' })
 const inApp = Type.Object({ app_id: PathId })
 const ofSecret = Type.Object({ app_id: PathId, managed_secret_id: PathId })
 
-export const listGrants = defineEndpoint({
+export const listGrants = managementApi.defineEndpoint({
   id: 'list_grants',
   method: 'GET',
   path: '/api/v1/apps/:app_id/grants',
@@ -68,7 +70,7 @@ export const listGrants = defineEndpoint({
   audit: noAudit('reads configuration'),
 })
 
-export const showGrant = defineEndpoint({
+export const showGrant = managementApi.defineEndpoint({
   id: 'show_grant',
   method: 'GET',
   path: '/api/v1/apps/:app_id/grants/:grant_id',
@@ -81,13 +83,14 @@ export const showGrant = defineEndpoint({
   audit: noAudit('reads configuration'),
 })
 
-export const revokeGrant = defineEndpoint({
+export const revokeGrant = managementApi.defineEndpoint({
   id: 'revoke_grant',
   method: 'POST',
   path: '/api/v1/apps/:app_id/grants/:grant_id/revoke',
+  repeatable: true,
   summary: 'End a grant at once, with the requests that wait on it',
   tag: 'grants',
-  access: { kind: 'operator', scope: 'grants:admin' },
+  access: operator({ scope: 'grants:admin' }),
   params: Type.Object({ app_id: PathId, grant_id: PathId }),
   body: Type.Object({ reason: Type.Optional(Type.String({ minLength: 1, maxLength: 2_000 })) }),
   example: { reason: 'The customer asked for it' },
@@ -96,13 +99,13 @@ export const revokeGrant = defineEndpoint({
   audit: audited(...endsGrant),
 })
 
-export const listSecretGrants = defineEndpoint({
+export const listSecretGrants = managementApi.defineEndpoint({
   id: 'list_secret_grants',
   method: 'GET',
   path: '/api/v1/apps/:app_id/managed-secrets/:managed_secret_id/grants',
   summary: 'List the grants of a managed secret',
   tag: 'managed-secrets',
-  access: { kind: 'operator', scope: 'secrets:read' },
+  access: operator({ scope: 'secrets:read' }),
   params: ofSecret,
   query: Type.Object({ ...offsetQuery, status: Type.Optional(GrantStatus), agent_id: Type.Optional(Uuid) }),
   success: ListOf(Grant),
@@ -110,13 +113,14 @@ export const listSecretGrants = defineEndpoint({
   audit: noAudit('reads configuration'),
 })
 
-export const createSecretGrant = defineEndpoint({
+export const createSecretGrant = managementApi.defineEndpoint({
   id: 'create_secret_grant',
   method: 'POST',
   path: '/api/v1/apps/:app_id/managed-secrets/:managed_secret_id/grants',
+  repeatable: true,
   summary: 'Let a principal use a managed secret',
   tag: 'managed-secrets',
-  access: { kind: 'operator', scope: 'secrets:write' },
+  access: operator({ scope: 'secrets:write' }),
   params: ofSecret,
   body: Type.Object({
     /** `id` for every type but `system`. */
@@ -148,13 +152,13 @@ export const createSecretGrant = defineEndpoint({
   audit: audited('grant.created', 'rule.created', ...endsGrant),
 })
 
-export const updateSecretGrant = defineEndpoint({
+export const updateSecretGrant = managementApi.defineEndpoint({
   id: 'update_secret_grant',
   method: 'PATCH',
   path: '/api/v1/apps/:app_id/managed-secrets/:managed_secret_id/grants/:grant_id',
   summary: 'Change the label or the policy of a grant; policy members set to null are taken off',
   tag: 'managed-secrets',
-  access: { kind: 'operator', scope: 'secrets:write' },
+  access: operator({ scope: 'secrets:write' }),
   params: Type.Object({ app_id: PathId, managed_secret_id: PathId, grant_id: PathId }),
   body: Type.Partial(
     Type.Object({
@@ -213,13 +217,13 @@ export const SdkManagedSecretGrant = Type.Object({
   created_at: Timestamp,
 })
 
-export const sdkListGrants = defineEndpoint({
+export const sdkListGrants = sdkApi.defineEndpoint({
   id: 'sdk_list_grants',
   method: 'POST',
   path: '/sdk/grants/list',
   summary: 'List the grants that the caller reaches',
   tag: 'sdk',
-  access: { kind: 'api_key', scopes: ['grants:read'], instances: true },
+  access: apiKey({ scopes: ['grants:read'], instances: true }),
   body: Type.Object({
     limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000 })),
     offset: Type.Optional(Type.Integer({ minimum: 0 })),
@@ -243,13 +247,13 @@ export const sdkListGrants = defineEndpoint({
 
 const Token = Type.String({ minLength: 1, maxLength: 8_192 })
 
-export const sdkCreateSecretGrant = defineEndpoint({
+export const sdkCreateSecretGrant = sdkApi.defineEndpoint({
   id: 'sdk_create_secret_grant',
   method: 'POST',
   path: '/sdk/managed-secrets/:managed_secret_id/grants',
   summary: 'Let a principal use a managed secret',
   tag: 'sdk',
-  access: { kind: 'api_key', scopes: ['secrets:write'] },
+  access: apiKey({ scopes: ['secrets:write'] }),
   params: Type.Object({ managed_secret_id: PathId }),
   body: Type.Object({
     principal: Type.Union([
@@ -296,13 +300,13 @@ export const sdkCreateSecretGrant = defineEndpoint({
   audit: audited('grant.created', ...endsGrant),
 })
 
-export const sdkRevokeGrant = defineEndpoint({
+export const sdkRevokeGrant = sdkApi.defineEndpoint({
   id: 'sdk_revoke_grant',
   method: 'POST',
   path: '/sdk/oauth/grants/:grant_id/revoke',
   summary: 'End a grant at once',
   tag: 'sdk',
-  access: { kind: 'api_key', scopes: ['grants:write'], refusesAgents: 'app_key_required' },
+  access: apiKey({ scopes: ['grants:write'], refusesAgents: 'app_key_required' }),
   params: Type.Object({ grant_id: PathId }),
   body: Type.Object({
     reason: Type.Optional(Type.String({ minLength: 1, maxLength: 2_000 })),

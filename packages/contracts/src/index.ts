@@ -1,4 +1,6 @@
+export * from './access.ts'
 export * from './agent.ts'
+export * from './api.ts'
 export * from './app.ts'
 export * from './approval.ts'
 export * from './approval-page.ts'

@@ -1,5 +1,7 @@
 import Type from 'typebox'
-import { audited, defineEndpoint, noAudit } from './endpoint.ts'
+import { apiKey, everybody, operator } from './access.ts'
+import { managementApi, sdkApi } from './api.ts'
+import { audited, noAudit } from './endpoint.ts'
 import { Author, ListOf, offsetQuery, PathId } from './list.ts'
 import { JsonObject, Name, Nullable, ShownOnce, Timestamp, Uuid } from './primitives.ts'
 
@@ -59,12 +61,12 @@ export const KeyLifetime = Type.String({ pattern: '^[1-9][0-9]{0,5}[dhm]$' })
 export const MAX_ROTATION_GRACE_SECONDS = 2_592_000
 
 const tag = 'keys'
-const read = { kind: 'operator', scope: 'keys:read' } as const
-const write = { kind: 'operator', scope: 'keys:write' } as const
+const read = operator({ scope: 'keys:read' })
+const write = operator({ scope: 'keys:write' })
 const inApp = Type.Object({ app_id: PathId })
 const params = Type.Object({ app_id: PathId, key_id: PathId })
 
-export const listKeys = defineEndpoint({
+export const listKeys = managementApi.defineEndpoint({
   id: 'list_keys',
   method: 'GET',
   path: '/api/v1/apps/:app_id/keys',
@@ -83,7 +85,7 @@ export const listKeys = defineEndpoint({
   audit: noAudit('reads configuration'),
 })
 
-export const showKeyStatistics = defineEndpoint({
+export const showKeyStatistics = managementApi.defineEndpoint({
   id: 'show_key_statistics',
   method: 'GET',
   path: '/api/v1/apps/:app_id/keys/statistics',
@@ -96,10 +98,11 @@ export const showKeyStatistics = defineEndpoint({
   audit: noAudit('reads configuration'),
 })
 
-export const mintKey = defineEndpoint({
+export const mintKey = managementApi.defineEndpoint({
   id: 'mint_key',
   method: 'POST',
   path: '/api/v1/apps/:app_id/keys',
+  repeatable: true,
   summary: 'Mint a key; it is shown once',
   tag,
   access: write,
@@ -129,7 +132,7 @@ export const mintKey = defineEndpoint({
   audit: audited('key.minted'),
 })
 
-export const showKey = defineEndpoint({
+export const showKey = managementApi.defineEndpoint({
   id: 'show_key',
   method: 'GET',
   path: '/api/v1/apps/:app_id/keys/:key_id',
@@ -142,7 +145,7 @@ export const showKey = defineEndpoint({
   audit: noAudit('reads configuration'),
 })
 
-export const updateKey = defineEndpoint({
+export const updateKey = managementApi.defineEndpoint({
   id: 'update_key',
   method: 'PATCH',
   path: '/api/v1/apps/:app_id/keys/:key_id',
@@ -157,10 +160,11 @@ export const updateKey = defineEndpoint({
   audit: audited('key.updated'),
 })
 
-export const rotateKey = defineEndpoint({
+export const rotateKey = managementApi.defineEndpoint({
   id: 'rotate_key',
   method: 'POST',
   path: '/api/v1/apps/:app_id/keys/:key_id/rotate',
+  repeatable: true,
   summary: 'Mint the successor of a key; the old one works until its grace ends',
   tag,
   access: write,
@@ -185,10 +189,11 @@ export const rotateKey = defineEndpoint({
   audit: audited('key.rotated'),
 })
 
-export const deprecateKey = defineEndpoint({
+export const deprecateKey = managementApi.defineEndpoint({
   id: 'deprecate_key',
   method: 'POST',
   path: '/api/v1/apps/:app_id/keys/:key_id/deprecate',
+  repeatable: true,
   summary: 'Mark a key as deprecated; it goes on working',
   tag,
   access: write,
@@ -198,10 +203,11 @@ export const deprecateKey = defineEndpoint({
   audit: audited('key.deprecated'),
 })
 
-export const undeprecateKey = defineEndpoint({
+export const undeprecateKey = managementApi.defineEndpoint({
   id: 'undeprecate_key',
   method: 'POST',
   path: '/api/v1/apps/:app_id/keys/:key_id/undeprecate',
+  repeatable: true,
   summary: 'Take the mark off a deprecated key',
   tag,
   access: write,
@@ -211,13 +217,14 @@ export const undeprecateKey = defineEndpoint({
   audit: audited('key.undeprecated'),
 })
 
-export const revokeKey = defineEndpoint({
+export const revokeKey = managementApi.defineEndpoint({
   id: 'revoke_key',
   method: 'POST',
   path: '/api/v1/apps/:app_id/keys/:key_id/revoke',
+  repeatable: true,
   summary: 'Revoke a key and all keys derived from it, for ever and at once',
   tag,
-  access: { kind: 'operator', scope: 'keys:admin' },
+  access: operator({ scope: 'keys:admin' }),
   params,
   body: Type.Object({ force: Type.Optional(Type.Boolean()) }),
   example: { force: true },
@@ -233,25 +240,25 @@ const ScopeCatalog = Type.Object({
   deprecated: Type.Array(Type.String()),
 })
 
-export const listScopes = defineEndpoint({
+export const listScopes = managementApi.defineEndpoint({
   id: 'list_scopes',
   method: 'GET',
   path: '/api/v1/catalog/scopes',
   summary: 'The scopes that a key can hold',
   tag: 'catalog',
-  access: { kind: 'public' },
+  access: everybody(),
   success: ScopeCatalog,
   errors: [],
   audit: noAudit('a static catalog'),
 })
 
-export const sdkListScopes = defineEndpoint({
+export const sdkListScopes = sdkApi.defineEndpoint({
   id: 'sdk_list_scopes',
   method: 'GET',
   path: '/sdk/scopes',
   summary: 'The scopes that a key can hold',
   tag: 'sdk',
-  access: { kind: 'api_key', scopes: [] },
+  access: apiKey({ scopes: [] }),
   success: ScopeCatalog,
   errors: [],
   audit: noAudit('a static catalog'),

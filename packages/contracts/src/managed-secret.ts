@@ -1,5 +1,7 @@
 import Type from 'typebox'
-import { audited, defineEndpoint, noAudit } from './endpoint.ts'
+import { operator } from './access.ts'
+import { managementApi } from './api.ts'
+import { audited, noAudit } from './endpoint.ts'
 import { Author, ListOf, PathId, pageQuery } from './list.ts'
 import { JsonObject, Label, Name, Nullable, Timestamp, Uuid } from './primitives.ts'
 
@@ -77,14 +79,14 @@ export type ManagedSecret = Type.Static<typeof ManagedSecret>
 export type SecretAccess = Type.Static<typeof SecretAccess>
 
 const tag = 'managed-secrets'
-const read = { kind: 'operator', scope: 'secrets:read' } as const
-const write = { kind: 'operator', scope: 'secrets:write' } as const
+const read = operator({ scope: 'secrets:read' })
+const write = operator({ scope: 'secrets:write' })
 const inApp = Type.Object({ app_id: PathId })
 const params = Type.Object({ app_id: PathId, managed_secret_id: PathId })
 /** Write-only: `{token}`, `{username, password}` or `{encoded}`, AWS keys, or `{token, fields}`, by credential type. */
 const Value = JsonObject
 
-export const listManagedSecrets = defineEndpoint({
+export const listManagedSecrets = managementApi.defineEndpoint({
   id: 'list_managed_secrets',
   method: 'GET',
   path: '/api/v1/apps/:app_id/managed-secrets',
@@ -98,10 +100,11 @@ export const listManagedSecrets = defineEndpoint({
   audit: noAudit('reads configuration'),
 })
 
-export const createManagedSecret = defineEndpoint({
+export const createManagedSecret = managementApi.defineEndpoint({
   id: 'create_managed_secret',
   method: 'POST',
   path: '/api/v1/apps/:app_id/managed-secrets',
+  repeatable: true,
   summary: 'Store a credential and say where it may be sent',
   tag,
   access: write,
@@ -131,7 +134,7 @@ export const createManagedSecret = defineEndpoint({
   versioned: true,
 })
 
-export const showManagedSecret = defineEndpoint({
+export const showManagedSecret = managementApi.defineEndpoint({
   id: 'show_managed_secret',
   method: 'GET',
   path: '/api/v1/apps/:app_id/managed-secrets/:managed_secret_id',
@@ -145,7 +148,7 @@ export const showManagedSecret = defineEndpoint({
   versioned: true,
 })
 
-export const updateManagedSecret = defineEndpoint({
+export const updateManagedSecret = managementApi.defineEndpoint({
   id: 'update_managed_secret',
   method: 'PATCH',
   path: '/api/v1/apps/:app_id/managed-secrets/:managed_secret_id',
@@ -163,7 +166,7 @@ export const updateManagedSecret = defineEndpoint({
   versioned: true,
 })
 
-export const setAllowedHosts = defineEndpoint({
+export const setAllowedHosts = managementApi.defineEndpoint({
   id: 'set_allowed_hosts',
   method: 'PUT',
   path: '/api/v1/apps/:app_id/managed-secrets/:managed_secret_id/allowed-hosts',
@@ -179,10 +182,11 @@ export const setAllowedHosts = defineEndpoint({
   versioned: true,
 })
 
-export const rotateManagedSecret = defineEndpoint({
+export const rotateManagedSecret = managementApi.defineEndpoint({
   id: 'rotate_managed_secret',
   method: 'POST',
   path: '/api/v1/apps/:app_id/managed-secrets/:managed_secret_id/rotate',
+  repeatable: true,
   summary: 'Replace a stored value in place; the old one is destroyed at once',
   tag,
   access: write,
@@ -195,13 +199,13 @@ export const rotateManagedSecret = defineEndpoint({
   versioned: true,
 })
 
-export const deleteManagedSecret = defineEndpoint({
+export const deleteManagedSecret = managementApi.defineEndpoint({
   id: 'delete_managed_secret',
   method: 'DELETE',
   path: '/api/v1/apps/:app_id/managed-secrets/:managed_secret_id',
   summary: 'Delete a managed secret: its values are destroyed, its grants revoked',
   tag,
-  access: { kind: 'operator', scope: 'secrets:delete' },
+  access: operator({ scope: 'secrets:delete' }),
   params,
   /** `confirm` is the slug. `force` revokes live grants of users, groups and agents too. */
   body: Type.Object({ confirm: Type.String({ maxLength: 200 }), force: Type.Optional(Type.Boolean()) }),
@@ -212,7 +216,7 @@ export const deleteManagedSecret = defineEndpoint({
   versioned: true,
 })
 
-export const showSecretAccess = defineEndpoint({
+export const showSecretAccess = managementApi.defineEndpoint({
   id: 'show_secret_access',
   method: 'GET',
   path: '/api/v1/apps/:app_id/managed-secrets/:managed_secret_id/access',

@@ -1,5 +1,7 @@
 import Type from 'typebox'
-import { defineEndpoint, noAudit } from './endpoint.ts'
+import { operator } from './access.ts'
+import { managementApi } from './api.ts'
+import { noAudit } from './endpoint.ts'
 import { ListOf, PathId, pageQuery } from './list.ts'
 import { Nullable, Timestamp, Uuid } from './primitives.ts'
 
@@ -38,39 +40,39 @@ export type Organization = Type.Static<typeof Organization>
 const params = Type.Object({ organization_id: PathId })
 
 /** A token belongs to one organization, so the list has one entry. */
-export const listOrganizations = defineEndpoint({
+export const listOrganizations = managementApi.defineEndpoint({
   id: 'list_organizations',
   method: 'GET',
   path: '/api/v1/organizations',
   summary: 'List organizations',
   tag: 'organizations',
-  access: { kind: 'operator', scope: 'org:read' },
+  access: operator({ scope: 'org:read' }),
   query: Type.Object(pageQuery),
   success: ListOf(Organization),
   errors: ['invalid_cursor'],
   audit: noAudit('reads configuration'),
 })
 
-export const showOrganization = defineEndpoint({
+export const showOrganization = managementApi.defineEndpoint({
   id: 'show_organization',
   method: 'GET',
   path: '/api/v1/organizations/:organization_id',
   summary: 'Show an organization',
   tag: 'organizations',
-  access: { kind: 'operator', scope: 'org:read' },
+  access: operator({ scope: 'org:read' }),
   params,
   success: Organization,
   errors: ['not_found'],
   audit: noAudit('reads configuration'),
 })
 
-export const showKeyPolicy = defineEndpoint({
+export const showKeyPolicy = managementApi.defineEndpoint({
   id: 'show_key_policy',
   method: 'GET',
   path: '/api/v1/organizations/:organization_id/key-policy',
   summary: 'Show what the organization asks of new keys',
   tag: 'organizations',
-  access: { kind: 'operator', scope: 'org:read' },
+  access: operator({ scope: 'org:read' }),
   params,
   success: KeyPolicy,
   errors: ['not_found'],

@@ -1,6 +1,8 @@
 import Type from 'typebox'
+import { apiKey } from './access.ts'
+import { sdkApi } from './api.ts'
 import { PendingApproval } from './approval.ts'
-import { audited, defineEndpoint } from './endpoint.ts'
+import { audited } from './endpoint.ts'
 import { JsonObject, Label, Nullable, Timestamp, Uuid } from './primitives.ts'
 import { CallerDecisionRecord } from './rule.ts'
 
@@ -95,13 +97,14 @@ const USE_ERRORS = [
 ] as const
 
 /** SDK call 2: uses a credential on the caller's behalf; 202 when a human has to approve first. A dry run answers its decision. */
-export const proxyRequest = defineEndpoint({
+export const proxyRequest = sdkApi.defineEndpoint({
   id: 'proxy_request',
   method: 'POST',
   path: '/sdk/proxy',
+  namesDecision: true,
   summary: 'Call a provider through the vault',
   tag: 'calls',
-  access: { kind: 'api_key', scopes: ['proxy:execute'] },
+  access: apiKey({ scopes: ['proxy:execute'] }),
   body: ProxyRequestBody,
   example: {
     grant_id: '018f5a3c-7b21-7c4e-9a55-0c2f6d1e8b90',
@@ -165,13 +168,14 @@ export const TokenResult = Type.Object({
 })
 
 /** SDK call 1: hands the credential to the SDK's memory. */
-export const retrieveToken = defineEndpoint({
+export const retrieveToken = sdkApi.defineEndpoint({
   id: 'retrieve_token',
   method: 'POST',
   path: '/sdk/token',
+  namesDecision: true,
   summary: 'Retrieve a credential for a direct call',
   tag: 'calls',
-  access: { kind: 'api_key', scopes: ['tokens:retrieve'] },
+  access: apiKey({ scopes: ['tokens:retrieve'] }),
   body: TokenRequestBody,
   example: {
     grant_id: '018f5a3c-7b21-7c4e-9a55-0c2f6d1e8b90',
@@ -203,13 +207,13 @@ export const ApiCallReport = Type.Object({
   context: Type.Optional(Nullable(JsonObject)),
 })
 
-export const reportApiCall = defineEndpoint({
+export const reportApiCall = sdkApi.defineEndpoint({
   id: 'report_api_call',
   method: 'POST',
   path: '/sdk/oauth/audit/api-call',
   summary: 'Report a direct call made with a retrieved credential',
   tag: 'calls',
-  access: { kind: 'api_key', scopes: ['audit:emit'], inactiveAgent: true },
+  access: apiKey({ scopes: ['audit:emit'], inactiveAgent: true }),
   body: ApiCallReport,
   example: {
     grant_id: '018f5a3c-7b21-7c4e-9a55-0c2f6d1e8b90',

@@ -1,5 +1,7 @@
 import Type from 'typebox'
-import { audited, defineEndpoint, noAudit } from './endpoint.ts'
+import { operator } from './access.ts'
+import { managementApi } from './api.ts'
+import { audited, noAudit } from './endpoint.ts'
 import { ListOf, PathId, pageQuery } from './list.ts'
 import { Nullable, Timestamp, Uuid } from './primitives.ts'
 import {
@@ -28,12 +30,12 @@ export type RuleVersion = Type.Static<typeof RuleVersion>
 const tag = 'rules'
 /** The highest version that the store can count to. */
 const MAX_VERSION = 2_147_483_647
-const read = { kind: 'operator', scope: 'app_policy:read' } as const
-const write = { kind: 'operator', scope: 'app_policy:write' } as const
+const read = operator({ scope: 'app_policy:read' })
+const write = operator({ scope: 'app_policy:write' })
 const inApp = Type.Object({ app_id: PathId })
 const params = Type.Object({ app_id: PathId, rule_id: PathId })
 
-export const listRules = defineEndpoint({
+export const listRules = managementApi.defineEndpoint({
   id: 'list_rules',
   method: 'GET',
   path: '/api/v1/apps/:app_id/rules',
@@ -55,10 +57,11 @@ export const listRules = defineEndpoint({
   audit: noAudit('reads configuration'),
 })
 
-export const createRule = defineEndpoint({
+export const createRule = managementApi.defineEndpoint({
   id: 'create_rule',
   method: 'POST',
   path: '/api/v1/apps/:app_id/rules',
+  repeatable: true,
   summary: 'Add a rule to an app, provider, agent, grant or key',
   tag,
   access: write,
@@ -87,7 +90,7 @@ export const createRule = defineEndpoint({
   versioned: true,
 })
 
-export const showRule = defineEndpoint({
+export const showRule = managementApi.defineEndpoint({
   id: 'show_rule',
   method: 'GET',
   path: '/api/v1/apps/:app_id/rules/:rule_id',
@@ -101,7 +104,7 @@ export const showRule = defineEndpoint({
   versioned: true,
 })
 
-export const updateRule = defineEndpoint({
+export const updateRule = managementApi.defineEndpoint({
   id: 'update_rule',
   method: 'PATCH',
   path: '/api/v1/apps/:app_id/rules/:rule_id',
@@ -126,7 +129,7 @@ export const updateRule = defineEndpoint({
   versioned: true,
 })
 
-export const deleteRule = defineEndpoint({
+export const deleteRule = managementApi.defineEndpoint({
   id: 'delete_rule',
   method: 'DELETE',
   path: '/api/v1/apps/:app_id/rules/:rule_id',
@@ -140,7 +143,7 @@ export const deleteRule = defineEndpoint({
   versioned: true,
 })
 
-export const listRuleVersions = defineEndpoint({
+export const listRuleVersions = managementApi.defineEndpoint({
   id: 'list_rule_versions',
   method: 'GET',
   path: '/api/v1/apps/:app_id/rules/:rule_id/versions',
@@ -154,10 +157,11 @@ export const listRuleVersions = defineEndpoint({
   audit: noAudit('reads configuration'),
 })
 
-export const restoreRule = defineEndpoint({
+export const restoreRule = managementApi.defineEndpoint({
   id: 'restore_rule',
   method: 'POST',
   path: '/api/v1/apps/:app_id/rules/:rule_id/restore',
+  repeatable: true,
   summary: 'Make an earlier version of a rule its newest one; a deleted rule comes back',
   tag,
   access: write,
@@ -170,7 +174,7 @@ export const restoreRule = defineEndpoint({
   versioned: true,
 })
 
-export const showPolicy = defineEndpoint({
+export const showPolicy = managementApi.defineEndpoint({
   id: 'show_policy',
   method: 'GET',
   path: '/api/v1/apps/:app_id/policy',
@@ -192,7 +196,7 @@ export const showPolicy = defineEndpoint({
   audit: noAudit('reads configuration'),
 })
 
-export const validateRules = defineEndpoint({
+export const validateRules = managementApi.defineEndpoint({
   id: 'validate_rules',
   method: 'POST',
   path: '/api/v1/apps/:app_id/policy/validate',
@@ -222,9 +226,9 @@ export const validateRules = defineEndpoint({
 
 const organizationParams = Type.Object({ organization_id: PathId })
 const organizationRuleParams = Type.Object({ organization_id: PathId, rule_id: PathId })
-const organizationRead = { kind: 'operator', scope: 'org:read' } as const
+const organizationRead = operator({ scope: 'org:read' })
 
-export const listOrganizationRules = defineEndpoint({
+export const listOrganizationRules = managementApi.defineEndpoint({
   id: 'list_organization_rules',
   method: 'GET',
   path: '/api/v1/organizations/:organization_id/rules',
@@ -238,7 +242,7 @@ export const listOrganizationRules = defineEndpoint({
   audit: noAudit('reads configuration'),
 })
 
-export const showOrganizationRule = defineEndpoint({
+export const showOrganizationRule = managementApi.defineEndpoint({
   id: 'show_organization_rule',
   method: 'GET',
   path: '/api/v1/organizations/:organization_id/rules/:rule_id',
@@ -254,14 +258,14 @@ export const showOrganizationRule = defineEndpoint({
 
 const interactive = {
   tag,
-  access: { kind: 'operator', scope: null, inPerson: true },
+  access: operator({ scope: null, inPerson: true }),
   success: Type.Object({}),
   errors: [],
   audit: noAudit('refuses every token: an organization rule is written by a member in person'),
 } as const
 
 /** No token writes organization rules: 403 `interactive_session_required`. */
-export const createOrganizationRule = defineEndpoint({
+export const createOrganizationRule = managementApi.defineEndpoint({
   id: 'create_organization_rule',
   method: 'POST',
   path: '/api/v1/organizations/:organization_id/rules',
@@ -269,7 +273,7 @@ export const createOrganizationRule = defineEndpoint({
   params: organizationParams,
   ...interactive,
 })
-export const updateOrganizationRule = defineEndpoint({
+export const updateOrganizationRule = managementApi.defineEndpoint({
   id: 'update_organization_rule',
   method: 'PATCH',
   path: '/api/v1/organizations/:organization_id/rules/:rule_id',
@@ -277,7 +281,7 @@ export const updateOrganizationRule = defineEndpoint({
   params: organizationRuleParams,
   ...interactive,
 })
-export const deleteOrganizationRule = defineEndpoint({
+export const deleteOrganizationRule = managementApi.defineEndpoint({
   id: 'delete_organization_rule',
   method: 'DELETE',
   path: '/api/v1/organizations/:organization_id/rules/:rule_id',

@@ -1,5 +1,7 @@
 import Type from 'typebox'
-import { audited, defineEndpoint } from './endpoint.ts'
+import { operator } from './access.ts'
+import { managementApi } from './api.ts'
+import { audited } from './endpoint.ts'
 import { PathId } from './list.ts'
 import { Nullable, Timestamp, Uuid } from './primitives.ts'
 import { DecisionRecord, RuleMode, RuleTarget, RuleType } from './rule.ts'
@@ -71,13 +73,13 @@ export const PolicySimulation = Exactly({
   ),
 })
 
-export const simulatePolicy = defineEndpoint({
+export const simulatePolicy = managementApi.defineEndpoint({
   id: 'simulate_policy',
   method: 'POST',
   path: '/api/v1/apps/:app_id/policy/simulate',
   summary: 'Decide a made-up request without sending it',
   tag: 'rules',
-  access: { kind: 'operator', scope: 'app_policy:read' },
+  access: operator({ scope: 'app_policy:read' }),
   params: Type.Object({ app_id: PathId }),
   body: SimulatePolicy,
   example: {

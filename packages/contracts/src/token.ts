@@ -1,18 +1,20 @@
 import Type from 'typebox'
-import { defineEndpoint, noAudit } from './endpoint.ts'
+import { operator } from './access.ts'
+import { managementApi } from './api.ts'
+import { noAudit } from './endpoint.ts'
 import { PathId } from './list.ts'
 
 const tag = 'tokens'
 const interactive = {
   tag,
-  access: { kind: 'operator', scope: null, inPerson: true },
+  access: operator({ scope: null, inPerson: true }),
   success: Type.Object({}),
   errors: [],
   audit: noAudit('refuses every token: tokens are managed by their member in person'),
 } as const
 
 /** A token never lists, mints or ends tokens: 403 `interactive_session_required`. */
-export const listTokens = defineEndpoint({
+export const listTokens = managementApi.defineEndpoint({
   id: 'list_tokens',
   method: 'GET',
   path: '/api/v1/me/tokens',
@@ -20,7 +22,7 @@ export const listTokens = defineEndpoint({
   ...interactive,
 })
 
-export const mintToken = defineEndpoint({
+export const mintToken = managementApi.defineEndpoint({
   id: 'mint_token',
   method: 'POST',
   path: '/api/v1/me/tokens',
@@ -28,7 +30,7 @@ export const mintToken = defineEndpoint({
   ...interactive,
 })
 
-export const revokeToken = defineEndpoint({
+export const revokeToken = managementApi.defineEndpoint({
   id: 'revoke_token',
   method: 'DELETE',
   path: '/api/v1/me/tokens/:token_id',

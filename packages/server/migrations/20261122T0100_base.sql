@@ -678,9 +678,9 @@ create table idempotency_records (
   operation text not null,
   idempotency_key text not null,
   body_digest bytea not null,
-  subject_id uuid,
   status integer,
-  response jsonb,
+  -- Not jsonb: a repeat gets its members in the order of the first answer.
+  response json,
   created_at timestamptz not null default now(),
   primary key (app_id, operation, idempotency_key)
 );

@@ -1,8 +1,10 @@
 import {
+  type ApiKeyNeeds,
   actionScopes,
   closeScopes,
   closeTokenScopes,
   type Endpoint,
+  type OperatorNeeds,
   scopeResources,
   TOKEN_SCOPE_PREFIX,
   tokenScopes,
@@ -82,13 +84,14 @@ async function matrixOf(server: TestServer): Promise<MatrixVault> {
           headers: { 'x-alter-caller': dev.agent_id, 'x-alter-caller-type': 'agent' },
         })
       case 'app_key_lacking_scope': {
-        const refused = access.kind === 'api_key' ? access.scopes : []
+        const refused = access.kind === 'api_key' ? (access.needs as ApiKeyNeeds).scopes : []
         return signed(await keyOf('runtime', lacking(KEY_SCOPES, refused, closeScopes)), call)
       }
       case 'pat':
         return bearer(home, tokenScopes)
       case 'pat_lacking_scope': {
-        const refused = access.kind === 'operator' && access.scope !== null ? [access.scope] : []
+        const scope = access.kind === 'operator' ? (access.needs as OperatorNeeds).scope : null
+        const refused = scope === null ? [] : [scope]
         return bearer(home, lacking(tokenScopes, refused, closeTokenScopes))
       }
       case 'pat_of_another_organization':

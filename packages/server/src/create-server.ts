@@ -40,11 +40,12 @@ import { createAddressGuard, type Resolve } from './egress/address-guard.ts'
 import { createUpstream } from './egress/upstream.ts'
 import { createGrantRoutes, createGrants, findGrantTargets } from './grants/index.ts'
 import { appPages } from './http/app-pages.ts'
+import { type Authenticators, checksNothing } from './http/authenticators.ts'
 import { declaredEndpoints } from './http/declared-endpoints.ts'
 import { docsPages } from './http/docs-pages.ts'
-import { createIdempotency } from './http/idempotency.ts'
 import { createListener } from './http/listener.ts'
 import { createAdminListener, createMetrics } from './http/metrics.ts'
+import { forgetAnswers } from './http/once-store.ts'
 import { createStatusRoutes } from './http/status-routes.ts'
 import type { Clock } from './kernel/clock.ts'
 import { type Faults, noFaults } from './kernel/faults.ts'
@@ -60,6 +61,7 @@ import {
   revokeKeysOfAgent,
   revokeKeysOfApp,
 } from './keys/index.ts'
+import { callerAuthenticator } from './management/index.ts'
 import { createMembers } from './members/index.ts'
 import { openDatabase } from './open-database.ts'
 import { createOrganizationRoutes } from './organizations/index.ts'
@@ -252,7 +254,6 @@ async function compose(
 
   // Background work
   const rewrapDataKeys = createRewrapDataKeys({ wrapper: rootKeys, ...dataKeys })
-  const idempotency = createIdempotency({ db, wait })
   const jobs = createJobs({ clock, log })
   jobs.every('heartbeat', pace.heartbeatMs, registry.beat)
   jobs.every('fence dead processes', pace.fenceEveryMs, registry.fenceDeadProcesses)
@@ -272,7 +273,7 @@ async function compose(
     3_600_000,
     createApplyRetention({
       readScopes: apps.readScopes,
-      inScopes: [idempotency.forget, proxy.dropIdleCounters],
+      inScopes: [(scopeId) => db.forApp(scopeId, (tx) => forgetAnswers(tx, scopeId)), proxy.dropIdleCounters],
       inApps: [approvals.applyRetention],
       log,
     }),
@@ -300,20 +301,21 @@ async function compose(
     ...proxy.routes,
   ]
   const callsPerMinute = operatorCallsPerMinute === undefined ? {} : { callsPerMinute: operatorCallsPerMinute }
-  const listener = await createListener({
+  const listener = createListener({
     declared: declaredEndpoints,
     bound: routes,
     hotRoutes: proxy.hotRoutes,
     authenticators: {
-      apiKey: proxy.authenticate,
+      public: checksNothing,
+      api_key: callerAuthenticator(proxy.authenticate),
       operator: createPatAuthenticator({ db, clock, keyDigest, ...callsPerMinute }),
-    },
-    idempotency,
+      approval_link: checksNothing,
+    } satisfies Authenticators,
     log,
     clock,
     publicUrl: config.http.publicUrl,
     trustedProxies: config.http.trustedProxies,
-    pages: [appPages({ prefix: '/wallet', folder: WALLET_FOLDER }), docsPages],
+    pages: [...appPages({ prefix: '/wallet', folder: WALLET_FOLDER }), ...docsPages],
     observe: metrics.observe,
     assertContracts,
   })

@@ -2,8 +2,8 @@ import type { Endpoint } from '@alter-vault/contracts'
 import { expect, test } from 'vitest'
 import { createAgentRoutes, createAgents, findAgent, getAgent, lockLiveAgent } from './agents/index.ts'
 import { createAppRoutes, createApps } from './apps/index.ts'
+import { checksNothing } from './http/authenticators.ts'
 import type { BoundEndpoint } from './http/bind-endpoint.ts'
-import { createIdempotency } from './http/idempotency.ts'
 import { createListener } from './http/listener.ts'
 import { newId } from './kernel/ids.ts'
 import { silentLog } from './kernel/log.ts'
@@ -61,11 +61,11 @@ async function createManagementApi() {
     hotRoutes: new Map(),
     authenticators: {
       operator: createPatAuthenticator(t),
-      apiKey: async () => {
+      public: checksNothing,
+      api_key: async () => {
         throw new Error('no SDK call is made here')
       },
     },
-    idempotency: createIdempotency({ db: t.db, wait: async () => undefined }),
     log: silentLog,
     clock: t.clock,
     publicUrl: 'http://localhost',

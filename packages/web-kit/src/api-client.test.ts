@@ -1,15 +1,15 @@
-import { defineEndpoint, noAudit } from '@alter-vault/contracts'
+import { everybody, noAudit, statusApi } from '@alter-vault/contracts'
 import Type from 'typebox'
 import { describe, expect, it } from 'vitest'
 import { ApiError, createApiClient } from './api-client.ts'
 
-const renameThing = defineEndpoint({
+const renameThing = statusApi.defineEndpoint({
   id: 'rename_thing',
   method: 'POST',
   path: '/things/:thing_id/rename',
   summary: 'Rename a thing',
   tag: 'things',
-  access: { kind: 'public' },
+  access: everybody(),
   params: Type.Object({ thing_id: Type.String() }),
   query: Type.Object({ loudly: Type.Optional(Type.Boolean()) }),
   headers: Type.Object({ 'x-token': Type.String() }),

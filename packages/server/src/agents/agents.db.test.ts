@@ -1,8 +1,14 @@
+import { CreatedAgent } from '@alter-vault/contracts'
 import { describe, expect, test } from 'vitest'
-import type { SdkCaller } from '../http/principals.ts'
+import { type Once, Repeated } from '../http/once.ts'
+import { withoutShownOnce } from '../http/shown-once.ts'
+import { canonicalJson } from '../kernel/canonical-json.ts'
 import { newId } from '../kernel/ids.ts'
+import type { JsonSchema } from '../kernel/json-schema.ts'
 import { parsePage } from '../kernel/page.ts'
+import { sha256 } from '../kernel/sha256.ts'
 import { createKeys, mintKeyOfAgent, revokeKeysOfAgent } from '../keys/index.ts'
+import type { SdkCaller } from '../management/index.ts'
 import { createWriteRules, findRulesOf } from '../rules/index.ts'
 import { createManagementTest, type ManagementTest } from '../testing/management.ts'
 import { createAgents, getAgent, lockLiveAgent, type NewAgent, revokeAgentsOfApp } from './index.ts'
@@ -28,8 +34,27 @@ function setUp(t: ManagementTest) {
     },
   })
   const keys = createKeys({ ...t, lockLiveAgent, getAgent })
-  const create = (over: Partial<NewAgent> = {}) =>
-    agents.createAgent({ app: t.app, author: t.owner, name: 'refund-bot', ...over })
+  const create = async ({ idempotencyKey: key, ...over }: Partial<NewAgent> & { idempotencyKey?: string } = {}) => {
+    const input = { app: t.app, author: t.owner, name: 'refund-bot', ...over }
+    if (key !== undefined) {
+      const { app, author: _, ...body } = input
+      const once: Once = {
+        scopeId: app.appId,
+        operation: `create_agent:${app.appId}`,
+        key,
+        digest: sha256(canonicalJson(body)),
+        status: 201,
+        kept: (made) => withoutShownOnce(CreatedAgent as unknown as JsonSchema, made),
+      }
+      input.author = { ...t.owner, once }
+    }
+    try {
+      return { ...(await agents.createAgent(input)), replayed: false }
+    } catch (error) {
+      if (!(error instanceof Repeated)) throw error
+      return { ...(error.body as CreatedAgent), replayed: true }
+    }
+  }
   const update = (agentId: string, version: number | null, change: object, graceSeconds?: number) =>
     agents.updateAgent({
       app: t.app,

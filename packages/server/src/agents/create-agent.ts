@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { AGENT_METADATA_MAX_BYTES, type AgentPolicy, type AgentScopes, type CreatedAgent } from '@alter-vault/contracts'
 import { lockApp } from '../apps/index.ts'
 import { type AuditLog, appScope, type RecordEvent } from '../audit/index.ts'
@@ -7,11 +6,17 @@ import { type Tx, violatedConstraint } from '../db/database.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { newId } from '../kernel/ids.ts'
 import { invalidField, VaultError } from '../kernel/vault-error.ts'
-import { type AppRef, authorColumn, type ChangeAuthor, changeRow, changesBetween } from '../management/index.ts'
+import {
+  type AppRef,
+  authorColumn,
+  type ChangeAuthor,
+  changeOnce,
+  changeRow,
+  changesBetween,
+} from '../management/index.ts'
 import { type PolicyRule, rulesOfPolicy } from './agent-policy.ts'
 import { parseAgentScopes } from './agent-scopes.ts'
 import { countAgents, getAgent, insertAgent, toAgent } from './agent-store.ts'
-import { claimCreation, findCreation, rememberCreation } from './idempotency-store.ts'
 
 /** What stands right of the agents in the import order comes in from the composition root. */
 export type AgentNeighbors = {
@@ -49,27 +54,21 @@ export type NewAgent = {
   metadata?: Record<string, unknown>
   policy?: AgentPolicy
   rate_limit_per_minute?: number | null
-  /** The same key and body again within 24 hours answer the first creation, without its key. */
-  idempotencyKey?: string
 }
 
 /**
  * Creates an agent and its first key. Refusals: `not_found` for the app, `agent_name_exists`, `conflict` at 10 000 agents,
- * `invalid_rule_body` for its policy, `validation_failed`; with an idempotency key also `idempotency_key_body_mismatch`,
- * `idempotency_key_agent_revoked`, `idempotency_key_agent_inactive`, `idempotency_in_progress`.
+ * `invalid_rule_body` for its policy, `validation_failed`; for a repeat also `idempotency_key_agent_revoked` and
+ * `idempotency_key_agent_inactive`.
  */
 export const createAgent =
   ({ audit, clock, mintKeyOfAgent, replaceManagedRules }: Deps) =>
-  async (input: NewAgent): Promise<CreatedAgent & { replayed: boolean }> => {
-    const { app, author, name, idempotencyKey, policy = {}, metadata = {} } = input
+  async (input: NewAgent): Promise<CreatedAgent> => {
+    const { app, author, name, policy = {}, metadata = {} } = input
     const scopes = parseAgentScopes(input.scopes ?? {})
     assertMetadata(metadata)
     const rules = rulesOfPolicy(policy)
-    const digest = bodyDigest(input)
-    return audit.change(appScope(app.appId, app.organizationId), async (tx, record) => {
-      if (idempotencyKey !== undefined && !(await claim(tx, app.appId, idempotencyKey, digest))) {
-        return replay(tx, app.appId, idempotencyKey, digest, clock.now())
-      }
+    const make = async (tx: Tx, record: RecordEvent): Promise<CreatedAgent> => {
       await lockApp(tx, app.appId)
       if ((await countAgents(tx, app.appId)) >= MAX_AGENTS_PER_APP) {
         throw new VaultError('conflict', { message: `An app has at most ${MAX_AGENTS_PER_APP} agents.` })
@@ -102,55 +101,19 @@ export const createAgent =
       const target = { type: 'agent', id: agentId } as const
       await replaceManagedRules(tx, record, { app, author, target, managedBy: 'agent_policy', rules })
       const { keyId, plain } = await mintKeyOfAgent(tx, record, { app, author, agentId, name: 'default' })
-      if (idempotencyKey !== undefined) await rememberCreation(tx, app.appId, idempotencyKey, { agentId, keyId })
       const agent = toAgent(await getAgent(tx, app.appId, agentId), clock.now())
-      return { ...agent, api_key: plain.reveal(), key_id: keyId, replayed: false }
-    })
+      return { ...agent, api_key: plain.reveal(), key_id: keyId }
+    }
+    return changeOnce(audit, author, appScope(app.appId, app.organizationId), make, (tx, { id }) =>
+      assertStillLives(tx, app.appId, id),
+    )
   }
 
-async function claim(tx: Tx, appId: string, idempotencyKey: string, digest: Buffer): Promise<boolean> {
-  try {
-    return await claimCreation(tx, appId, idempotencyKey, digest)
-  } catch (error) {
-    // The first creation has held its claim for longer than a change waits for a lock.
-    if ((error as { code?: unknown }).code !== LOCK_NOT_AVAILABLE) throw error
-    throw new VaultError('idempotency_in_progress', { retryAfterSeconds: 5, cause: error })
-  }
-}
-
-/** SQLSTATE of a lock that was waited for in vain. */
-const LOCK_NOT_AVAILABLE = '55P03'
-
-async function replay(
-  tx: Tx,
-  appId: string,
-  idempotencyKey: string,
-  digest: Buffer,
-  nowMs: number,
-): Promise<CreatedAgent & { replayed: boolean }> {
-  const first = await findCreation(tx, appId, idempotencyKey)
-  if (first === undefined) throw new VaultError('idempotency_in_progress', { retryAfterSeconds: 5 })
-  if (!first.bodyDigest.equals(digest)) throw new VaultError('idempotency_key_body_mismatch')
-  const row = await getAgent(tx, appId, first.agentId)
-  if (row.status === 'revoked') throw new VaultError('idempotency_key_agent_revoked')
-  if (row.status === 'inactive') throw new VaultError('idempotency_key_agent_inactive')
-  return { ...toAgent(row, nowMs), api_key: null, key_id: first.keyId, replayed: true }
-}
-
-/** What must be the same for the same key: the meaning of the body, whatever the order of its members. */
-function bodyDigest(input: NewAgent): Buffer {
-  const { name, display_name, type, scopes, metadata, policy, rate_limit_per_minute } = input
-  const body = { name, display_name, type, scopes, metadata, policy, rate_limit_per_minute }
-  return createHash('sha256').update(sortedJson(body)).digest()
-}
-
-function sortedJson(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(sortedJson).join(',')}]`
-  if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null'
-  const members = Object.entries(value)
-    .filter(([, member]) => member !== undefined)
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-  return `{${members.map(([name, member]) => `${JSON.stringify(name)}:${sortedJson(member)}`).join(',')}}`
+/** A repeat says when the agent that its key made has ended. Refusals: `idempotency_key_agent_revoked`, `idempotency_key_agent_inactive`. */
+async function assertStillLives(tx: Tx, appId: string, agentId: string): Promise<void> {
+  const { status } = await getAgent(tx, appId, agentId)
+  if (status === 'revoked') throw new VaultError('idempotency_key_agent_revoked')
+  if (status === 'inactive') throw new VaultError('idempotency_key_agent_inactive')
 }
 
 /** Refusal: `validation_failed` over 8 KiB. */

@@ -3,7 +3,7 @@ import { type AppDeletionStep, type EndWaitingApprovals, lockApp } from '../apps
 import { type AuditLog, appScope, type RecordEvent } from '../audit/index.ts'
 import type { Tx } from '../db/database.ts'
 import type { Clock } from '../kernel/clock.ts'
-import { type AppRef, type ChangeAuthor, changeRow } from '../management/index.ts'
+import { type AppRef, type ChangeAuthor, changeOnce, changeRow } from '../management/index.ts'
 import { findUnrevokedAgentIds, getAgent, lockLiveAgent, saveAgent, storedScopes, toAgent } from './agent-store.ts'
 
 type Ending = { app: AppRef; author: ChangeAuthor; agentId: string; at: Date }
@@ -27,7 +27,7 @@ export type AgentMove = { app: AppRef; author: ChangeAuthor; agentId: string }
 export const moveAgent =
   ({ audit, clock }: Deps, to: 'active' | 'inactive') =>
   async ({ app, author, agentId }: AgentMove): Promise<Agent> =>
-    audit.change(appScope(app.appId, app.organizationId), async (tx, record) => {
+    changeOnce(audit, author, appScope(app.appId, app.organizationId), async (tx, record) => {
       const row = await lockLiveAgent(tx, app.appId, agentId)
       if (row.status !== to) {
         await saveAgent(tx, app.appId, agentId, { status: to, scopes: storedScopes(row, clock.now()) })
@@ -44,7 +44,7 @@ export const moveAgent =
 export const revokeAgent =
   (deps: Deps & AgentCascade) =>
   async ({ app, author, agentId }: AgentMove): Promise<Agent> =>
-    deps.audit.change(appScope(app.appId, app.organizationId), async (tx, record) => {
+    changeOnce(deps.audit, author, appScope(app.appId, app.organizationId), async (tx, record) => {
       await lockApp(tx, app.appId)
       const row = await getAgent(tx, app.appId, agentId, { lock: true })
       if (row.status !== 'revoked') {

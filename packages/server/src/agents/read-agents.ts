@@ -1,10 +1,9 @@
 import type { Agent } from '@alter-vault/contracts'
 import type { Database } from '../db/database.ts'
-import type { SdkCaller } from '../http/principals.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { type ListPage, type Page, toPage } from '../kernel/page.ts'
 import { VaultError } from '../kernel/vault-error.ts'
-import type { AppRef } from '../management/index.ts'
+import type { AppRef, SdkCaller } from '../management/index.ts'
 import { type AgentFilter, getAgent, listAgents, toAgent } from './agent-store.ts'
 
 type Deps = { db: Pick<Database, 'forApp'>; clock: Clock }

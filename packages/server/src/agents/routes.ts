@@ -1,8 +1,7 @@
 import * as contract from '@alter-vault/contracts'
-import { answer } from '../http/answer.ts'
-import { type BoundEndpoint, bind } from '../http/bind-endpoint.ts'
+import type { BoundEndpoint } from '../http/bind-endpoint.ts'
 import { parsePage } from '../kernel/page.ts'
-import { bindForOperators } from '../management/index.ts'
+import { bindForCallers, bindForOperators } from '../management/index.ts'
 import type { Agents } from './create-agents.ts'
 
 const inApp = ({ app_id: appId }: { app_id: string }, { organizationId }: { organizationId: string }) => ({
@@ -17,10 +16,9 @@ export function createAgentRoutes({ agents }: { agents: Agents }): BoundEndpoint
       const { status, type, provider, search } = query
       return agents.listAgents(inApp(params, principal), { status, type, provider, search }, parsePage(query))
     }),
-    bindForOperators(contract.createAgent, async ({ params, body, principal }, author) => {
-      const { replayed: _, ...created } = await agents.createAgent({ app: inApp(params, principal), author, ...body })
-      return answer({ body: created })
-    }),
+    bindForOperators(contract.createAgent, async ({ params, body, principal }, author) =>
+      agents.createAgent({ app: inApp(params, principal), author, ...body }),
+    ),
     bindForOperators(contract.showAgent, async ({ params, principal }) =>
       agents.showAgent(inApp(params, principal), params.agent_id),
     ),
@@ -44,6 +42,6 @@ export function createAgentRoutes({ agents }: { agents: Agents }): BoundEndpoint
     bindForOperators(contract.revokeAgent, async ({ params, principal }, author) =>
       agents.revokeAgent({ app: inApp(params, principal), author, agentId: params.agent_id }),
     ),
-    bind(contract.sdkShowOwnAgent, async ({ principal }) => agents.showOwnAgent(principal)),
+    bindForCallers(contract.sdkShowOwnAgent, async ({ principal }) => agents.showOwnAgent(principal)),
   ]
 }

@@ -1,6 +1,6 @@
 import type { AuditLog } from '../audit/index.ts'
-import type { Operator } from '../http/principals.ts'
 import { VaultError } from '../kernel/vault-error.ts'
+import type { Operator } from '../management/index.ts'
 import { windowEnded, withdrawnReason } from './approval.ts'
 import { groupRow } from './approval-row.ts'
 import { findGroup, findGroupId, type Held } from './approval-store.ts'

@@ -15,6 +15,6 @@ test('every endpoint about approvals is served, and nothing else', () => {
 
 test('a token never decides, whatever it may do', async () => {
   const decide = routes.find((route) => route.endpoint.id === 'decide_approval_as_operator')!
-  expect(decide.endpoint.access).toEqual({ kind: 'operator', scope: null, inPerson: true })
+  expect(decide.endpoint.access).toMatchObject({ kind: 'operator', needs: { scope: null, inPerson: true } })
   await expect(decide.handler({} as never)).rejects.toThrow('never reached')
 })

@@ -9,18 +9,18 @@ import {
   readApprovalResult,
   readApprovalStatus,
 } from '@alter-vault/contracts'
-import { type BoundEndpoint, bind } from '../http/bind-endpoint.ts'
-import { refuseTokens } from '../management/index.ts'
+import { type BoundEndpoint, bind, bindFor } from '../http/bind-endpoint.ts'
+import { bindForCallers, type Operator, refuseTokens } from '../management/index.ts'
 import type { Approvals } from './create-approvals.ts'
 import { managedApproval } from './manage-approvals.ts'
 
 /** The endpoints of held requests: SDK calls 3 and 4, the decision page, and what operators see and withdraw. */
 export function createApprovalRoutes(approvals: Approvals): BoundEndpoint[] {
   return [
-    bind(readApprovalStatus, ({ principal, params, query, signal }) =>
+    bindForCallers(readApprovalStatus, ({ principal, params, query, signal }) =>
       approvals.readStatus(principal, params.approval_id, query.wait ?? 0, signal),
     ),
-    bind(readApprovalResult, ({ principal, params }) => approvals.readResult(principal, params.approval_id)),
+    bindForCallers(readApprovalResult, ({ principal, params }) => approvals.readResult(principal, params.approval_id)),
     bind(readApprovalPage, ({ params, query, headers }) =>
       approvals.readApprovalPage(params.approval_id, headers[LINK_TOKEN_HEADER] ?? '', {
         wholeBody: query.body === 'whole',
@@ -43,7 +43,7 @@ export function createApprovalRoutes(approvals: Approvals): BoundEndpoint[] {
     ),
     bind(listApprovals, ({ params, query }) => approvals.listApprovals(params.app_id, query)),
     bind(getApproval, ({ params }) => approvals.getApproval(params.app_id, params.approval_id)),
-    bind(cancelApproval, async ({ principal, params }) =>
+    bindFor<'operator', Operator>()(cancelApproval, async ({ principal, params }) =>
       managedApproval(await approvals.cancelApproval(principal, params.app_id, params.approval_id)),
     ),
     refuseTokens(decideApprovalAsOperator),

@@ -3,7 +3,7 @@ import { type AuditLog, appScope, type RecordEvent } from '../audit/index.ts'
 import type { Tx } from '../db/database.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { VaultError } from '../kernel/vault-error.ts'
-import { type AppRef, type ChangeAuthor, changeRow } from '../management/index.ts'
+import { type AppRef, type ChangeAuthor, changeOnce, changeRow } from '../management/index.ts'
 import { lockApp, readEpoch, saveApp, toApp } from './app-store.ts'
 
 /**
@@ -25,7 +25,7 @@ type Input = { app: AppRef; author: ChangeAuthor }
 export const archiveApp =
   ({ audit, clock, endWaitingApprovals }: Deps) =>
   async ({ app: { appId, organizationId }, author }: Input): Promise<App> =>
-    audit.change(appScope(appId, organizationId), async (tx, record) => {
+    changeOnce(audit, author, appScope(appId, organizationId), async (tx, record) => {
       const row = await lockApp(tx, appId)
       if (row.status === 'archived') return toApp(row, await readEpoch(tx, appId))
       const saved = await saveApp(tx, appId, { status: 'archived', archived_at: new Date(clock.now()) })
@@ -38,7 +38,7 @@ export const archiveApp =
 export const unarchiveApp =
   ({ audit }: Pick<Deps, 'audit'>) =>
   async ({ app: { appId, organizationId }, author }: Input): Promise<App> =>
-    audit.change(appScope(appId, organizationId), async (tx, record) => {
+    changeOnce(audit, author, appScope(appId, organizationId), async (tx, record) => {
       const row = await lockApp(tx, appId)
       if (row.status !== 'archived') throw new VaultError('app_not_archived', { message: 'This app is not archived.' })
       const saved = await saveApp(tx, appId, { status: 'live', archived_at: null })

@@ -4,7 +4,7 @@ import { violatedConstraint } from '../db/database.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { newId } from '../kernel/ids.ts'
 import { VaultError } from '../kernel/vault-error.ts'
-import { type ChangeAuthor, changeRow, changesBetween, freeSlug, slugOf } from '../management/index.ts'
+import { type ChangeAuthor, changeOnce, changeRow, changesBetween, freeSlug, slugOf } from '../management/index.ts'
 import { lockOrganization } from '../organizations/index.ts'
 import { assertBranding, assertWebUrl, parseSettingsChange, warnAboutSettings } from './app-settings.ts'
 import { countApps, findAppSlugs, getApp, insertApp, readEpoch, toApp } from './app-store.ts'
@@ -44,7 +44,7 @@ export const createApp =
     assertBranding(input.branding ?? {})
     const appId = newId(clock.now())
     const { organizationId, author } = input
-    return audit.change(appScope(appId, organizationId), async (tx, record) => {
+    return changeOnce(audit, author, appScope(appId, organizationId), async (tx, record) => {
       await lockOrganization(tx, organizationId)
       if ((await countApps(tx, organizationId)) >= MAX_APPS_PER_ORGANIZATION) {
         throw new VaultError('conflict', { message: `An organization has at most ${MAX_APPS_PER_ORGANIZATION} apps.` })

@@ -5,7 +5,6 @@ import { join } from 'node:path'
 import { openAuditSigningKeys } from '../crypto/audit-signing-key.ts'
 import { open, seal } from '../crypto/envelope.ts'
 import type { Keyring } from '../crypto/keyring.ts'
-import type { Operator } from '../http/principals.ts'
 import { newId, randomHex } from '../kernel/ids.ts'
 import { silentLog } from '../kernel/log.ts'
 import { createManagementTest, type ManagementTest } from '../testing/management.ts'
@@ -13,6 +12,7 @@ import { createTestDatabase } from '../testing/test-database.ts'
 import { type AuditLog, createAuditLog } from './audit-log.ts'
 import { type AuditReads, type AuditReadsDeps, createAuditReads } from './audit-reads.ts'
 import { appScope, type RowDraft, type Scope } from './audit-row.ts'
+import type { Reader } from './reader.ts'
 import { verifyExportFile } from './verify-export-file.ts'
 import type { Verification } from './verify-lanes.ts'
 
@@ -22,7 +22,7 @@ export type CallOptions = { outcome?: Partial<RowDraft>; intent?: Partial<RowDra
 export type AuditReadsTest = AsyncDisposable &
   ManagementTest & {
     scope: Scope
-    operator: Operator
+    operator: Reader
     reads: AuditReads
     keyring: Pick<Keyring, 'sealFor' | 'openFor'>
     signingKeys: Awaited<ReturnType<typeof openAuditSigningKeys>>
@@ -59,14 +59,10 @@ export async function createAuditReadsTest(deps: Partial<AuditReadsDeps> = {}): 
   const reads = startReads()
   await reads.listSigningKeys()
 
-  const operator: Operator = {
-    kind: 'pat',
+  const operator: Reader = {
+    session: { callerKind: 'pat', initiator: 'cli', inPerson: false },
     organizationId: app.organizationId,
     memberId: test.owner.kind === 'member' ? test.owner.memberId : newId(),
-    patId: newId(),
-    role: 'owner',
-    scopes: ['audit:read'],
-    appIds: null,
     clientIp: '203.0.113.7',
     userAgent: 'test',
   }

@@ -2,7 +2,6 @@ import type { AuditBody, AuditEvent, AuditExplanation, AuditFilter, AuditTraceRo
 import type { AuditSigningKeys } from '../crypto/audit-signing-key.ts'
 import type { Keyring } from '../crypto/keyring.ts'
 import type { Database } from '../db/database.ts'
-import type { Operator } from '../http/principals.ts'
 import type { Clock } from '../kernel/clock.ts'
 import type { Log } from '../kernel/log.ts'
 import { decodeCursor, encodeCursor } from '../kernel/page.ts'
@@ -22,6 +21,7 @@ import { explainTrace } from './explain-trace.ts'
 import { createIssueCheckpoints } from './issue-checkpoints.ts'
 import { openAuditBody } from './open-audit-body.ts'
 import { type CaughtUp, createProjectEvents } from './project-events.ts'
+import type { Reader } from './reader.ts'
 import { createSweepOutcomes } from './sweep-outcomes.ts'
 import { traceTree } from './trace-tree.ts'
 import type { Verification } from './verify-lanes.ts'
@@ -126,7 +126,7 @@ export function createAuditReads(deps: AuditReadsDeps) {
     async showBody(
       appId: string,
       eventId: string,
-      operator: Operator,
+      operator: Reader,
     ): Promise<{ event_id: string; request: AuditBody | null; response: AuditBody | null }> {
       const found = await getEvent(appId, eventId)
       const event = toAuditEvent(found)
@@ -203,9 +203,9 @@ export function createAuditReads(deps: AuditReadsDeps) {
     },
 
     /** Checks the log of an app and writes down what was found. */
-    checkIntegrity: (appId: string, operator: Operator): Promise<Verification> =>
+    checkIntegrity: (appId: string, operator: Reader): Promise<Verification> =>
       integrity.checkIntegrity(appScope(appId, operator.organizationId), {
-        callerKind: operator.kind,
+        callerKind: operator.session.callerKind,
         memberId: operator.memberId,
         clientIp: operator.clientIp,
         userAgent: operator.userAgent,
@@ -218,10 +218,15 @@ export function createAuditReads(deps: AuditReadsDeps) {
   }
 }
 
-const operatorRow = (operator: Operator, detail: RowDetail): Pick<RowDraft, 'callerKind' | 'memberId' | 'detail'> => ({
-  callerKind: operator.kind,
+const operatorRow = (operator: Reader, detail: RowDetail): Pick<RowDraft, 'callerKind' | 'memberId' | 'detail'> => ({
+  callerKind: operator.session.callerKind,
   memberId: operator.memberId,
-  detail: { clientIp: operator.clientIp, userAgent: operator.userAgent, initiator: 'cli', ...detail },
+  detail: {
+    clientIp: operator.clientIp,
+    userAgent: operator.userAgent,
+    initiator: operator.session.initiator,
+    ...detail,
+  },
 })
 
 const CHECKPOINT_CURSOR = /^checkpoint:([1-9]\d{0,14})$/

@@ -1,10 +1,10 @@
 import type { AuditExport, AuditFilter } from '@alter-vault/contracts'
-import type { Database } from '../db/database.ts'
-import type { Operator } from '../http/principals.ts'
+import type { Database, Tx } from '../db/database.ts'
+import { makeOnce, type Once } from '../http/once.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { newId } from '../kernel/ids.ts'
 import { invalidField, VaultError } from '../kernel/vault-error.ts'
-import type { AuditLog } from './audit-log.ts'
+import type { AuditLog, RecordEvent } from './audit-log.ts'
 import { appScope } from './audit-row.ts'
 import { findCheckpointsAround, findLastCheckpoint } from './checkpoint-store.ts'
 import { parseEventFilter, parseTimeRange } from './event-filter.ts'
@@ -22,6 +22,7 @@ import {
 import type { IssueCheckpoints } from './issue-checkpoints.ts'
 import { readLaneExtents } from './log-store.ts'
 import type { ProjectEvents } from './project-events.ts'
+import type { Reader } from './reader.ts'
 import { writeCheckpointsFile, writeCsvFile, writeRowsFile } from './write-export.ts'
 
 const MAX_ROWS = 100_000
@@ -47,7 +48,7 @@ export type ExportFile = { contentType: string; fileName: string; chunks: AsyncI
  * copy of it lies about. Refusals: `export_too_large`, `rate_limit_exceeded`, `validation_failed`, `not_found`, `unavailable`.
  */
 export function createExports({ db, audit, clock, projection, checkpoints }: Deps) {
-  async function create(appId: string, operator: Operator, request: ExportRequest): Promise<AuditExport> {
+  async function create(appId: string, operator: Reader, request: ExportRequest, once?: Once): Promise<AuditExport> {
     const { format, ...filters } = request
     const createdAt = new Date(clock.now())
     await assertRoom(appId, operator.memberId, createdAt)
@@ -59,19 +60,19 @@ export function createExports({ db, audit, clock, projection, checkpoints }: Dep
       expiresAt: new Date(createdAt.getTime() + TTL_MS),
       ...made,
     }
-    await audit.change(appScope(appId, operator.organizationId), async (tx, record) => {
+    const make = async (tx: Tx, record: RecordEvent) => {
       await dropExpiredExports(tx, appId, createdAt)
       await insertExport(tx, appId, { ...stored, memberId: operator.memberId })
       record({
         event: 'audit.exported',
         stream: 'portal',
-        callerKind: operator.kind,
+        callerKind: operator.session.callerKind,
         memberId: operator.memberId,
         outcome: 'success',
         detail: {
           clientIp: operator.clientIp,
           userAgent: operator.userAgent,
-          initiator: 'cli',
+          initiator: operator.session.initiator,
           resourceType: 'audit_export',
           resourceId: stored.exportId,
           changes: Object.entries({ format, row_count: stored.rowCount, filters: stored.filters }).map(
@@ -79,8 +80,11 @@ export function createExports({ db, audit, clock, projection, checkpoints }: Dep
           ),
         },
       })
-    })
-    return toExport(appId, stored)
+      return toExport(appId, stored)
+    }
+    return audit.change(appScope(appId, operator.organizationId), (tx, record) =>
+      once === undefined ? make(tx, record) : makeOnce(tx, once, appId, () => make(tx, record)),
+    )
   }
 
   async function assertRoom(appId: string, memberId: string, now: Date): Promise<void> {

@@ -1,17 +1,20 @@
 import * as contract from '@alter-vault/contracts'
 import { answer, download } from '../http/answer.ts'
-import { type BoundEndpoint, bind } from '../http/bind-endpoint.ts'
+import { type BoundEndpoint, bind, bindFor } from '../http/bind-endpoint.ts'
 import type { AuditReads } from './audit-reads.ts'
+import type { Reader } from './reader.ts'
 
 /** Keys are only ever added, and whoever meets an unknown one asks again. */
 const KEYS_CACHED_SECONDS = 3_600
+
+const bindForReaders = bindFor<'operator', Reader>()
 
 /** The audit log as operators read it, and the public keys as anybody does. */
 export function createAuditRoutes(reads: AuditReads): BoundEndpoint[] {
   return [
     bind(contract.listAuditEvents, async ({ params, query }) => reads.listEvents(params.app_id, query)),
     bind(contract.showAuditEvent, async ({ params }) => reads.showEvent(params.app_id, params.event_id)),
-    bind(contract.showAuditBody, async ({ params, principal }) =>
+    bindForReaders(contract.showAuditBody, async ({ params, principal }) =>
       reads.showBody(params.app_id, params.event_id, principal),
     ),
     bind(contract.listPortalActions, async ({ params, query }) => reads.listPortalActions(params.app_id, query)),
@@ -20,9 +23,11 @@ export function createAuditRoutes(reads: AuditReads): BoundEndpoint[] {
     bind(contract.showAuditTrace, async ({ params }) => reads.showTrace(params.app_id, params.trace_id)),
     bind(contract.explainAuditTrace, async ({ params }) => reads.explainTrace(params.app_id, params.trace_id)),
     bind(contract.listAuditCheckpoints, async ({ params, query }) => reads.listCheckpoints(params.app_id, query)),
-    bind(contract.checkAuditIntegrity, async ({ params, principal }) => reads.checkIntegrity(params.app_id, principal)),
-    bind(contract.createAuditExport, async ({ params, principal, body }) =>
-      reads.exports.create(params.app_id, principal, body),
+    bindForReaders(contract.checkAuditIntegrity, async ({ params, principal }) =>
+      reads.checkIntegrity(params.app_id, principal),
+    ),
+    bindForReaders(contract.createAuditExport, async ({ params, principal, body, once }) =>
+      reads.exports.create(params.app_id, principal, body, once),
     ),
     bind(contract.listAuditExports, async ({ params }) => ({
       items: await reads.exports.list(params.app_id),

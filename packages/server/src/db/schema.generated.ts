@@ -308,7 +308,6 @@ export type IdempotencyRecordsTable = {
   operation: string
   idempotency_key: string
   body_digest: Buffer
-  subject_id: string | null
   status: number | null
   response: JsonOrNull
   created_at: Defaulted<Timestamp>

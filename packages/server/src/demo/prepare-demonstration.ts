@@ -7,7 +7,7 @@ import type { Apps } from '../apps/index.ts'
 import { Secret } from '../crypto/secret.ts'
 import type { Grants } from '../grants/index.ts'
 import type { Keys } from '../keys/index.ts'
-import { systemAuthor } from '../management/index.ts'
+import { systemAuthor, tokenSession } from '../management/index.ts'
 import type { Members } from '../members/index.ts'
 import type { WriteRules } from '../rules/index.ts'
 import type { Secrets } from '../secrets/index.ts'
@@ -78,7 +78,14 @@ export async function prepareDemonstration(deps: Deps): Promise<{ dev: DevFile; 
 
 async function seed(deps: Deps, apiUrl: string, token: Secret): Promise<DevFile> {
   const { apps, members, tokens, keys, agents, credentials, grants, writeRules } = deps
-  const author = { kind: 'member', role: 'owner', memberId: '', clientIp: '127.0.0.1', userAgent: null } as const
+  const author = {
+    kind: 'member',
+    role: 'owner',
+    session: tokenSession,
+    memberId: '',
+    clientIp: '127.0.0.1',
+    userAgent: null,
+  } as const
   const { organization, ownerId } = await members.createOrganization({
     author: systemAuthor,
     name: 'Demonstration',

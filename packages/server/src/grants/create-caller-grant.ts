@@ -1,8 +1,7 @@
 import type { Grant, sdkCreateSecretGrant } from '@alter-vault/contracts'
 import type Type from 'typebox'
-import type { SdkCaller } from '../http/principals.ts'
 import { VaultError } from '../kernel/vault-error.ts'
-import { callerAuthor } from '../management/index.ts'
+import { callerAuthor, type SdkCaller } from '../management/index.ts'
 import type { GrantPrincipal, NewGrant } from './create-grant.ts'
 import { appOf, isAgent, refuseUserToken } from './sdk-caller.ts'
 

@@ -5,7 +5,7 @@ import { type AuditLog, appScope, type RecordEvent } from '../audit/index.ts'
 import type { Tx } from '../db/database.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { newId } from '../kernel/ids.ts'
-import { type AppRef, authorColumn, type ChangeAuthor, changesBetween } from '../management/index.ts'
+import { type AppRef, authorColumn, type ChangeAuthor, changeOnce, changesBetween } from '../management/index.ts'
 import { chooseCredential, getSecret } from '../secrets/index.ts'
 import { toGrant } from './grant.ts'
 import { grantEvent } from './grant-event.ts'
@@ -44,7 +44,7 @@ export const createGrant =
     const { appId, organizationId } = app
     const label = parseLabel(input.label, input.labelPointer ?? '/label')
     assertRestrictions(deps.checkGrantRestrictions, policy.restrictions)
-    return deps.audit.change(appScope(appId, organizationId), async (tx, record) => {
+    return changeOnce(deps.audit, author, appScope(appId, organizationId), async (tx, record) => {
       await lockApp(tx, appId)
       const { secret, credentials } = await getSecret(tx, appId, input.managedSecretId)
       const { credential_id: credentialId } = chooseCredential(credentials, input.credentialId)

@@ -1,7 +1,6 @@
 import type { Grant } from '@alter-vault/contracts'
-import type { SdkCaller } from '../http/principals.ts'
 import { VaultError } from '../kernel/vault-error.ts'
-import { callerAuthor } from '../management/index.ts'
+import { callerAuthor, type SdkCaller } from '../management/index.ts'
 import type { GrantRevocation } from './revoke-grant.ts'
 import { appOf, isAgent, refuseUserToken } from './sdk-caller.ts'
 

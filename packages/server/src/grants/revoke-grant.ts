@@ -4,7 +4,7 @@ import { type AuditLog, appScope, type RecordEvent } from '../audit/index.ts'
 import type { Tx } from '../db/database.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { VaultError } from '../kernel/vault-error.ts'
-import type { AppRef, ChangeAuthor } from '../management/index.ts'
+import { type AppRef, type ChangeAuthor, changeOnce } from '../management/index.ts'
 import { type SeenGrant, toGrant } from './grant.ts'
 import { grantEvent } from './grant-event.ts'
 import type { GrantNeighbors } from './grant-neighbors.ts'
@@ -27,7 +27,7 @@ export type GrantRevocation = {
 export const revokeGrant =
   (deps: Deps) =>
   async ({ app, author, grantId, reason, whenRevoked }: GrantRevocation): Promise<Grant> =>
-    deps.audit.change(appScope(app.appId, app.organizationId), async (tx, record) => {
+    changeOnce(deps.audit, author, appScope(app.appId, app.organizationId), async (tx, record) => {
       await lockApp(tx, app.appId)
       const grant = await getGrant(tx, app.appId, grantId)
       const at = new Date(deps.clock.now())

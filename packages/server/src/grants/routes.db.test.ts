@@ -2,9 +2,9 @@ import * as contract from '@alter-vault/contracts'
 import { Check } from 'typebox/value'
 import { describe, expect, test } from 'vitest'
 import type { BoundEndpoint, Call } from '../http/bind-endpoint.ts'
-import type { Operator } from '../http/principals.ts'
 import { errorsOf } from '../http/shared-errors.ts'
 import { newId } from '../kernel/ids.ts'
+import { type Operator, tokenSession } from '../management/index.ts'
 import { createSecretRoutes } from '../secrets/index.ts'
 import { createManagementTest, type ManagementTest } from '../testing/management.ts'
 import { PLAINTEXT, refusalOf, setUpGrants } from './grants-fixture.ts'
@@ -15,7 +15,7 @@ function setUpRoutes(t: ManagementTest) {
   const given = setUpGrants(t)
   const routes: BoundEndpoint[] = [...createSecretRoutes(given), ...createGrantRoutes(given)]
   const operator: Operator = {
-    kind: 'pat',
+    session: tokenSession,
     organizationId: t.organizationId,
     memberId: newId(),
     patId: newId(),

@@ -1,8 +1,8 @@
 import * as contract from '@alter-vault/contracts'
-import { type BoundEndpoint, bind } from '../http/bind-endpoint.ts'
+import type { BoundEndpoint } from '../http/bind-endpoint.ts'
 import { parsePage } from '../kernel/page.ts'
 import { invalidField, VaultError } from '../kernel/vault-error.ts'
-import { bindForOperators } from '../management/index.ts'
+import { bindForCallers, bindForOperators } from '../management/index.ts'
 import type { GrantPrincipal } from './create-grant.ts'
 import type { Grants } from './create-grants.ts'
 import type { GrantFilter } from './grant-store.ts'
@@ -76,11 +76,11 @@ export function createGrantRoutes({ grants }: { grants: Grants }): BoundEndpoint
     bindForOperators(contract.showSecretAccess, async ({ params, principal }) =>
       grants.showSecretAccess(inApp(params, principal), params.managed_secret_id),
     ),
-    bind(contract.sdkListGrants, async ({ body, principal }) => grants.listCallerGrants(principal, body)),
-    bind(contract.sdkCreateSecretGrant, async ({ params, body, principal }) =>
+    bindForCallers(contract.sdkListGrants, async ({ body, principal }) => grants.listCallerGrants(principal, body)),
+    bindForCallers(contract.sdkCreateSecretGrant, async ({ params, body, principal }) =>
       grants.createCallerGrant(principal, params.managed_secret_id, body),
     ),
-    bind(contract.sdkRevokeGrant, async ({ params, body, principal }) =>
+    bindForCallers(contract.sdkRevokeGrant, async ({ params, body, principal }) =>
       grants.revokeCallerGrant(principal, params.grant_id, body),
     ),
   ]

@@ -1,6 +1,5 @@
-import type { SdkCaller } from '../http/principals.ts'
 import { VaultError } from '../kernel/vault-error.ts'
-import type { AppRef } from '../management/index.ts'
+import type { AppRef, SdkCaller } from '../management/index.ts'
 
 /* What the SDK's calls about grants ask of their caller (docs/spec/wire-protocol.md#life-of-a-grant). */
 

@@ -1,9 +1,6 @@
-import { createHash } from 'node:crypto'
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
-import fastifyStatic from '@fastify/static'
+import sirv from 'sirv'
 import { VaultError } from '../kernel/vault-error.ts'
-import type { Pages } from './listener.ts'
+import type { Page } from './routes.ts'
 
 type AppPages = {
   /** Where the app lives, without a slash at the end: `/wallet`. */
@@ -14,39 +11,31 @@ type AppPages = {
 
 /**
  * A built browser app. Every path below the prefix that is no file is the app's own and gets `index.html`; files under `assets/`
- * carry their content in their name, so they are kept for a year.
+ * carry their content in their name, so they are kept for a year. Only files that were there at the start are served.
  *
  * The policy lets in scripts, styles, fonts and calls of this origin only, nothing inline, and no frame around the page: a person
  * decides on what it shows. Throws when the app is not built.
  */
-export function appPages({ prefix, folder }: AppPages): Pages {
-  const index = readFileSync(join(folder, 'index.html'), 'utf8')
-  const etag = `"${createHash('sha256').update(index).digest('base64url').slice(0, 27)}"`
-  return (app) => {
-    app.addHook('onSend', async (_request, reply) => {
-      for (const [name, value] of Object.entries(PAGE_HEADERS)) reply.header(name, value)
+export function appPages({ prefix, folder }: AppPages): Page[] {
+  const send = sirv(folder, {
+    etag: true,
+    setHeaders(response, path) {
+      const fixed = path.startsWith('/assets/')
+      response.setHeader('Cache-Control', fixed ? 'public, max-age=31536000, immutable' : 'no-cache')
+    },
+  })
+  const serve: Page['serve'] = (request, response) => {
+    const below = request.url!.slice(prefix.length)
+    // What the app asks the server, misspelt: a page would be taken for its answer.
+    if (below.startsWith('/api/')) throw new VaultError('not_found')
+    for (const [name, value] of Object.entries(PAGE_HEADERS)) response.setHeader(name, value)
+    request.url = below
+    send(request, response, () => {
+      request.url = '/'
+      send(request, response)
     })
-    app.register(fastifyStatic, {
-      root: folder,
-      prefix: `${prefix}/`,
-      index: false,
-      wildcard: false,
-      cacheControl: false,
-      setHeaders: (response, path) => {
-        const fixed = path.startsWith(join(folder, 'assets'))
-        response.header('Cache-Control', fixed ? 'public, max-age=31536000, immutable' : 'no-cache')
-      },
-    })
-    for (const url of [prefix, `${prefix}/*`]) {
-      app.get(url, (request, reply) => {
-        // What the app asks the server, misspelt: a page would be taken for its answer.
-        if (request.url.startsWith(`${prefix}/api/`)) throw new VaultError('not_found')
-        reply.header('Cache-Control', 'no-cache').header('ETag', etag)
-        if (request.headers['if-none-match'] === etag) return reply.code(304).send()
-        return reply.type('text/html; charset=utf-8').send(index)
-      })
-    }
   }
+  return [prefix, `${prefix}/*`].map((path) => ({ path, serve }))
 }
 
 const PAGE_HEADERS: Readonly<Record<string, string>> = {

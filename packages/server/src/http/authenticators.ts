@@ -1,5 +1,5 @@
+import type * as contracts from '@alter-vault/contracts'
 import type { Access } from '@alter-vault/contracts'
-import type { Operator, SdkCaller } from './principals.ts'
 
 /** What a request proves itself with, before its body has been parsed. */
 export type Presented = {
@@ -16,15 +16,36 @@ export type Presented = {
   requestId: string
 }
 
+export type Authenticated<Principal = unknown> = {
+  /** Who calls, for the handler. */
+  principal: Principal
+  /** What every answer to this caller says in its headers. */
+  answerHeaders?: Readonly<Record<string, string>>
+  /** Whose idempotency keys its own are, and where they count. */
+  repeats?: { scopeId: string; by: string } | undefined
+}
+
 /**
  * Says who calls and whether they may call this endpoint at all; throws the refusal otherwise. Both run before the body is
- * parsed, so that a caller who may not call learns nothing from a validation message.
- *
- * `apiKey` checks the key's state, the request proof and `access.scopes`, and settles the nonce.
- * `operator` checks the token's state, `access.scope`, and, when `params.app_id` or `params.organization_id` is there,
- * that it lies within the token's organization and apps: anything else is `not_found`, as an unknown id is.
+ * parsed, so that a caller who may not call learns nothing from a validation message. What `params` name must lie within the
+ * caller's reach: anything else is refused as an unknown id is.
  */
+export type Authenticator<Needs = never, Principal = unknown> = (
+  presented: Presented,
+  needs: Needs,
+) => Promise<Authenticated<Principal>>
+
+type AccessOf<M> = M extends (needs: never) => Access<infer Name, infer Needs>
+  ? string extends Name
+    ? never
+    : { name: Name; needs: Needs }
+  : never
+type DeclaredAccess = AccessOf<(typeof contracts)[keyof typeof contracts]>
+
+/** One authenticator for each kind of access that the contracts define. */
 export type Authenticators = {
-  apiKey(presented: Presented, access: Extract<Access, { kind: 'api_key' }>): Promise<SdkCaller>
-  operator(presented: Presented, access: Extract<Access, { kind: 'operator' }>): Promise<Operator>
+  [Name in DeclaredAccess['name']]: Authenticator<Extract<DeclaredAccess, { name: Name }>['needs']>
 }
+
+/** For kinds of access that prove nothing, or that the handler checks. */
+export const checksNothing: Authenticator<unknown> = async () => ({ principal: null })

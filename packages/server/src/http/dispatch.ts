@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Endpoint, ErrorCode } from '@alter-vault/contracts'
 import { errorRegistry } from '@alter-vault/contracts'
@@ -6,19 +7,18 @@ import { Compile } from 'typebox/compile'
 import type { JsonSchema } from '../kernel/json-schema.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import { Answer, Download } from './answer.ts'
-import type { Authenticators, Presented } from './authenticators.ts'
+import type { Authenticated, Authenticator, Presented } from './authenticators.ts'
 import type { BoundEndpoint, Call } from './bind-endpoint.ts'
 import { sendDownload, sendJson } from './error-response.ts'
-import type { Idempotency } from './idempotency.ts'
+import { type Once, Repeated } from './once.ts'
 import { MANAGEMENT_BODY_MAX_BYTES, readBody } from './read-body.ts'
-import { errorsOf, isIdempotent, speaksProblem } from './shared-errors.ts'
+import { errorsOf } from './shared-errors.ts'
 import { withoutShownOnce } from './shown-once.ts'
 import { assertJsonContent, parseStrictJson } from './strict-json.ts'
 import { compileBody, compileHeaders, compileParams, compileQuery } from './validate.ts'
 
 export type DispatchDeps = {
-  authenticators: Authenticators
-  idempotency: Idempotency
+  authenticate: Authenticator<unknown>
   /** Answers that break their declaration become faults: for test builds. */
   assertContracts: boolean
 }
@@ -43,8 +43,8 @@ const IDEMPOTENCY_KEY = /^[\x21-\x7e]{1,255}$/
 export function createDispatch(bound: BoundEndpoint, deps: DispatchDeps): (arrived: Arrived) => Promise<void> {
   const { endpoint, handler } = bound
   const style = {
-    problem: speaksProblem(endpoint.path),
-    nullIsAbsent: endpoint.path.startsWith('/sdk/'),
+    problem: endpoint.api.envelope === 'problem',
+    nullIsAbsent: endpoint.api.nullIsAbsent,
     lenient: endpoint.lenient === true,
   }
   const checkParams = compileParams(endpoint.params ?? NOTHING)
@@ -55,7 +55,6 @@ export function createDispatch(bound: BoundEndpoint, deps: DispatchDeps): (arriv
   const successCheck = deps.assertContracts ? Compile(endpoint.success) : undefined
   const mayThrow = new Set<string>(errorsOf(endpoint))
   const needsVersion = endpoint.versioned === true && ['PATCH', 'PUT', 'DELETE'].includes(endpoint.method)
-  const remembers = isIdempotent(endpoint)
 
   async function call(
     made: Call<Endpoint>,
@@ -81,6 +80,25 @@ export function createDispatch(bound: BoundEndpoint, deps: DispatchDeps): (arriv
     return { status: answered?.status ?? endpoint.status ?? 200, headers: { ...answered?.headers }, body }
   }
 
+  /** `target` and `rawBody` must be the same in a repeat. */
+  function onceOf(
+    key: string | string[] | undefined,
+    { target, rawBody }: Pick<Presented, 'target' | 'rawBody'>,
+    repeats: Authenticated['repeats'],
+  ): Once | undefined {
+    if (endpoint.repeatable !== true || key === undefined || repeats === undefined) return undefined
+    if (typeof key !== 'string' || !IDEMPOTENCY_KEY.test(key)) throw badIdempotencyKey()
+    return {
+      scopeId: repeats.scopeId,
+      // A key means nothing to another member or for another endpoint.
+      operation: `${endpoint.id}:${repeats.by}`,
+      key,
+      digest: createHash('sha256').update(`${target}\n`).update(rawBody).digest(),
+      status: endpoint.status ?? 200,
+      kept: (body) => withoutShownOnce(success, body),
+    }
+  }
+
   return async ({ request, response, params: rawParams, requestId, clientIp }) => {
     const target = request.url ?? '/'
     const rawBody = await readBody(request, MANAGEMENT_BODY_MAX_BYTES)
@@ -93,10 +111,8 @@ export function createDispatch(bound: BoundEndpoint, deps: DispatchDeps): (arriv
       clientIp,
       requestId,
     }
-    const principal = await authenticate(endpoint, presented, deps.authenticators)
-    if (principal !== null && 'answerHeaders' in principal) {
-      for (const [name, value] of Object.entries(principal.answerHeaders)) response.setHeader(name, value)
-    }
+    const { principal, answerHeaders = {}, repeats } = await deps.authenticate(presented, endpoint.access.needs)
+    for (const [name, value] of Object.entries(answerHeaders)) response.setHeader(name, value)
 
     const checked = checkParams(rawParams)
     if ('wrong' in checked) throw notFound(endpoint, checked.wrong)
@@ -122,58 +138,23 @@ export function createDispatch(bound: BoundEndpoint, deps: DispatchDeps): (arriv
       signal: gone.signal,
     } as unknown as Call<Endpoint>
 
-    const key = remembers ? request.headers['idempotency-key'] : undefined
-    if (key === undefined || principal === null) {
-      const answered = await call(made)
+    const once = onceOf(request.headers['idempotency-key'], presented, repeats)
+    try {
+      const answered = await call({ ...made, once })
       if (answered.body instanceof Download) {
         await sendDownload(response, answered.body, { requestId, method: request.method })
-        return
+      } else {
+        send(answered.status, answered.body, answered.headers)
       }
-      send(answered.status, answered.body, answered.headers)
-      return
+    } catch (error) {
+      if (!(error instanceof Repeated)) throw error
+      send(error.status, error.body, { 'Idempotent-Replayed': 'true' })
     }
-    if (typeof key !== 'string' || !IDEMPOTENCY_KEY.test(key)) throw badIdempotencyKey()
-    let own: Record<string, string> = {}
-    const scopeId = rawParams.app_id ?? principal.organizationId
-    const member = 'memberId' in principal ? principal.memberId : principal.keyId
-    const once = await deps.idempotency.once(
-      { scopeId, operation: `${endpoint.id}:${member}`, key, target, rawBody },
-      async () => {
-        const answered = await call(made)
-        own = answered.headers
-        return { ...answered, remembered: withoutShownOnce(success, answered.body) }
-      },
-    )
-    send(once.status, once.body, once.replayed ? { 'Idempotent-Replayed': 'true' } : own)
 
     function send(status: number, answerBody: unknown, own: Record<string, string>): void {
       const tag = endpoint.versioned === true ? etagOf(answerBody) : undefined
       sendJson(response, status, answerBody, requestId, tag === undefined ? own : { ETag: tag, ...own })
     }
-  }
-}
-
-async function authenticate(endpoint: Endpoint, presented: Presented, authenticators: Authenticators) {
-  const { access } = endpoint
-  switch (access.kind) {
-    case 'api_key': {
-      const caller = await authenticators.apiKey(presented, access)
-      const isAgent = caller.agentId !== null || caller.keyType === 'ak'
-      if (access.refusesAgents !== undefined && isAgent) throw new VaultError(access.refusesAgents)
-      return caller
-    }
-    case 'operator': {
-      const operator = await authenticators.operator(presented, access)
-      if (access.inPerson === true) {
-        throw new VaultError('interactive_session_required', {
-          message: 'A personal access token cannot do this: sign in to the portal.',
-        })
-      }
-      return operator
-    }
-    case 'public':
-    case 'approval_link':
-      return null
   }
 }
 

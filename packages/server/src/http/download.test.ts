@@ -1,20 +1,21 @@
-import { defineEndpoint, noAudit } from '@alter-vault/contracts'
+import { everybody, noAudit, statusApi } from '@alter-vault/contracts'
 import Type from 'typebox'
 import { expect, test } from 'vitest'
 import { systemClock } from '../kernel/clock.ts'
 import { silentLog } from '../kernel/log.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import { download } from './answer.ts'
+import { checksNothing } from './authenticators.ts'
 import { bind } from './bind-endpoint.ts'
 import { createListener } from './listener.ts'
 
-const endpoint = defineEndpoint({
+const endpoint = statusApi.defineEndpoint({
   id: 'fetch_file',
   method: 'GET',
   path: '/file',
   summary: 'Fetch a file',
   tag: 'test',
-  access: { kind: 'public' },
+  access: everybody(),
   success: Type.String(),
   produces: ['text/csv'],
   errors: ['not_found'],
@@ -22,13 +23,11 @@ const endpoint = defineEndpoint({
 })
 
 async function serve(chunks: () => AsyncIterable<string>) {
-  const never = () => Promise.reject(new Error('nobody signs in here'))
   const listener = await createListener({
     declared: [endpoint],
     bound: [bind(endpoint, async () => download({ contentType: 'text/csv', fileName: 'a.csv', chunks: chunks() }))],
     hotRoutes: new Map(),
-    authenticators: { apiKey: never, operator: never },
-    idempotency: { once: never, forget: never },
+    authenticators: { public: checksNothing },
     log: silentLog,
     clock: systemClock,
     publicUrl: 'http://127.0.0.1',

@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http'
 import { describe, expect, it } from 'vitest'
 import { silentLog } from '../kernel/log.ts'
 import { VaultError } from '../kernel/vault-error.ts'
+import { declaredEndpoints } from './declared-endpoints.ts'
 import { createSendRefusal } from './error-response.ts'
 
 type Sent = { status: number; headers: Record<string, string>; body: Record<string, unknown> }
@@ -24,7 +25,15 @@ function refuse(error: unknown, path = '/sdk/proxy', state: { headersSent?: bool
     },
   }
   const sendRefusal = createSendRefusal({ log: silentLog, publicUrl: 'https://vault.example' })
-  sendRefusal(response as unknown as ServerResponse, error, { requestId: 'r-1', path, method: 'POST' })
+  const endpoint = declaredEndpoints.find((one) => one.path === path)!
+  const { envelope } = endpoint.api
+  sendRefusal(response as unknown as ServerResponse, error, {
+    requestId: 'r-1',
+    path,
+    method: 'POST',
+    envelope,
+    endpoint,
+  })
   return { ...(sent as Sent), destroyed }
 }
 

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { errorRegistry } from '@alter-vault/contracts'
+import { type Api, type Endpoint, errorRegistry } from '@alter-vault/contracts'
 import type { Log } from '../kernel/log.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import type { Download } from './answer.ts'
@@ -13,10 +13,11 @@ export type RequestContext = {
   /** Path of the request line, without the query. */
   path: string
   method: string
+  /** The form of a refusal. */
+  envelope: Api['envelope']
+  /** Undefined for a path that none has. */
+  endpoint?: Pick<Endpoint, 'access' | 'namesDecision'> | undefined
 }
-
-/** Paths on which a credential is used: a refusal there names the decision it belongs to (docs/spec/wire-protocol.md#refusals). */
-const CREDENTIAL_PATH = /^\/sdk\/(proxy|token|approvals\/[^/]+\/result)$/
 
 /** Seconds after which a caller may try again when the refusal itself does not know. */
 const DEFAULT_RETRY_AFTER_SECONDS: Partial<Record<number, number>> = { 429: 1, 503: 5 }
@@ -88,7 +89,6 @@ export async function sendDownload(
  * The one exit of everything that is not a success. Three branches: a refusal (`VaultError`) is shown as its public face, a caller
  * who went away gets nothing, and any other throw is a fault: logged whole, answered `internal_error`, nothing of it leaves.
  *
- * `/api/v1/*` answers `application/problem+json` (RFC 9457), everything else the envelope of the SDK API.
  * `publicUrl` is the base of the `type` links.
  */
 export function createSendRefusal({ log, publicUrl }: { log: Log; publicUrl: string }): SendRefusal {
@@ -117,23 +117,22 @@ export function createSendRefusal({ log, publicUrl }: { log: Log; publicUrl: str
       response.destroy()
       return
     }
-    const problem = context.path.startsWith('/api/v1/')
+    const problem = context.envelope === 'problem'
     const body = problem ? problemOf(refusal, context, publicUrl) : envelopeOf(refusal, context)
     sendText(response, refusal.status, JSON.stringify(body), context.requestId, {
       'Content-Type': problem ? 'application/problem+json; charset=utf-8' : 'application/json; charset=utf-8',
-      ...refusalHeaders(refusal, context, problem),
+      ...refusalHeaders(refusal, context),
     })
   }
 }
 
-function refusalHeaders(refusal: VaultError, context: RequestContext, problem: boolean): Record<string, string> {
+function refusalHeaders(refusal: VaultError, context: RequestContext): Record<string, string> {
   const headers: Record<string, string> = { 'X-Alter-Refusal': refusal.code }
-  if (CREDENTIAL_PATH.test(context.path)) headers['X-Alter-Decision-Id'] = decisionId(refusal, context)
+  if (context.endpoint?.namesDecision === true) headers['X-Alter-Decision-Id'] = decisionId(refusal, context)
   const retryAfterSeconds = retryAfter(refusal)
   if (retryAfterSeconds !== undefined) headers['Retry-After'] = String(retryAfterSeconds)
   // RFC 9110, 15.5.2: a 401 names a challenge.
-  if (refusal.status === 401)
-    headers['WWW-Authenticate'] = `${problem ? 'Bearer' : 'Alter-Signature'} realm="alter-vault"`
+  if (refusal.status === 401) headers['WWW-Authenticate'] = `${context.endpoint?.access.challenge} realm="alter-vault"`
   if (refusal.code === 'method_not_allowed') headers.Allow = String(refusal.log.allow ?? '')
   // The rest of the body was not read: another request cannot follow on this connection.
   if (refusal.code === 'body_too_large') headers.Connection = 'close'
@@ -150,12 +149,12 @@ function retryAfter(refusal: VaultError): number | undefined {
   return seconds === undefined ? undefined : Math.max(0, Math.ceil(seconds))
 }
 
-/** The flat form of the SDK API's error envelope. Code-specific members may not replace the ones that identify the refusal. */
+/** The flat form of a refusal. Code-specific members may not replace the ones that identify the refusal. */
 function envelopeOf(refusal: VaultError, context: RequestContext): Record<string, unknown> {
   const retryAfterSeconds = retryAfter(refusal)
   return {
     ...(retryAfterSeconds !== undefined && refusal.status === 429 ? { retry_after: retryAfterSeconds } : {}),
-    ...(CREDENTIAL_PATH.test(context.path) ? { decision_id: decisionId(refusal, context), reasons: [] } : {}),
+    ...(context.endpoint?.namesDecision === true ? { decision_id: decisionId(refusal, context), reasons: [] } : {}),
     advice: errorRegistry[refusal.code].advice,
     ...refusal.fields,
     error: refusal.code,
@@ -166,7 +165,7 @@ function envelopeOf(refusal: VaultError, context: RequestContext): Record<string
   }
 }
 
-/** RFC 9457, with the members that the management API adds. */
+/** RFC 9457, with members of our own. */
 function problemOf(refusal: VaultError, context: RequestContext, publicUrl: string): Record<string, unknown> {
   return {
     advice: errorRegistry[refusal.code].advice,
@@ -182,9 +181,10 @@ function problemOf(refusal: VaultError, context: RequestContext, publicUrl: stri
   }
 }
 
-/** `method_not_allowed` for a path that other methods have; `allow` goes into the `Allow` header (RFC 9110, 15.5.6). */
-export function methodNotAllowed(method: string, allowed: readonly string[]): VaultError {
-  const allow = allowed.join(', ')
+/** `method_not_allowed` for a path whose endpoints take other methods; theirs go into the `Allow` header (RFC 9110, 15.5.6). */
+export function methodNotAllowed(method: string, endpoints: readonly Pick<Endpoint, 'method'>[]): VaultError {
+  const methods = endpoints.flatMap((one) => (one.method === 'GET' ? ['GET', 'HEAD'] : [one.method]))
+  const allow = methods.sort().join(', ')
   return new VaultError('method_not_allowed', {
     message: `This path does not take ${method}; it takes ${allow}. Nothing was done.`,
     log: { allow },

@@ -1,30 +1,38 @@
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http'
 import { connect } from 'node:net'
-import { audited, defineEndpoint, type Endpoint, Name, noAudit, ShownOnce, Uuid } from '@alter-vault/contracts'
+import {
+  apiKey,
+  audited,
+  type Endpoint,
+  managementApi,
+  Name,
+  noAudit,
+  operator,
+  ShownOnce,
+  sdkApi,
+  Uuid,
+} from '@alter-vault/contracts'
 import Type from 'typebox'
 import { afterEach, describe, expect, it } from 'vitest'
 import { systemClock } from '../kernel/clock.ts'
 import { type Log, silentLog } from '../kernel/log.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import { answer } from './answer.ts'
-import type { Authenticators } from './authenticators.ts'
 import { type BoundEndpoint, bind } from './bind-endpoint.ts'
 import { sendJson } from './error-response.ts'
-import type { Idempotency } from './idempotency.ts'
 import { createListener, type Listener, type ListenerOptions } from './listener.ts'
-import type { Operator, SdkCaller } from './principals.ts'
 import { PROXY_BODY_MAX_BYTES, readBody } from './read-body.ts'
 import { parseStrictJson } from './strict-json.ts'
 
 const id = '018f0000-0000-7000-8000-000000000000'
 
-const createKey = defineEndpoint({
+const createKey = managementApi.defineEndpoint({
   id: 'create_key',
   method: 'POST',
   path: '/api/v1/apps/:app_id/keys',
   summary: 'Mint a key',
   tag: 'keys',
-  access: { kind: 'operator', scope: 'keys:write' },
+  access: operator({ scope: 'keys:write' }),
   params: Type.Object({ app_id: Uuid }),
   body: Type.Object({ name: Name }),
   success: Type.Object({ name: Type.String(), api_key: ShownOnce(Type.String()) }),
@@ -32,13 +40,13 @@ const createKey = defineEndpoint({
   errors: ['key_limit_reached'],
   audit: audited('key.minted'),
 })
-const showKey = defineEndpoint({
+const showKey = managementApi.defineEndpoint({
   id: 'show_key',
   method: 'GET',
   path: '/api/v1/apps/:app_id/keys/:key_id',
   summary: 'Show a key',
   tag: 'keys',
-  access: { kind: 'operator', scope: 'keys:read' },
+  access: operator({ scope: 'keys:read' }),
   params: Type.Object({ app_id: Uuid, key_id: Uuid }),
   query: Type.Object({ expand: Type.Optional(Type.Boolean()) }),
   success: Type.Object({ version: Type.Integer() }),
@@ -46,7 +54,7 @@ const showKey = defineEndpoint({
   audit: noAudit('shows no secret'),
   versioned: true,
 })
-const renameKey = defineEndpoint({
+const renameKey = managementApi.defineEndpoint({
   ...showKey,
   id: 'rename_key',
   method: 'PATCH',
@@ -54,51 +62,41 @@ const renameKey = defineEndpoint({
   body: Type.Object({ name: Name }),
   audit: audited('key.updated'),
 })
-const readMe = defineEndpoint({
+const readMe = sdkApi.defineEndpoint({
   id: 'read_me',
   method: 'GET',
   path: '/sdk/me/:agent_id',
   summary: 'Read an agent',
   tag: 'agents',
-  access: { kind: 'api_key', scopes: ['agents:read'] },
+  access: apiKey({ scopes: ['agents:read'] }),
   params: Type.Object({ agent_id: Uuid }),
   success: Type.Object({ agent_id: Type.String() }),
   errors: ['agent_not_found'],
   audit: noAudit('reads nothing secret'),
 })
-const proxy = defineEndpoint({
+const proxy = sdkApi.defineEndpoint({
   id: 'proxy',
   method: 'POST',
   path: '/sdk/proxy',
   summary: 'Send a request',
   tag: 'proxy',
-  access: { kind: 'api_key', scopes: ['proxy:execute'] },
+  access: apiKey({ scopes: ['proxy:execute'] }),
+  namesDecision: true,
   success: Type.Unknown(),
   errors: ['grant_revoked'],
   audit: audited('proxy.executed'),
 })
 const endpoints: Endpoint[] = [createKey, showKey, renameKey, readMe, proxy]
 
-const operator: Operator = {
-  kind: 'pat',
-  organizationId: id,
-  memberId: id,
-  patId: id,
-  role: 'owner',
-  scopes: [],
-  appIds: null,
-  clientIp: '',
-  userAgent: null,
-}
 /** `good` is let in, everything else is not. */
-const authenticators: Authenticators = {
-  async apiKey({ headers }) {
+const authenticators: ListenerOptions['authenticators'] = {
+  async api_key({ headers }) {
     if (headers['x-api-key'] !== 'good') throw new VaultError('invalid_key')
-    return { keyId: id, organizationId: id } as SdkCaller
+    return { principal: null }
   },
   async operator({ headers }) {
     if (headers.authorization !== 'Bearer good') throw new VaultError('authentication_required')
-    return operator
+    return { principal: null, repeats: { scopeId: id, by: id } }
   },
 }
 
@@ -127,10 +125,6 @@ const hot: ListenerOptions['hotRoutes'] = new Map([
     },
   ],
 ])
-const noIdempotency: Idempotency = {
-  once: async (_call, run) => ({ ...(await run()), replayed: false }),
-  forget: async () => 0,
-}
 
 let listener: Listener | undefined
 let port = 0
@@ -146,7 +140,6 @@ async function start(options: Partial<ListenerOptions> = {}): Promise<void> {
     bound: handlers,
     hotRoutes: hot,
     authenticators,
-    idempotency: noIdempotency,
     log: keepLines,
     clock: systemClock,
     publicUrl: 'https://vault.example',
@@ -418,6 +411,7 @@ describe('the set of routes', () => {
       /POST \/api\/v1\/apps\/:app_id\/keys \(create_key\) has no handler/,
     ],
     ['a hot endpoint without a handler', { hotRoutes: new Map() }, /POST \/sdk\/proxy \(proxy\) has no handler/],
+    ['an access that nobody checks', { authenticators: {} }, /the access "operator" has no authenticator/],
     [
       'a handler without an endpoint',
       { declared: endpoints.slice(1) },

@@ -3,13 +3,14 @@ import type { BoundEndpoint } from './bind-endpoint.ts'
 import { routeOf } from './declared-endpoints.ts'
 
 /**
- * Throws unless every declared endpoint has exactly one handler, bound or hot, and every handler a declared endpoint; names every
- * mismatch at once. A server that starts with a hole in its routes would answer 404 where its description promises more.
+ * Throws unless every declared endpoint has exactly one handler, bound or hot, every handler a declared endpoint, and every kind of
+ * access an authenticator; names every mismatch at once. A server that starts with a hole in its routes would answer 404 where its description promises more.
  */
 export function assertHandlersMatch(
   declared: readonly Endpoint[],
   bound: readonly BoundEndpoint[],
   hotRoutes: Iterable<string>,
+  authenticators: Readonly<Record<string, unknown>>,
 ): void {
   const faults: string[] = []
   const open = new Map<string, Endpoint>()
@@ -34,6 +35,9 @@ export function assertHandlersMatch(
   for (const route of hotRoutes) serve(route, route)
   for (const [shape, endpoint] of open) {
     if (!served.has(shape)) faults.push(`${routeOf(endpoint)} (${endpoint.id}) has no handler`)
+  }
+  for (const kind of new Set(declared.map(({ access }) => access.kind))) {
+    if (!Object.hasOwn(authenticators, kind)) faults.push(`the access "${kind}" has no authenticator`)
   }
   if (faults.length > 0) throw new Error(`The routes do not fit their declarations:\n  ${faults.join('\n  ')}`)
 }

@@ -61,10 +61,10 @@ describe('the description of the API', () => {
   })
 
   it('shows a body that the server takes wherever it takes one', () => {
-    for (const { id, path, body, example, lenient = false } of declaredEndpoints) {
+    for (const { id, api, body, example, lenient = false } of declaredEndpoints) {
       expect(example === undefined, id).toBe(body === undefined)
       if (body === undefined) continue
-      const style = { problem: path.startsWith('/api/v1/'), nullIsAbsent: path.startsWith('/sdk/'), lenient }
+      const style = { problem: api.envelope === 'problem', nullIsAbsent: api.nullIsAbsent, lenient }
       expect(compileBody(body, style)(example), id).toEqual(example)
       const operation = operations.find(({ operationId }) => operationId === id)!
       expect(operation.requestBody?.content['application/json']?.example).toEqual(example)

@@ -1,6 +1,6 @@
-import { ADVICE, type Endpoint, type ErrorCode, errorRegistry } from '@alter-vault/contracts'
+import { ADVICE, type Api, type Endpoint, type ErrorCode, errorRegistry } from '@alter-vault/contracts'
 import { closedSchema, type JsonSchema, mapSchema } from '../kernel/json-schema.ts'
-import { errorsOf, isIdempotent, speaksProblem } from './shared-errors.ts'
+import { errorsOf } from './shared-errors.ts'
 
 type Json = Record<string, unknown>
 
@@ -15,6 +15,7 @@ export function describeApi(endpoints: readonly Endpoint[], about: { version: st
     paths[path] ??= {}
     paths[path][endpoint.method.toLowerCase()] = operationOf(endpoint)
   }
+  const apis = [...new Set(endpoints.map(({ api }) => api))]
   const refusals = shareRefusals(Object.values(paths).flatMap((operations) => Object.values(operations)))
   const tags = [...new Set(endpoints.map(({ tag }) => tag))].sort()
   return {
@@ -23,14 +24,15 @@ export function describeApi(endpoints: readonly Endpoint[], about: { version: st
       title: 'Alter Vault',
       version: about.version,
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
-      description:
-        'Two APIs on one origin. `/sdk/*` is what apps and agents call, signed with an API key; use an SDK for it. `/api/v1/*` is what operators call with a personal access token. Every answer carries `X-Request-ID`; every refusal carries `X-Alter-Refusal` and says in `advice` what the caller may do next.',
+      description: `${apis.map(({ sentence }) => sentence).join(' ')} Every answer carries \`X-Request-ID\`; every refusal carries \`X-Alter-Refusal\` and says in \`advice\` what the caller may do next.`,
     },
     servers: [{ url: about.serverUrl }],
     tags: tags.map((name) => ({ name })),
     paths,
     components: {
-      securitySchemes: SECURITY_SCHEMES,
+      securitySchemes: Object.fromEntries(
+        endpoints.flatMap(({ access: { security } }) => (security === null ? [] : [[security.name, security.scheme]])),
+      ),
       headers: {
         RequestId: { description: 'Names this request in the log and in the audit trail.', schema: { type: 'string' } },
         ETag: { description: 'The version of the object, for `If-Match`.', schema: { type: 'string' } },
@@ -49,7 +51,11 @@ export function describeApi(endpoints: readonly Endpoint[], about: { version: st
         },
       },
       responses: refusals,
-      schemas: { Refusal: REFUSAL, Problem: PROBLEM, FieldError: FIELD_ERROR },
+      schemas: {
+        Refusal: { description: refusalOn(apis, 'flat'), ...REFUSAL },
+        Problem: { description: refusalOn(apis, 'problem'), ...PROBLEM },
+        FieldError: FIELD_ERROR,
+      },
     },
   }
 }
@@ -80,28 +86,6 @@ function shareRefusals(operations: readonly Json[]): Json {
   return shared
 }
 
-const SECURITY_SCHEMES: Json = {
-  api_key: {
-    type: 'apiKey',
-    in: 'header',
-    name: 'x-api-key',
-    description:
-      'An API key (`alter_rk_…`, `alter_ak_…`, `alter_dk_…`). Each request is signed with a key derived from it: `X-Alter-Timestamp`, `X-Alter-Nonce`, `X-Alter-Content-SHA256` and `X-Alter-Signature` are required too. The SDKs do this.',
-  },
-  personal_access_token: {
-    type: 'http',
-    scheme: 'bearer',
-    bearerFormat: 'alter_pat_…',
-    description: 'A personal access token of a member, with the scopes that the operation names.',
-  },
-  approval_link: {
-    type: 'apiKey',
-    in: 'header',
-    name: 'X-Alter-Link-Token',
-    description: 'The token behind `#t=` of an approval link.',
-  },
-}
-
 const FIELD_ERROR: Json = {
   type: 'object',
   required: ['pointer', 'code', 'message'],
@@ -121,7 +105,6 @@ const SHARED_MEMBERS: Json = {
 
 const REFUSAL: Json = {
   type: 'object',
-  description: 'A refusal on `/sdk/*` and `/wallet/*`. Further members depend on the code.',
   required: ['error', 'message', 'request_id', 'advice'],
   properties: {
     error: { type: 'string' },
@@ -135,7 +118,6 @@ const REFUSAL: Json = {
 
 const PROBLEM: Json = {
   type: 'object',
-  description: 'A refusal on `/api/v1/*`: RFC 9457 problem details. Further members depend on the code.',
   required: ['type', 'title', 'status', 'detail', 'code', 'request_id', 'advice'],
   properties: {
     type: { type: 'string', format: 'uri' },
@@ -147,11 +129,16 @@ const PROBLEM: Json = {
   },
 }
 
-const SECURITY: Record<Endpoint['access']['kind'], Json[]> = {
-  public: [],
-  api_key: [{ api_key: [] }],
-  operator: [{ personal_access_token: [] }],
-  approval_link: [{ approval_link: [] }, {}],
+/** Where refusals have this form. */
+function refusalOn(apis: readonly Api[], envelope: Api['envelope']): string {
+  const places = apis.filter((api) => api.envelope === envelope).map(({ prefix }) => `\`${prefix}/*\``)
+  const form = envelope === 'problem' ? 'RFC 9457 problem details' : 'one object'
+  return `A refusal on ${places.join(', ')}: ${form}. Further members depend on the code.`
+}
+
+function securityOf({ access: { security } }: Endpoint): Json[] {
+  if (security === null) return []
+  return [{ [security.name]: [] }, ...(security.optional === true ? [{}] : [])]
 }
 
 function operationOf(endpoint: Endpoint): Json {
@@ -165,26 +152,13 @@ function operationOf(endpoint: Endpoint): Json {
   return {
     operationId: endpoint.id,
     summary: endpoint.summary,
-    description: [accessSentence(endpoint), audit].filter(Boolean).join(' '),
+    description: `Who may: ${endpoint.access.who}. ${audit}`,
     tags: [endpoint.tag],
-    security: SECURITY[endpoint.access.kind],
+    security: securityOf(endpoint),
     ...(parameters.length === 0 ? {} : { parameters }),
     ...(body === undefined ? {} : { requestBody: body }),
     responses: { [success]: successOf(endpoint), ...acceptedOf(endpoint), ...refusalsOf(endpoint) },
   }
-}
-
-function accessSentence({ access }: Endpoint): string {
-  if (access.kind === 'api_key') {
-    const agents = access.refusesAgents === undefined ? '' : ' Not for agents.'
-    if (access.scopes.length === 0) return `Any active API key.${agents}`
-    return `Scope: ${access.scopes.map((scope) => `\`${scope}\``).join(access.anyOf === true ? ' or ' : ' and ')}.${agents}`
-  }
-  if (access.kind === 'operator') {
-    if (access.inPerson === true) return 'Only for a member who is signed in: every token is refused.'
-    return access.scope === null ? 'Any personal access token.' : `Scope: \`${access.scope}\`.`
-  }
-  return ''
 }
 
 function parametersOf(endpoint: Endpoint): Json[] {
@@ -199,12 +173,9 @@ function parametersOf(endpoint: Endpoint): Json[] {
     }))
   }
   const parameters = [...listed(endpoint.params, 'path'), ...listed(endpoint.query, 'query')]
-  // The link token is described by its security scheme.
-  parameters.push(
-    ...listed(endpoint.headers, 'header').filter(
-      ({ name }) => endpoint.access.kind !== 'approval_link' || name !== 'x-alter-link-token',
-    ),
-  )
+  // A header that its security scheme describes is not described again.
+  const proof = endpoint.access.security?.scheme.name?.toLowerCase()
+  parameters.push(...listed(endpoint.headers, 'header').filter(({ name }) => name !== proof))
   if (endpoint.versioned === true && ['PATCH', 'PUT', 'DELETE'].includes(endpoint.method)) {
     parameters.push({
       name: 'If-Match',
@@ -214,7 +185,7 @@ function parametersOf(endpoint: Endpoint): Json[] {
       schema: { type: 'string', pattern: '^"(0|[1-9][0-9]{0,15})"$' },
     })
   }
-  if (isIdempotent(endpoint)) {
+  if (endpoint.repeatable === true) {
     parameters.push({
       name: 'Idempotency-Key',
       in: 'header',
@@ -230,12 +201,12 @@ function requestBodyOf(endpoint: Endpoint): Json | undefined {
   if (endpoint.body === undefined) return undefined
   const declared = endpoint.body as unknown as JsonSchema
   const closed = endpoint.lenient === true ? declared : closedSchema(declared)
-  const schema = endpoint.path.startsWith('/sdk/') ? mapSchema(closed, withNullableOptions) : closed
+  const schema = endpoint.api.nullIsAbsent ? mapSchema(closed, withNullableOptions) : closed
   const example = endpoint.example === undefined ? {} : { example: endpoint.example }
   return { required: (declared.required ?? []).length > 0, content: { 'application/json': { schema, ...example } } }
 }
 
-/** On `/sdk/*` a member that is null counts as absent, so every optional member may be null. */
+/** Where a member that is null counts as absent, every optional member may be null. */
 function withNullableOptions(schema: JsonSchema): JsonSchema {
   if (schema.properties === undefined) return schema
   const properties = Object.fromEntries(
@@ -251,7 +222,7 @@ function successOf(endpoint: Endpoint): Json {
   const status = endpoint.status ?? 200
   const headers: Json = { 'X-Request-ID': { $ref: '#/components/headers/RequestId' } }
   if (endpoint.versioned === true) headers.ETag = { $ref: '#/components/headers/ETag' }
-  if (isIdempotent(endpoint)) headers['Idempotent-Replayed'] = { $ref: '#/components/headers/IdempotentReplayed' }
+  if (endpoint.repeatable === true) headers['Idempotent-Replayed'] = { $ref: '#/components/headers/IdempotentReplayed' }
   return {
     description: 'Success',
     headers,
@@ -278,7 +249,7 @@ function refusalsOf(endpoint: Endpoint): Record<string, Json> {
   }
   if (!byStatus.has(404)) add(404, 'not_found')
   add(405, 'method_not_allowed')
-  const problem = speaksProblem(endpoint.path)
+  const problem = endpoint.api.envelope === 'problem'
   return Object.fromEntries(
     [...byStatus]
       .sort(([a], [b]) => a - b)

@@ -2,14 +2,16 @@ import { createHash } from 'node:crypto'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { defineEndpoint, JsonObject, noAudit } from '@alter-vault/contracts'
+import { approvalPageApi, everybody, JsonObject, noAudit } from '@alter-vault/contracts'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { systemClock } from '../kernel/clock.ts'
 import { silentLog } from '../kernel/log.ts'
 import { appPages } from './app-pages.ts'
+import { checksNothing } from './authenticators.ts'
 import { type BoundEndpoint, bind } from './bind-endpoint.ts'
 import { docsPages } from './docs-pages.ts'
-import { createListener, type Listener, type Pages } from './listener.ts'
+import { createListener, type Listener } from './listener.ts'
+import type { Page } from './routes.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'pages-'))
 beforeAll(() => {
@@ -20,22 +22,20 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true }))
 
 let listener: Listener
-const nobody = () => Promise.reject(new Error('no endpoint is called'))
 async function serve(
-  pages: Pages,
+  pages: readonly Page[],
   bound: readonly BoundEndpoint[] = [],
 ): Promise<(path: string, init?: RequestInit) => Promise<Response>> {
   listener = await createListener({
     declared: bound.map(({ endpoint }) => endpoint),
     bound,
     hotRoutes: new Map(),
-    authenticators: { apiKey: nobody, operator: nobody },
-    idempotency: { once: nobody, forget: nobody },
+    authenticators: { public: checksNothing },
     log: silentLog,
     clock: systemClock,
     publicUrl: 'http://localhost',
     trustedProxies: [],
-    pages: [pages],
+    pages,
   })
   const { port } = await listener.listen({ host: '127.0.0.1', port: 0 })
   return (path, init) => fetch(`http://127.0.0.1:${port}${path}`, init)
@@ -60,13 +60,13 @@ describe('the pages of an app', () => {
   })
 
   it('never stand in for an answer of the API', async () => {
-    const decide = defineEndpoint({
+    const decide = approvalPageApi.defineEndpoint({
       id: 'decide',
       method: 'POST',
       path: '/wallet/api/approvals/:approval_id/decide',
       summary: 'x',
       tag: 'x',
-      access: { kind: 'public' },
+      access: everybody(),
       success: JsonObject,
       errors: [],
       audit: noAudit('a test'),
@@ -86,11 +86,34 @@ describe('the pages of an app', () => {
       'run()',
       'public, max-age=31536000, immutable',
     ])
+    const head = await get('/wallet/assets/app-1a2b.js', { method: 'HEAD' })
+    expect([head.status, await head.text(), head.headers.get('content-length')]).toEqual([200, '', '5'])
+    const missing = await get('/wallet/assets/gone.js')
+    expect([await missing.text(), missing.headers.get('cache-control')]).toEqual([
+      '<!doctype html><title>App</title>',
+      'no-cache',
+    ])
+    for (const outside of ['/wallet/..%2f..%2fetc/passwd', '/wallet/%2e%2e/%2e%2e/etc/passwd', '/wallet/%']) {
+      expect(await (await get(outside)).text()).not.toContain('root:')
+    }
     expect(await (await get('/wallet/..%2f..%2fetc/passwd')).text()).toContain('<title>App</title>')
   })
 })
 
 describe('the API as a page', () => {
+  it('is where the root leads, and has its slash', async () => {
+    const get = await serve(docsPages)
+    for (const [path, status] of [
+      ['/', 302],
+      ['/docs', 301],
+    ] as const) {
+      const moved = await get(path, { redirect: 'manual' })
+      expect([moved.status, moved.headers.get('location')]).toEqual([status, '/docs/'])
+    }
+    const posted = await get('/docs/', { method: 'POST' })
+    expect(posted.status).toBe(404)
+  })
+
   it('runs scripts of this server only, its inline one by hash', async () => {
     const get = await serve(docsPages)
     const page = await get('/docs/')

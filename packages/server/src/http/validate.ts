@@ -8,9 +8,9 @@ import { queryValues } from './query-values.ts'
 
 /** Which API the input belongs to decides the code of a refusal. */
 export type InputStyle = {
-  /** `/sdk/*` and `/wallet/*` know one code for shape faults; `/api/v1/*` has one for unknown fields and one for query names. */
+  /** Problems have one code for unknown fields and one for query names; the flat envelope knows one for all shape faults. */
   problem: boolean
-  /** On `/sdk/*` a member that is null counts as absent. */
+  /** A member that is null counts as absent. */
   nullIsAbsent: boolean
   /** Unknown members are ignored. */
   lenient?: boolean

@@ -1,7 +1,7 @@
 import { type AuditLog, appScope } from '../audit/index.ts'
 import type { Tx } from '../db/database.ts'
 import type { Clock } from '../kernel/clock.ts'
-import { type AppRef, type ChangeAuthor, changeRow, changesBetween } from '../management/index.ts'
+import { type AppRef, type ChangeAuthor, changeOnce, changeRow, changesBetween } from '../management/index.ts'
 import type { SeenKey } from './key.ts'
 import { getKey, keyNotFound, lockKey, saveKey } from './key-store.ts'
 import { parseMetadata } from './mint-key.ts'
@@ -44,7 +44,7 @@ export type KeyMark = { app: AppRef; author: ChangeAuthor; keyId: string; deprec
 export const markKey =
   <T>({ audit, clock }: Deps, show: Show<T>) =>
   async ({ app, author, keyId, deprecated, agentId }: KeyMark): Promise<T> =>
-    audit.change(appScope(app.appId, app.organizationId), async (tx, record) => {
+    changeOnce(audit, author, appScope(app.appId, app.organizationId), async (tx, record) => {
       const key = await lockKey(tx, app.appId, keyId)
       if (agentId !== undefined && key.agent_id !== agentId) throw keyNotFound()
       if (key.revoked_at !== null) throw revokedKey()

@@ -5,7 +5,7 @@ import { appScope } from '../audit/index.ts'
 import type { Secret } from '../crypto/secret.ts'
 import type { Database, Tx } from '../db/database.ts'
 import type { Clock } from '../kernel/clock.ts'
-import type { AppRef, ChangeAuthor } from '../management/index.ts'
+import { type AppRef, type ChangeAuthor, changeOnce } from '../management/index.ts'
 import { getOrganization, organizationSettings } from '../organizations/index.ts'
 import { markKey, renameKey } from './change-key.ts'
 import { type SeenKey, toAgentKey, toKey } from './key.ts'
@@ -68,7 +68,7 @@ export function createKeys(deps: KeysDeps) {
       agentId: string
       name: string
     }) =>
-      audit.change(appScope(app.appId, app.organizationId), async (tx, record) => {
+      changeOnce(audit, author, appScope(app.appId, app.organizationId), async (tx, record) => {
         await lockApp(tx, app.appId)
         await deps.lockLiveAgent(tx, app.appId, agentId)
         const { keyId, plain }: { keyId: string; plain: Secret } = await mintKeyOfAgent(deps)(tx, record, {

@@ -17,7 +17,14 @@ import type { Tx } from '../db/database.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { newId } from '../kernel/ids.ts'
 import { invalidField, VaultError } from '../kernel/vault-error.ts'
-import { type AppRef, authorColumn, type ChangeAuthor, changeRow, changesBetween } from '../management/index.ts'
+import {
+  type AppRef,
+  authorColumn,
+  type ChangeAuthor,
+  changeOnce,
+  changeRow,
+  changesBetween,
+} from '../management/index.ts'
 import { getOrganization, organizationSettings } from '../organizations/index.ts'
 import { parseCidrAllowlist } from './cidr-allowlist.ts'
 import { toKey } from './key.ts'
@@ -55,7 +62,7 @@ export const mintKey =
     const metadata = parseMetadata(input.metadata ?? {})
     const { appId, organizationId } = input.app
     const rateLimitRpm = input.rateLimitRpm ?? null
-    return audit.change(appScope(appId, organizationId), async (tx, record) => {
+    return changeOnce(audit, input.author, appScope(appId, organizationId), async (tx, record) => {
       const app = await lockApp(tx, appId)
       const { key_policy: policy } = organizationSettings((await getOrganization(tx, organizationId)).settings)
       assertWithinKeyPolicy({ scopes, cidrAllowlist, rateLimitRpm, expiresAt }, policy, clock.now())

@@ -3,7 +3,7 @@ import { type AuditLog, appScope, type RecordEvent } from '../audit/index.ts'
 import type { Tx } from '../db/database.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { VaultError } from '../kernel/vault-error.ts'
-import { type AppRef, type ChangeAuthor, changeRow } from '../management/index.ts'
+import { type AppRef, type ChangeAuthor, changeOnce, changeRow } from '../management/index.ts'
 import { isLive, type SeenKey } from './key.ts'
 import {
   countAgentKeys,
@@ -34,7 +34,7 @@ export type KeyRevocation = {
 export const revokeKey =
   <T>({ audit, clock }: Deps, show: (tx: Tx, key: SeenKey) => Promise<T>) =>
   async ({ app, author, keyId, force, agentId }: KeyRevocation): Promise<T> =>
-    audit.change(appScope(app.appId, app.organizationId), async (tx, record) => {
+    changeOnce(audit, author, appScope(app.appId, app.organizationId), async (tx, record) => {
       // Held before the key, so that two revocations cannot each believe that the other's key is left.
       await lockApp(tx, app.appId)
       const key = await lockKey(tx, app.appId, keyId)

@@ -2,7 +2,7 @@ import { type MintedKey, scopesImply } from '@alter-vault/contracts'
 import { lockApp } from '../apps/index.ts'
 import { appScope } from '../audit/index.ts'
 import { VaultError } from '../kernel/vault-error.ts'
-import type { AppRef, ChangeAuthor } from '../management/index.ts'
+import { type AppRef, type ChangeAuthor, changeOnce } from '../management/index.ts'
 import { getOrganization, organizationSettings } from '../organizations/index.ts'
 import { keyState, toKey } from './key.ts'
 import { assertGraceAllowed } from './key-policy.ts'
@@ -29,7 +29,7 @@ export const rotateKey =
   async (input: KeyRotation): Promise<MintedKey> => {
     const { app, author, keyId, graceSeconds = DEFAULT_GRACE_SECONDS } = input
     const asked = input.scopes === undefined ? undefined : parseScopes(input.scopes)
-    return audit.change(appScope(app.appId, app.organizationId), async (tx, record) => {
+    return changeOnce(audit, author, appScope(app.appId, app.organizationId), async (tx, record) => {
       await lockApp(tx, app.appId)
       const { key_policy: policy } = organizationSettings((await getOrganization(tx, app.organizationId)).settings)
       const old = await lockKey(tx, app.appId, keyId)

@@ -1,13 +1,22 @@
 import type { OperatorRole } from '@alter-vault/contracts'
-import { type CallerKind, callerKindOf, type RowDraft } from '../audit/index.ts'
-import type { Operator, SdkCaller } from '../http/principals.ts'
+import { type CallerKind, callerKindOf, type RowDraft, type Session } from '../audit/index.ts'
+import type { Once } from '../http/once.ts'
+import type { Operator } from './operator.ts'
+import type { SdkCaller } from './sdk-caller.ts'
 
 /** An app and the organization it belongs to. */
 export type AppRef = { appId: string; organizationId: string }
 
-/** Who makes a change: what the audit row and the changed object say of them. */
-export type ChangeAuthor =
-  | { kind: 'member'; role: OperatorRole; memberId: string; clientIp: string; userAgent: string | null }
+/** Who makes a change: what the audit row and the changed object say of them, and the idempotency key that they make it under. */
+export type ChangeAuthor = { once?: Once | undefined } & (
+  | {
+      kind: 'member'
+      role: OperatorRole
+      session: Session
+      memberId: string
+      clientIp: string
+      userAgent: string | null
+    }
   | {
       kind: 'key'
       callerKind: CallerKind
@@ -20,13 +29,13 @@ export type ChangeAuthor =
       traceId: string
     }
   | { kind: 'system' }
+)
 
 /** The server itself: set-up and background work. */
 export const systemAuthor: ChangeAuthor = { kind: 'system' }
 
-export function operatorAuthor(operator: Operator): ChangeAuthor {
-  const { role, memberId, clientIp, userAgent } = operator
-  return { kind: 'member', role, memberId, clientIp, userAgent }
+export function operatorAuthor({ role, session, memberId, clientIp, userAgent }: Operator, once?: Once): ChangeAuthor {
+  return { kind: 'member', role, session, memberId, clientIp, userAgent, once }
 }
 
 export function callerAuthor(caller: SdkCaller): ChangeAuthor {
@@ -100,7 +109,7 @@ export function changeRow(
 }
 
 function whoIs(author: ChangeAuthor): Partial<RowDraft> {
-  if (author.kind === 'member') return { callerKind: 'pat', memberId: author.memberId }
+  if (author.kind === 'member') return { callerKind: author.session.callerKind, memberId: author.memberId }
   if (author.kind === 'system') return { callerKind: 'system' }
   const { callerKind, keyId, agentId, actorId, traceId } = author
   return { callerKind, keyId, agentId, actorId, traceId }
@@ -109,6 +118,6 @@ function whoIs(author: ChangeAuthor): Partial<RowDraft> {
 function whereFrom(author: ChangeAuthor): RowDraft['detail'] {
   if (author.kind === 'system') return { initiator: 'system' }
   const { clientIp, userAgent } = author
-  if (author.kind === 'member') return { initiator: 'cli', clientIp, userAgent }
+  if (author.kind === 'member') return { initiator: author.session.initiator, clientIp, userAgent }
   return { initiator: 'sdk', clientIp, userAgent, keyPrefix: author.keyPrefix }
 }

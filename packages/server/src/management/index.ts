@@ -10,5 +10,8 @@ export {
   shownAuthor,
   systemAuthor,
 } from './change-author.ts'
+export { changeOnce } from './change-once.ts'
+export { admitOperator, type Operator, tokenSession } from './operator.ts'
 export { bindForOperators, refuseTokens } from './operator-endpoint.ts'
+export { bindForCallers, callerAuthenticator, type SdkCaller } from './sdk-caller.ts'
 export { freeSlug, slugOf } from './slug.ts'

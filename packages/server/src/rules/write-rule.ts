@@ -20,6 +20,7 @@ import {
   assertVersion,
   authorColumn,
   type ChangeAuthor,
+  changeOnce,
   changeRow,
   changesBetween,
 } from '../management/index.ts'
@@ -192,7 +193,7 @@ export function createWriteRules({ audit, clock, targetExists }: WriteRuleDeps) 
       const target = parseTarget(input.target, input.home)
       const expiresAt = parseEnd(input.expires_at, clock.now())
       const warnings = checkRule({ ...input, target, expiresAt }, clock.now())
-      return audit.change(scopeOf(input.home), async (tx, record) => {
+      return changeOnce(audit, input.author, scopeOf(input.home), async (tx, record) => {
         await lockHome(tx, input.home)
         await assertTarget(tx, input.home, target)
         const rule = await store(tx, record, { ...input, target, expiresAt, managedBy: 'operator' })
@@ -243,7 +244,7 @@ export function createWriteRules({ audit, clock, targetExists }: WriteRuleDeps) 
       ruleId,
       version,
     }: Pick<RuleUpdate, 'home' | 'author' | 'ruleId'> & { version: number }): Promise<WrittenRule> {
-      return audit.change(scopeOf(home), async (tx, record) => {
+      return changeOnce(audit, author, scopeOf(home), async (tx, record) => {
         await lockHome(tx, home)
         const old = await findVersion(tx, home, ruleId, version)
         if (old === undefined || old.managed_by !== 'operator') {

@@ -10,6 +10,7 @@ import {
   type AppRef,
   authorColumn,
   type ChangeAuthor,
+  changeOnce,
   changeRow,
   changesBetween,
   freeSlug,
@@ -66,7 +67,7 @@ export const createManagedSecret =
     const hosts = parseAllowedHosts(input.allowed_hosts, settings.allowed_private_hosts)
     const credentialId = newId(clock.now())
     const { sealed, hint } = await sealCredential(keyring, appId, credentialId, value)
-    return audit.change(appScope(appId, organizationId), async (tx, record) => {
+    return changeOnce(audit, author, appScope(appId, organizationId), async (tx, record) => {
       const row = await lockApp(tx, appId)
       const managedSecretId = newId(clock.now())
       const slug = slugOf(name, 'secret')

@@ -4,7 +4,7 @@ import type { Keyring } from '../crypto/keyring.ts'
 import type { Database } from '../db/database.ts'
 import { parseCredentialValue } from '../egress/credential-value.ts'
 import type { Clock } from '../kernel/clock.ts'
-import { type AppRef, type ChangeAuthor, changeRow, secretChange } from '../management/index.ts'
+import { type AppRef, type ChangeAuthor, changeOnce, changeRow, secretChange } from '../management/index.ts'
 import { chooseCredential } from './choose-credential.ts'
 import {
   getSecret,
@@ -44,7 +44,7 @@ export const rotateManagedSecret =
     const chosen = chooseOwn(held, credentialId)
     const parsed = parseCredentialValue(held.secret.credential_type, value)
     const { sealed, hint } = await sealCredential(keyring, app.appId, chosen, parsed)
-    return audit.change(appScope(app.appId, app.organizationId), async (tx, record) => {
+    return changeOnce(audit, author, appScope(app.appId, app.organizationId), async (tx, record) => {
       const now = await getSecret(tx, app.appId, managedSecretId, { lock: true })
       const { secret } = now
       chooseOwn(now, chosen)

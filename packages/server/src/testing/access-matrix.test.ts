@@ -1,70 +1,83 @@
-import { defineEndpoint, type Endpoint, noAudit } from '@alter-vault/contracts'
+import {
+  apiKey,
+  approvalLink,
+  approvalPageApi,
+  type Endpoint,
+  everybody,
+  managementApi,
+  noAudit,
+  operator,
+  sdkApi,
+  statusApi,
+} from '@alter-vault/contracts'
 import Type from 'typebox'
 import { afterEach, describe, expect, it } from 'vitest'
-import type { Authenticators } from '../http/authenticators.ts'
+import { type Authenticators, checksNothing } from '../http/authenticators.ts'
 import { bind } from '../http/bind-endpoint.ts'
 import { createListener, type Listener } from '../http/listener.ts'
-import type { Operator, SdkCaller } from '../http/principals.ts'
 import { systemClock } from '../kernel/clock.ts'
 import { silentLog } from '../kernel/log.ts'
 import { VaultError } from '../kernel/vault-error.ts'
+import { callerAuthenticator, type SdkCaller } from '../management/index.ts'
 import { type MatrixVault, tryAccessMatrix } from './access-matrix.ts'
 
 const APP = '018f0000-0000-7000-8000-000000000001'
 const common = { summary: 'x', tag: 'x', success: Type.Object({}), audit: noAudit('a test') }
-const listKeys = defineEndpoint({
+const listKeys = managementApi.defineEndpoint({
   ...common,
   id: 'list_keys',
   method: 'GET',
   path: '/api/v1/apps/:app_id/keys',
-  access: { kind: 'operator', scope: 'keys:read' },
+  access: operator({ scope: 'keys:read' }),
   params: Type.Object({ app_id: Type.String() }),
   errors: [],
 })
-const createAgent = defineEndpoint({
+const createAgent = sdkApi.defineEndpoint({
   ...common,
   id: 'create_agent',
   method: 'POST',
   path: '/sdk/agents',
-  access: { kind: 'api_key', scopes: ['agents:write'], refusesAgents: 'app_key_required' },
+  access: apiKey({ scopes: ['agents:write'], refusesAgents: 'app_key_required' }),
   body: Type.Object({ name: Type.String() }),
   errors: [],
 })
-const readPage = defineEndpoint({
+const readPage = approvalPageApi.defineEndpoint({
   ...common,
   id: 'read_page',
   method: 'POST',
   path: '/wallet/api/approvals/:approval_id/decide',
-  access: { kind: 'approval_link' },
+  access: approvalLink(),
   params: Type.Object({ approval_id: Type.String() }),
   body: Type.Object({ decision: Type.String(), action_hash: Type.String(), link_token: Type.String() }),
   errors: ['approval_not_found', 'action_changed'],
 })
-const health = defineEndpoint({
+const health = statusApi.defineEndpoint({
   ...common,
   id: 'health',
   method: 'GET',
   path: '/healthz',
-  access: { kind: 'public' },
+  access: everybody(),
   errors: [],
 })
 const endpoints: Endpoint[] = [listKeys, createAgent, readPage, health]
 
 /** Callers are told apart by a header here; a real vault is told by keys. */
 const authenticators: Authenticators = {
-  async apiKey({ headers }, { scopes }) {
+  public: checksNothing,
+  approval_link: checksNothing,
+  api_key: callerAuthenticator(async ({ headers }, { scopes }) => {
     const caller = headers['x-caller']
     if (caller === 'app_key_lacking_scope') throw new VaultError('insufficient_scope', { fields: { missing: scopes } })
     if (caller === 'agent_key') return { agentId: APP, keyType: 'ak' } as SdkCaller
     if (caller !== 'app_key') throw new VaultError('invalid_key')
     return { agentId: null, keyType: 'rk' } as SdkCaller
-  },
+  }),
   async operator({ headers, params }) {
     const caller = headers['x-caller']
     if (caller === 'pat_lacking_scope') throw new VaultError('insufficient_scope')
     if (caller === 'pat_of_another_organization' && params.app_id === APP) throw new VaultError('not_found')
     if (caller !== 'pat') throw new VaultError('authentication_required')
-    return {} as Operator
+    return { principal: null }
   },
 }
 
@@ -87,7 +100,6 @@ async function faultsWith(changed: Partial<Authenticators> = {}, linkToken = 'go
     ],
     hotRoutes: new Map(),
     authenticators: { ...authenticators, ...changed },
-    idempotency: { once: async (_call, run) => ({ ...(await run()), replayed: false }), forget: async () => 0 },
     log: silentLog,
     clock: systemClock,
     publicUrl: 'http://localhost',
@@ -109,17 +121,17 @@ describe('the access matrix', () => {
   })
 
   it('finds an endpoint that lets everybody in', async () => {
-    const faults = await faultsWith({ operator: async () => ({}) as Operator })
+    const faults = await faultsWith({ operator: checksNothing })
     expect(faults).toHaveLength(8)
     expect(faults[0]).toBe('GET /api/v1/apps/:app_id/keys as nobody is let in: 200; expected authentication_required')
   })
 
   it('finds an endpoint that forgets the scope, the organization or the agent', async () => {
     const forgetsScope = await faultsWith({
-      apiKey: async (presented, access) =>
+      api_key: async (presented, needs) =>
         presented.headers['x-caller'] === 'app_key_lacking_scope' || presented.headers['x-caller'] === 'agent_key'
-          ? ({ agentId: null, keyType: 'rk' } as SdkCaller)
-          : authenticators.apiKey(presented, access),
+          ? { principal: null }
+          : authenticators.api_key(presented, needs),
     })
     expect(forgetsScope.map((fault) => fault.split(' as ')[1]!.split(' ')[0])).toEqual([
       'agent_key',
@@ -127,10 +139,10 @@ describe('the access matrix', () => {
     ])
     await listener?.close(0)
     const forgetsOrganization = await faultsWith({
-      operator: async (presented, access) =>
+      operator: async (presented, needs) =>
         presented.headers['x-caller'] === 'pat_of_another_organization'
-          ? ({} as Operator)
-          : authenticators.operator(presented, access),
+          ? { principal: null }
+          : authenticators.operator(presented, needs),
     })
     expect(forgetsOrganization).toEqual([
       'GET /api/v1/apps/:app_id/keys as pat_of_another_organization is let in: 200; expected not_found',
@@ -138,10 +150,10 @@ describe('the access matrix', () => {
   })
 
   it('finds an endpoint that refuses whom it should let in, and one that fails', async () => {
-    const refuses = await faultsWith({ apiKey: () => Promise.reject(new VaultError('invalid_key')) })
+    const refuses = await faultsWith({ api_key: () => Promise.reject(new VaultError('invalid_key')) })
     expect(refuses).toContain('POST /sdk/agents as app_key is refused: 401 invalid_key')
     await listener?.close(0)
-    const fails = await faultsWith({ apiKey: () => Promise.reject(new Error('store away')) })
+    const fails = await faultsWith({ api_key: () => Promise.reject(new Error('store away')) })
     expect(fails).toContain('POST /sdk/agents as nobody fails: 500 internal_error')
   })
 

@@ -1,4 +1,11 @@
-import { type Endpoint, type ErrorCode, LINK_TOKEN_HEADER } from '@alter-vault/contracts'
+import {
+  type ApiKeyNeeds,
+  type Endpoint,
+  type ErrorCode,
+  LINK_TOKEN_HEADER,
+  type OperatorNeeds,
+} from '@alter-vault/contracts'
+import type { Authenticators } from '../http/authenticators.ts'
 
 /** Every kind of caller that is tried on every endpoint. */
 export const MATRIX_CALLERS = [
@@ -62,41 +69,60 @@ const FOR_AGENTS_ONLY: readonly ErrorCode[] = ['me_requires_agent_key']
 const UNKNOWN_NOUN: readonly ErrorCode[] = ['not_found']
 const NO_VALID_LINK: readonly ErrorCode[] = ['approval_not_found', 'sign_in_required']
 
-/** What `caller` may expect of `endpoint`, from its `access` and, for what the handler narrows, its listed errors. */
-export function expectedAccess(endpoint: Endpoint, caller: MatrixCaller): Expected {
-  const { access } = endpoint
-  const unlessListed = (codes: readonly ErrorCode[]): Expected => {
-    const listed = codes.filter((code) => endpoint.errors.includes(code))
-    return listed.length === 0 ? 'let_in' : listed
-  }
-  switch (access.kind) {
-    case 'public':
-      return 'let_in'
-    case 'approval_link':
-      return caller === 'link_token' ? 'let_in' : NO_VALID_LINK
-    case 'api_key':
-      if (caller === 'app_key') return unlessListed(FOR_AGENTS_ONLY)
-      if (caller === 'agent_key') return access.refusesAgents === undefined ? 'let_in' : [access.refusesAgents]
+/** One kind of access: what its callers may expect, and what a request to one of its endpoints needs beside their headers. */
+type Column = {
+  expected: (endpoint: Endpoint, caller: MatrixCaller) => Expected
+  prepare?: (
+    vault: MatrixVault,
+    caller: MatrixCaller,
+  ) => { params: Record<string, string>; headers: Record<string, string>; body: object }
+}
+
+/** What a handler narrows is among its listed errors. */
+function unlessListed(endpoint: Endpoint, codes: readonly ErrorCode[]): Expected {
+  const listed = codes.filter((code) => endpoint.errors.includes(code))
+  return listed.length === 0 ? 'let_in' : listed
+}
+
+const COLUMNS: Readonly<Record<keyof Authenticators, Column>> = {
+  public: { expected: () => 'let_in' },
+  approval_link: {
+    expected: (_endpoint, caller) => (caller === 'link_token' ? 'let_in' : NO_VALID_LINK),
+    prepare({ approvalLink: { approvalId, token } }, caller) {
+      const isHolder = caller === 'link_token'
+      return {
+        params: { approval_id: approvalId },
+        headers: isHolder ? { [LINK_TOKEN_HEADER]: token } : {},
+        // Never the hash of a request, so that even the holder of the link decides nothing.
+        body: { decision: 'deny', action_hash: '0'.repeat(64), link_token: isHolder ? token : 'garbage' },
+      }
+    },
+  },
+  api_key: {
+    expected(endpoint, caller) {
+      const { scopes, refusesAgents } = endpoint.access.needs as ApiKeyNeeds
+      if (caller === 'app_key') return unlessListed(endpoint, FOR_AGENTS_ONLY)
+      if (caller === 'agent_key') return refusesAgents === undefined ? 'let_in' : [refusesAgents]
       if (caller !== 'app_key_lacking_scope') return NO_VALID_KEY
-      return access.scopes.length > 0 ? ['insufficient_scope'] : unlessListed(FOR_AGENTS_ONLY)
-    case 'operator': {
-      const letIn: Expected = access.inPerson === true ? ['interactive_session_required'] : 'let_in'
+      return scopes.length > 0 ? ['insufficient_scope'] : unlessListed(endpoint, FOR_AGENTS_ONLY)
+    },
+  },
+  operator: {
+    expected(endpoint, caller) {
+      const { scope, inPerson } = endpoint.access.needs as OperatorNeeds
+      const letIn: Expected = inPerson === true ? ['interactive_session_required'] : 'let_in'
       if (caller === 'pat') return letIn
-      if (caller === 'pat_lacking_scope') {
-        return access.scope === null ? letIn : ['insufficient_scope', 'role_insufficient']
-      }
-      if (caller === 'pat_of_another_organization') {
-        return /:(app|organization)_id\b/.test(endpoint.path) ? UNKNOWN_NOUN : letIn
-      }
-      return ['authentication_required']
-    }
-  }
+      if (caller === 'pat_lacking_scope') return scope === null ? letIn : ['insufficient_scope', 'role_insufficient']
+      if (caller !== 'pat_of_another_organization') return ['authentication_required']
+      return /:(app|organization)_id\b/.test(endpoint.path) ? UNKNOWN_NOUN : letIn
+    },
+  },
 }
 
 /** An id of the right form that nothing has. */
 const NOBODYS_ID = '00000000-0000-7000-8000-000000000000'
 /** No endpoint has such a member: a caller who is let in is refused by the check of the body, before anything is done. */
-const HARMLESS_BODY = '{"access_matrix":true}'
+const HARMLESS_BODY = { access_matrix: true }
 
 /**
  * Tries `endpoint` as `caller`. Answers undefined when the vault keeps its declaration, else what it did instead. Nothing is
@@ -107,12 +133,17 @@ export async function tryAccess(
   endpoint: Endpoint,
   caller: MatrixCaller,
 ): Promise<string | undefined> {
-  const expected = expectedAccess(endpoint, caller)
-  const request = requestFor(vault, endpoint, caller)
-  const headers = await vault.headersFor(caller, request)
-  if (endpoint.access.kind === 'approval_link' && caller === 'link_token') {
-    headers[LINK_TOKEN_HEADER] = vault.approvalLink.token
+  const column = COLUMNS[endpoint.access.kind as keyof Authenticators]
+  const expected = column.expected(endpoint, caller)
+  const own = column.prepare?.(vault, caller)
+  const params = { ...vault.params, ...own?.params }
+  const request: MatrixRequest = {
+    endpoint,
+    method: endpoint.method,
+    path: endpoint.path.replace(/:(\w+)/g, (_, name: string) => encodeURIComponent(params[name] ?? NOBODYS_ID)),
+    body: endpoint.method === 'GET' ? undefined : JSON.stringify(own?.body ?? HARMLESS_BODY),
   }
+  const headers = { ...(await vault.headersFor(caller, request)), ...own?.headers }
   const response = await fetch(vault.origin + request.path, {
     method: request.method,
     headers: { ...(request.body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
@@ -125,20 +156,6 @@ export async function tryAccess(
   if (expected === 'let_in') return code !== null && NOT_LET_IN.includes(code) ? `is refused: ${came}` : undefined
   if (code === null) return `is let in: ${came}; expected ${expected.join(' or ')}`
   return expected.includes(code) ? undefined : `is answered ${came}; expected ${expected.join(' or ')}`
-}
-
-function requestFor(vault: MatrixVault, endpoint: Endpoint, caller: MatrixCaller): MatrixRequest {
-  const isLink = endpoint.access.kind === 'approval_link'
-  const params = isLink ? { ...vault.params, approval_id: vault.approvalLink.approvalId } : vault.params
-  const path = endpoint.path.replace(/:(\w+)/g, (_, name: string) => encodeURIComponent(params[name] ?? NOBODYS_ID))
-  const decision = {
-    decision: 'deny',
-    // Never the hash of a request, so that even the holder of the link decides nothing.
-    action_hash: '0'.repeat(64),
-    link_token: caller === 'link_token' ? vault.approvalLink.token : 'garbage',
-  }
-  const body = endpoint.method === 'GET' ? undefined : isLink ? JSON.stringify(decision) : HARMLESS_BODY
-  return { endpoint, method: endpoint.method, path, body }
 }
 
 /** Tries every endpoint as every caller, one after the other; the sentences say what does not hold. Empty when all does. */

@@ -4,7 +4,7 @@ import { createAuditLog } from '../audit/index.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { newId } from '../kernel/ids.ts'
 import { silentLog } from '../kernel/log.ts'
-import type { ChangeAuthor } from '../management/index.ts'
+import { type ChangeAuthor, tokenSession } from '../management/index.ts'
 import { type AuditedRow, auditedRows } from './audited-rows.ts'
 import { shareTestDatabase, type TestDatabase } from './test-database.ts'
 
@@ -67,7 +67,14 @@ export async function createManagementTest(database?: TestDatabase): Promise<Man
     clock,
     audit,
     keyDigest: (plain) => createHmac('sha256', 'pepper of this test').update(plain).digest(),
-    owner: { kind: 'member', role: 'owner', memberId, clientIp: '203.0.113.7', userAgent: 'test' },
+    owner: {
+      kind: 'member',
+      role: 'owner',
+      session: tokenSession,
+      memberId,
+      clientIp: '203.0.113.7',
+      userAgent: 'test',
+    },
     organizationId,
     app: { appId, organizationId },
     otherApp: { appId: otherAppId, organizationId },

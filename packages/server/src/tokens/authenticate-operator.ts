@@ -1,4 +1,5 @@
 import {
+  type OperatorNeeds,
   type OperatorRole,
   parseKey,
   roleTokenScopes,
@@ -7,11 +8,11 @@ import {
 } from '@alter-vault/contracts'
 import { appNotFound, findApp } from '../apps/index.ts'
 import type { Database } from '../db/database.ts'
-import type { Authenticators } from '../http/authenticators.ts'
-import type { Operator } from '../http/principals.ts'
+import type { Authenticator } from '../http/authenticators.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { isUuid } from '../kernel/ids.ts'
 import { VaultError } from '../kernel/vault-error.ts'
+import { admitOperator, type Operator, tokenSession } from '../management/index.ts'
 import { createCallMeter } from './call-meter.ts'
 import { findTokenRoute, findTokenWithMember, noteTokenUse } from './token-store.ts'
 
@@ -28,14 +29,15 @@ const USE_NOTED_AFTER_MS = 60_000
 /**
  * Makes an operator of a presented personal access token. Refusals: `authentication_required` for a missing or unknown token,
  * `token_expired`, `token_revoked` (also when its member left), `rate_limit_exceeded`, `role_insufficient` and
- * `insufficient_scope` for what it may not do, `not_found` for an app or organization outside its reach.
+ * `insufficient_scope` for what it may not do, `not_found` for an app or organization outside its reach,
+ * `interactive_session_required` where only a person may call.
  */
 export function createPatAuthenticator({
   db,
   clock,
   keyDigest,
   callsPerMinute = 600,
-}: Deps): Authenticators['operator'] {
+}: Deps): Authenticator<OperatorNeeds, Operator> {
   const meter = createCallMeter(clock, callsPerMinute)
   return async (presented, access) => {
     const plain = bearerToken(presented.headers.authorization)
@@ -55,7 +57,7 @@ export function createPatAuthenticator({
         await noteTokenUse(tx, route.organizationId, route.patId, new Date(now))
       }
       const made: Operator = {
-        kind: 'pat',
+        session: tokenSession,
         organizationId: route.organizationId,
         memberId: token.member_id,
         patId: token.pat_id,
@@ -78,7 +80,7 @@ export function createPatAuthenticator({
       return made
     })
     meter.charge(operator.memberId)
-    return operator
+    return admitOperator(operator, presented, access)
   }
 }
 

@@ -27,7 +27,7 @@ const presented = (token: string, params: Record<string, string> = {}) => ({
   clientIp: '203.0.113.7',
   requestId: newId(),
 })
-const operatorAccess = (scope: string | null) => ({ kind: 'operator', scope }) as const
+const operatorAccess = (scope: string | null) => ({ scope })
 
 describe('a personal access token', () => {
   test('makes an operator cut by its member’s role', async () => {
@@ -43,8 +43,13 @@ describe('a personal access token', () => {
     })
     expect(`${minted.token}`).toBe('[secret]')
     expect(minted.tokenPrefix).toHaveLength(16)
-    const operator = await authenticate(presented(minted.token.reveal()), operatorAccess('keys:read'))
-    expect(operator).toMatchObject({ kind: 'pat', memberId, role: 'auditor', organizationId: t.organizationId })
+    const { principal: operator } = await authenticate(presented(minted.token.reveal()), operatorAccess('keys:read'))
+    expect(operator).toMatchObject({
+      session: { callerKind: 'pat' },
+      memberId,
+      role: 'auditor',
+      organizationId: t.organizationId,
+    })
     expect([...operator.scopes].sort()).toEqual(['audit:read', 'keys:read'])
     const write = authenticate(presented(minted.token.reveal()), operatorAccess('keys:write'))
     await expect(write).rejects.toMatchObject({ code: 'role_insufficient' })
@@ -80,7 +85,7 @@ describe('a personal access token', () => {
     })
     const reach = (appId: string) =>
       authenticate(presented(token.reveal(), { app_id: appId }), operatorAccess('keys:read')).then(
-        (operator) => operator.appIds,
+        ({ principal }) => principal.appIds,
         (error) => ({ code: error.code, message: error.message }),
       )
     expect(await reach(t.app.appId)).toEqual([t.app.appId])

@@ -8,8 +8,8 @@ import {
 import type Type from 'typebox'
 import type { Presented } from '../http/authenticators.ts'
 import { sendJson } from '../http/error-response.ts'
-import type { RawHandler } from '../http/listener.ts'
 import { PROXY_BODY_MAX_BYTES, readBody } from '../http/read-body.ts'
+import type { RawHandler } from '../http/routes.ts'
 import { assertJsonContent, parseStrictJson } from '../http/strict-json.ts'
 import { compileBody } from '../http/validate.ts'
 import { createTurn, type Turn } from '../kernel/turn.ts'
@@ -19,7 +19,7 @@ import type { RetrieveToken } from './retrieve-token.ts'
 
 const STYLE = { problem: false, nullIsAbsent: true }
 
-/** The two routes that use a credential, served without the router (docs/decisions/0004-bare-hot-routes.md). */
+/** The two routes that use a credential, on the bare request (docs/decisions/0015-bare-http.md). */
 export function createHotRoutes(deps: {
   proxyRequest: ProxyRequest
   retrieveToken: RetrieveToken

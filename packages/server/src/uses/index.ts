@@ -1,4 +1,4 @@
-import { reportApiCall as reportApiCallEndpoint, simulatePolicy } from '@alter-vault/contracts'
+import { type ApiKeyNeeds, reportApiCall as reportApiCallEndpoint, simulatePolicy } from '@alter-vault/contracts'
 import type { Approvals } from '../approvals/index.ts'
 import type { AuditLog, RateMeter } from '../audit/index.ts'
 import type { Keyring } from '../crypto/keyring.ts'
@@ -6,15 +6,16 @@ import type { Database } from '../db/database.ts'
 import type { AddressGuard } from '../egress/address-guard.ts'
 import { createAwsClockSkew } from '../egress/aws-clock-skew.ts'
 import type { Upstream } from '../egress/upstream.ts'
-import type { Authenticators } from '../http/authenticators.ts'
-import { type BoundEndpoint, bind } from '../http/bind-endpoint.ts'
-import type { RawHandler } from '../http/listener.ts'
+import type { Presented } from '../http/authenticators.ts'
+import { type BoundEndpoint, bindFor } from '../http/bind-endpoint.ts'
+import type { RawHandler } from '../http/routes.ts'
 import type { Clock } from '../kernel/clock.ts'
 import type { Faults } from '../kernel/faults.ts'
 import { newId } from '../kernel/ids.ts'
 import type { Log } from '../kernel/log.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import { createIdentifyCaller, createSettle } from '../keys/index.ts'
+import { bindForCallers, type Operator, type SdkCaller } from '../management/index.ts'
 import { parseRequestRule } from '../policy/request-rule.ts'
 import { upsertActor } from './actor-store.ts'
 import { loadStoredRules } from './app-policy-store.ts'
@@ -61,7 +62,7 @@ export type Proxy = {
   hotRoutes: ReadonlyMap<string, RawHandler>
   routes: BoundEndpoint[]
   /** Who makes an SDK request that is not hot; its nonce is settled here. */
-  authenticate: Authenticators['apiKey']
+  authenticate: (presented: Presented, needs: ApiKeyNeeds) => Promise<SdkCaller>
   executor: ReturnType<typeof createExecutor>
   /** Writes what is noted in memory: when things were last used. */
   saveLastUses: () => Promise<void>
@@ -150,8 +151,10 @@ export function createUses(deps: ProxyDeps): Proxy {
   return {
     hotRoutes: createHotRoutes({ proxyRequest, retrieveToken }),
     routes: [
-      bind(reportApiCallEndpoint, ({ principal, body }) => reportApiCall(principal, body)),
-      bind(simulatePolicy, ({ principal, params, body }) => simulate(principal, params.app_id, body)),
+      bindForCallers(reportApiCallEndpoint, ({ principal, body }) => reportApiCall(principal, body)),
+      bindFor<'operator', Operator>()(simulatePolicy, ({ principal, params, body }) =>
+        simulate(principal, params.app_id, body),
+      ),
     ],
     async authenticate(presented, access) {
       for (let tries = 1; ; tries++) {

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
-import type { SdkCaller } from '../http/principals.ts'
 import { newId } from '../kernel/ids.ts'
+import type { SdkCaller } from '../management/index.ts'
 import { createManagementTest } from '../testing/management.ts'
 import type { GrantFacts } from './grant-facts.ts'
 import { createLastUses } from './last-uses.ts'

@@ -1,7 +1,7 @@
 import type { Database } from '../db/database.ts'
-import type { SdkCaller } from '../http/principals.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { createFactCache } from '../kernel/fact-cache.ts'
+import type { SdkCaller } from '../management/index.ts'
 import { findLastUse, saveLastUses } from './actor-store.ts'
 import type { GrantFacts } from './grant-facts.ts'
 

@@ -9,10 +9,10 @@ import {
   storedUrl,
 } from '../audit/index.ts'
 import type { Keyring } from '../crypto/keyring.ts'
-import type { SdkCaller } from '../http/principals.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { newId } from '../kernel/ids.ts'
 import { VaultError } from '../kernel/vault-error.ts'
+import type { SdkCaller } from '../management/index.ts'
 import type { GrantFacts } from './grant-facts.ts'
 import type { PreparedCall } from './prepare-call.ts'
 import type { SendEnd } from './send-call.ts'

@@ -8,10 +8,10 @@ import {
   storedUrl,
 } from '../audit/index.ts'
 import type { Keyring } from '../crypto/keyring.ts'
-import type { SdkCaller } from '../http/principals.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { newId } from '../kernel/ids.ts'
 import { VaultError } from '../kernel/vault-error.ts'
+import type { SdkCaller } from '../management/index.ts'
 import type { AppPolicy } from './app-policy.ts'
 import type { GrantFacts } from './grant-facts.ts'
 import { reasonOf, scopeOf } from './proxy-request.ts'

@@ -1,6 +1,6 @@
-import type { SdkCaller } from '../http/principals.ts'
 import type { ReadVersion } from '../kernel/read-version.ts'
 import { VaultError } from '../kernel/vault-error.ts'
+import type { SdkCaller } from '../management/index.ts'
 import type { Candidates, GrantFacts } from './grant-facts.ts'
 
 /** How a call names its grant (docs/spec/wire-protocol.md#choosing-a-grant). */

@@ -1,7 +1,7 @@
 import { callerKindOf, type RowDraft, storedUrl } from '../audit/index.ts'
-import type { SdkCaller } from '../http/principals.ts'
 import type { VaultError } from '../kernel/vault-error.ts'
 import type { KnownCaller } from '../keys/index.ts'
+import type { SdkCaller } from '../management/index.ts'
 import type { GrantFacts } from './grant-facts.ts'
 
 /** How a credential is used; names the events of its rows. */

@@ -1,4 +1,8 @@
+import type { ApiKeyNeeds } from '@alter-vault/contracts'
+import type { Authenticator, Presented } from '../http/authenticators.ts'
+import { bindFor } from '../http/bind-endpoint.ts'
 import type { ReadVersion } from '../kernel/read-version.ts'
+import { VaultError } from '../kernel/vault-error.ts'
 
 /** Who makes an SDK call: a key, and the agent it acts as. Made by the keys slice from a verified signature. */
 export type SdkCaller = {
@@ -33,17 +37,15 @@ export type SdkCaller = {
   fences: readonly ReadVersion[]
 }
 
-/** Who makes a management call: a member through a personal access token. */
-export type Operator = {
-  kind: 'pat'
-  organizationId: string
-  memberId: string
-  patId: string
-  role: 'owner' | 'admin' | 'developer' | 'auditor' | 'approver'
-  /** Scopes without the `dashboard_` prefix, cut by the member's role and closed under implication. */
-  scopes: readonly string[]
-  /** Null: all apps of the organization. */
-  appIds: readonly string[] | null
-  clientIp: string
-  userAgent: string | null
-}
+/** Binds an endpoint that SDK callers use. */
+export const bindForCallers = bindFor<'api_key', SdkCaller>()
+
+/** Lets in whom `identify` finds. Refuses agents with the endpoint's own code where it is not for them. */
+export const callerAuthenticator =
+  (identify: (presented: Presented, needs: ApiKeyNeeds) => Promise<SdkCaller>): Authenticator<ApiKeyNeeds, SdkCaller> =>
+  async (presented, needs) => {
+    const caller = await identify(presented, needs)
+    const isAgent = caller.agentId !== null || caller.keyType === 'ak'
+    if (needs.refusesAgents !== undefined && isAgent) throw new VaultError(needs.refusesAgents)
+    return { principal: caller, answerHeaders: caller.answerHeaders }
+  }
