@@ -6,6 +6,7 @@ import { sha256 } from '../kernel/sha256.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import { createTestDatabase } from '../testing/test-database.ts'
 import { makeOnce, type Once, Repeated } from './once.ts'
+import { forgetAnswers } from './once-store.ts'
 
 async function setUp() {
   const test = await createTestDatabase()
@@ -145,7 +146,7 @@ describe('a repeated call with the same key', () => {
   })
 
   it('is new after a day, and is forgotten then', async () => {
-    const { test, call, onceOf, runs, age, records } = await setUp()
+    const { test, scopeId, call, onceOf, runs, age, records } = await setUp()
     await using _ = test
     await call(onceOf())
     await age('25 hours')
@@ -153,6 +154,7 @@ describe('a repeated call with the same key', () => {
     expect(runs()).toBe(2)
     await age('25 hours')
     await call(onceOf({ key: 'k-2' }))
+    await test.db.forApp(scopeId, (tx) => forgetAnswers(tx, scopeId))
     expect(await records()).toEqual(['k-2'])
   })
 
