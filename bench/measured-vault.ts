@@ -6,7 +6,7 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Client } from 'pg'
-import { SERVER } from '../tools/bootstrap/run.mjs'
+import { DEMONSTRATION } from '../tools/bootstrap/run.mjs'
 import { cpuMicros, processTree, programOf, proportionalSetSize, sumOver } from './process-usage.ts'
 
 const READY_MS = 120_000
@@ -56,7 +56,7 @@ export async function startMeasuredVault({
   async function launch(): Promise<void> {
     const log = openSync(join(dataDir, 'bench.log'), 'a')
     const startedAt = performance.now()
-    child = spawn(process.execPath, [...nodeArguments, ...SERVER, 'dev'], {
+    child = spawn(process.execPath, [...nodeArguments, ...DEMONSTRATION, 'dev'], {
       cwd: dataDir,
       env: {
         ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !STEERING.test(name))),

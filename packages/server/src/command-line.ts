@@ -41,7 +41,7 @@ export async function runCommandLine(
     })
   program
     .command('dev')
-    .description('run the server for trying it out: on loopback, with a demonstration organization')
+    .description('run the server for trying it out: on loopback, with a first organization')
     .option('--port <port>', 'port of the APIs and pages; the next one serves the metrics (ALTER_PORT, 8787)')
     .option('--data-dir <folder>', 'where everything is kept (ALTER_DATA_DIR, .alter)')
     .action(async (flags: { port?: string; dataDir?: string }) => {

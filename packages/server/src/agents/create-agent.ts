@@ -7,35 +7,30 @@ import { type Tx, violatedConstraint } from '../db/database.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { newId } from '../kernel/ids.ts'
 import { invalidField, VaultError } from '../kernel/vault-error.ts'
-import { type AppRef, authorColumn, type ChangeAuthor, changeRow, changesBetween } from '../management/index.ts'
-import { type PolicyRule, rulesOfPolicy } from './agent-policy.ts'
+import {
+  type AppRef,
+  authorColumn,
+  type ChangeAuthor,
+  changeRow,
+  changesBetween,
+  type ManagedRules,
+} from '../management/index.ts'
+import { rulesOfPolicy } from './agent-policy.ts'
 import { parseAgentScopes } from './agent-scopes.ts'
 import { countAgents, getAgent, insertAgent, toAgent } from './agent-store.ts'
 import { claimCreation, findCreation, rememberCreation } from './idempotency-store.ts'
 
-/** What stands right of the agents in the import order comes in from the composition root. */
-export type AgentNeighbors = {
+/** How agents, on which keys build, get their first key. */
+export type KeysOfAgents = {
   /** Mints a key of the agent in this transaction, which holds the app's lock. */
-  mintKeyOfAgent: (
+  mintKeyOfAgent(
     tx: Tx,
     record: RecordEvent,
     input: { app: AppRef; author: ChangeAuthor; agentId: string; name: string },
-  ) => Promise<{ keyId: string; plain: Secret }>
-  /** Makes the agent's managed rules what is given. */
-  replaceManagedRules: (
-    tx: Tx,
-    record: RecordEvent,
-    input: {
-      app: AppRef
-      author: ChangeAuthor
-      target: { type: 'agent'; id: string }
-      managedBy: 'agent_policy'
-      rules: readonly PolicyRule[]
-    },
-  ) => Promise<void>
+  ): Promise<{ keyId: string; plain: Secret }>
 }
 
-type Deps = { audit: Pick<AuditLog, 'change'>; clock: Clock } & AgentNeighbors
+type Deps = { audit: Pick<AuditLog, 'change'>; clock: Clock; keys: KeysOfAgents; rules: ManagedRules }
 
 export const MAX_AGENTS_PER_APP = 10_000
 
@@ -59,12 +54,12 @@ export type NewAgent = {
  * `idempotency_key_agent_revoked`, `idempotency_key_agent_inactive`, `idempotency_in_progress`.
  */
 export const createAgent =
-  ({ audit, clock, mintKeyOfAgent, replaceManagedRules }: Deps) =>
+  ({ audit, clock, keys, rules }: Deps) =>
   async (input: NewAgent): Promise<CreatedAgent & { replayed: boolean }> => {
     const { app, author, name, idempotencyKey, policy = {}, metadata = {} } = input
     const scopes = parseAgentScopes(input.scopes ?? {})
     assertMetadata(metadata)
-    const rules = rulesOfPolicy(policy)
+    const policyRules = rulesOfPolicy(policy)
     const digest = bodyDigest(input)
     return audit.change(appScope(app.appId, app.organizationId), async (tx, record) => {
       if (idempotencyKey !== undefined && !(await claim(tx, app.appId, idempotencyKey, digest))) {
@@ -100,8 +95,14 @@ export const createAgent =
         changeRow(author, { event: 'agent.created', type: 'agent', id: agentId, changes: changesBetween({}, shown) }),
       )
       const target = { type: 'agent', id: agentId } as const
-      await replaceManagedRules(tx, record, { app, author, target, managedBy: 'agent_policy', rules })
-      const { keyId, plain } = await mintKeyOfAgent(tx, record, { app, author, agentId, name: 'default' })
+      await rules.replaceManagedRules(tx, record, {
+        app,
+        author,
+        target,
+        managedBy: 'agent_policy',
+        rules: policyRules,
+      })
+      const { keyId, plain } = await keys.mintKeyOfAgent(tx, record, { app, author, agentId, name: 'default' })
       if (idempotencyKey !== undefined) await rememberCreation(tx, app.appId, idempotencyKey, { agentId, keyId })
       const agent = toAgent(await getAgent(tx, app.appId, agentId), clock.now())
       return { ...agent, api_key: plain.reveal(), key_id: keyId, replayed: false }

@@ -48,6 +48,8 @@ export type ListenerOptions = {
   pages?: readonly Pages[]
   /** Called once per answered request. `route` is `<METHOD> <declared path>`, or `other`. */
   observe?: (route: string, status: number, seconds: number) => void
+  /** Called once per refused request with the code of its refusal. */
+  observeRefusal?: (code: string) => void
   /** Test builds: a handler that refuses with an undeclared code, or answers in an undeclared form, is a fault. */
   assertContracts?: boolean
 }
@@ -75,7 +77,7 @@ export async function createListener(options: ListenerOptions): Promise<Listener
   const { declared, bound, hotRoutes, log, clock, observe } = options
   assertHandlersMatch(declared, bound, hotRoutes.keys())
 
-  const sendRefusal = createSendRefusal({ log, publicUrl: options.publicUrl })
+  const sendRefusal = createSendRefusal({ log, publicUrl: options.publicUrl, observeRefusal: options.observeRefusal })
   const clientIpOf = createClientIp(options.trustedProxies)
   const allowedMethods = createAllowedMethods(declared)
   const inFlight = new Set<ServerResponse>()

@@ -13,17 +13,20 @@ export type Jobs = {
   close(): Promise<void>
 }
 
-type Job = { fn: JobRun; intervalMs: number; running: Promise<void> | undefined; timer: NodeJS.Timeout | undefined }
+/** Work that a slice wants repeated, see `Jobs.every`. */
+export type Job = { name: string; everyMs: number; run: JobRun }
+
+type Entry = { fn: JobRun; intervalMs: number; running: Promise<void> | undefined; timer: NodeJS.Timeout | undefined }
 
 /**
  * Work that repeats in this process. A job never overlaps itself here; against other processes it must protect itself by row locks.
  * A run that throws is logged and tried again at the next turn.
  */
 export function createJobs({ clock, log }: { clock: Pick<Clock, 'monotonic'>; log: Log }): Jobs {
-  const jobs = new Map<string, Job>()
+  const jobs = new Map<string, Entry>()
   const ending = new AbortController()
 
-  async function run(name: string, job: Job): Promise<void> {
+  async function run(name: string, job: Entry): Promise<void> {
     const startedMs = clock.monotonic()
     try {
       await job.fn(ending.signal)
@@ -34,7 +37,7 @@ export function createJobs({ clock, log }: { clock: Pick<Clock, 'monotonic'>; lo
     }
   }
 
-  function start(name: string, job: Job): Promise<void> {
+  function start(name: string, job: Entry): Promise<void> {
     if (job.running === undefined) {
       clearTimeout(job.timer)
       job.running = run(name, job).finally(() => {
@@ -45,7 +48,7 @@ export function createJobs({ clock, log }: { clock: Pick<Clock, 'monotonic'>; lo
     return job.running
   }
 
-  function schedule(name: string, job: Job): void {
+  function schedule(name: string, job: Entry): void {
     if (ending.signal.aborted) return
     // A failure is in the log already.
     job.timer = setTimeout(() => start(name, job).catch(() => {}), job.intervalMs)
@@ -55,7 +58,7 @@ export function createJobs({ clock, log }: { clock: Pick<Clock, 'monotonic'>; lo
   return {
     every(name, intervalMs, fn) {
       if (jobs.has(name)) throw new Error(`two jobs are called "${name}"`)
-      const job: Job = { fn, intervalMs, running: undefined, timer: undefined }
+      const job: Entry = { fn, intervalMs, running: undefined, timer: undefined }
       jobs.set(name, job)
       schedule(name, job)
     },

@@ -1,14 +1,14 @@
 import { createHash, createHmac, randomBytes } from 'node:crypto'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { type DevFile, withDemonstration } from '../../../../tools/demo/demonstration.ts'
 import { createAuditLog } from '../audit/index.ts'
 import type { Config } from '../config.ts'
 import { createServer, type ServerOptions } from '../create-server.ts'
 import { openPepper } from '../crypto/pepper.ts'
 import { Secret } from '../crypto/secret.ts'
 import { maintainNoncePartitions } from '../db/installation-store.ts'
-import type { DevFile } from '../demo/prepare-demonstration.ts'
 import { newId } from '../kernel/ids.ts'
 import { silentLog } from '../kernel/log.ts'
 import { createMembers, type Members } from '../members/index.ts'
@@ -74,7 +74,8 @@ export async function createTestServer({ clock = createHandClock(), ...options }
   const database = opened.use(await createTestDatabase())
   const dataDir = await mkdtemp(join(tmpdir(), 'alter-vault-server-'))
   opened.defer(() => rm(dataDir, { recursive: true, force: true }))
-  const server = await createServer(configFor(dataDir, database), {
+  const config = configFor(dataDir, database)
+  const server = await createServer(config, {
     ...options,
     log: silentLog,
     clock,
@@ -83,13 +84,14 @@ export async function createTestServer({ clock = createHandClock(), ...options }
     assertContracts: true,
   })
   opened.defer(() => server.close())
+  const { dev, close } = await withDemonstration(config, server)
+  opened.defer(close)
   const origin = server.address
   const audit = createAuditLog({ db: database.db, clock, log: silentLog, processId: newId(clock.now()) })
   opened.defer(() => audit.close())
   const { keyDigest } = await openPepper({ path: join(dataDir, PEPPER_FILE) })
   const members = createMembers({ audit, clock })
   const tokens = createTokens({ audit, clock, keyDigest })
-  const dev = JSON.parse(await readFile(join(dataDir, 'dev.json'), 'utf8')) as DevFile
 
   async function send(
     method: string,
