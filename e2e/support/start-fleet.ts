@@ -60,8 +60,6 @@ export async function startFleet(): Promise<Fleet> {
       ALTER_ADMIN_PORT: String(await freePort()),
       ALTER_PUBLIC_URL: vault.baseUrl,
       ALTER_ROOT_KEY_FILE: join(vault.dataDir, 'root-keys.json'),
-      ALTER_PEPPER_FILE: join(vault.dataDir, 'api-key-pepper.json'),
-      ALTER_AUDIT_SIGNING_KEY_FILE: join(vault.dataDir, 'audit-signing-keys.json'),
     }),
   )
   const pausing = (name: string) => (point: FaultPoint) => writeFile(join(folder, name), `pause ${point}`)

@@ -2,18 +2,19 @@ import { createSecretKey, type KeyObject, randomBytes } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import type { Config } from './config.ts'
 import { type AuditSigningKeys, openAuditSigningKeys } from './crypto/audit-signing-key.ts'
-import { KeyFileError } from './crypto/key-file.ts'
+import { createInstallationKeys } from './crypto/installation-keys.ts'
+import { RootKeyError } from './crypto/key-wrapper.ts'
 import { createKeyring, type Keyring } from './crypto/keyring.ts'
-import { openPepper } from './crypto/pepper.ts'
+import { createKeyDigest, type KeyDigest } from './crypto/pepper.ts'
 import { createRewrapDataKeys } from './crypto/rewrap-data-keys.ts'
-import { openLocalRootKeys } from './crypto/root-key.ts'
+import { openRootKeys, type RootKeyPlace } from './crypto/root-keys.ts'
 import { createDataKeyStore } from './db/data-key-store.ts'
 import type { Database } from './db/database.ts'
 import {
+  createInstallationKeyStore,
   ensureInstallation,
-  ensureWrappedLinkKey,
   maintainNoncePartitions,
-  rememberKeyFile,
+  rememberRootKeys,
 } from './db/installation-store.ts'
 import type { Clock } from './kernel/clock.ts'
 import type { Log } from './kernel/log.ts'
@@ -25,41 +26,41 @@ export type Installation = Slice &
   AsyncDisposable & {
     db: Database
     installationId: string
-    keyDigest: (plainKey: string) => Buffer
+    keyDigest: KeyDigest
     signingKeys: AuditSigningKeys
     /** The HMAC key of approval links. */
     linkKey: KeyObject
     keyring: Keyring
   }
 
-const LINK_KEY_BYTES = 32
+const SECRET_BYTES = 32
 
-/** Opens what the configuration names and makes what is missing. Throws `KeyFileError` for keys of another installation. */
+/**
+ * Opens what the configuration names and makes what is missing. Throws `KeyFileError` or `RootKeyError` for root keys
+ * that cannot be used, or are those of another installation.
+ */
 export async function openInstallation(
   config: Config,
   { log, clock, version }: { log: Log; clock: Clock; version: string },
 ): Promise<Installation> {
   if (config.database.dataDir !== undefined) await mkdir(config.database.dataDir, { recursive: true, mode: 0o700 })
-  const rootKeys = await openLocalRootKeys({ path: config.keys.rootKeyFile, clock })
-  const { keyDigest, fingerprint } = await openPepper({ path: config.keys.pepperFile })
-  const signingKeys = await openAuditSigningKeys({ path: config.keys.auditSigningKeyFile, clock })
+  const wrapper = await openRootKeys(config.rootKeys, { clock })
   await using opening = new AsyncDisposableStack()
   const { db, close } = await openDatabase(config.database, { log, version })
   opening.defer(close)
   const nonceSpace = () => db.unscoped((tx) => maintainNoncePartitions(tx, Math.floor(clock.now() / 1000)))
   const installationId = await db.unscoped(async (tx) => {
-    assertSame(await rememberKeyFile(tx, 'root_key', rootKeys.keyIds()), config.keys.rootKeyFile)
-    assertSame(await rememberKeyFile(tx, 'pepper', [fingerprint]), config.keys.pepperFile)
+    if ((await rememberRootKeys(tx, wrapper.fingerprints())) === 'replaced') throw strangeRootKeys(config.rootKeys)
     return ensureInstallation(tx)
   })
   await nonceSpace()
-  const linkKeyName = { appId: installationId, dataKeyId: installationId }
-  const wrappedLinkKey = await rootKeys.wrap(linkKeyName, randomBytes(LINK_KEY_BYTES))
-  const linkKey = createSecretKey(
-    await rootKeys.unwrap(linkKeyName, await db.unscoped((tx) => ensureWrappedLinkKey(tx, wrappedLinkKey))),
-  )
+  const store = createInstallationKeyStore(db, installationId)
+  const keyOf = createInstallationKeys({ wrapper, installationId, store })
+  const makeSecret = () => randomBytes(SECRET_BYTES)
+  const linkKey = createSecretKey(await keyOf('approval_links').open(makeSecret))
+  const keyDigest = createKeyDigest(await keyOf('key_digests').open(makeSecret))
+  const signingKeys = await openAuditSigningKeys({ key: keyOf('audit_signing'), clock })
   const dataKeys = createDataKeyStore(db)
-  const rewrapDataKeys = createRewrapDataKeys({ wrapper: rootKeys, ...dataKeys })
   opening.move()
   return {
     db,
@@ -67,8 +68,10 @@ export async function openInstallation(
     keyDigest,
     signingKeys,
     linkKey,
-    keyring: createKeyring({ wrapper: rootKeys, clock, ...dataKeys }),
-    start: async () => void (await rewrapDataKeys()),
+    keyring: createKeyring({ wrapper, clock, ...dataKeys }),
+    async start() {
+      for (const keys of [store, dataKeys]) await createRewrapDataKeys({ wrapper, ...keys })()
+    },
     [Symbol.asyncDispose]: close,
     jobs: [{ name: 'nonce partitions', everyMs: 300_000, run: nonceSpace }],
     ready: [
@@ -85,9 +88,7 @@ export async function openInstallation(
   }
 }
 
-function assertSame(state: 'same' | 'replaced', path: string): void {
-  if (state === 'same') return
-  throw new KeyFileError(
-    `"${path}" is not the file that this database was written with. Put the old file back; a new one opens nothing.`,
-  )
+function strangeRootKeys(place: RootKeyPlace): RootKeyError {
+  const what = place.kind === 'file' ? `"${place.path}" is not the file` : `"${place.key}" is not the key`
+  return new RootKeyError(`${what} that this database was written with. Use the old one; a new one opens nothing.`)
 }

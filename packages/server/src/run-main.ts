@@ -1,13 +1,14 @@
 import { readFileSync } from 'node:fs'
 import { pino } from 'pino'
 import { type Commands, EXIT, runCommandLine } from './command-line.ts'
-import { type Config, readConfig, readKeyFiles } from './config.ts'
+import { type Config, readConfig, readRootKeys } from './config.ts'
 import { rotateRootKey } from './crypto/rotate-root-key.ts'
 import { foundOrganizationOffline } from './found-organization.ts'
 import { systemClock } from './kernel/clock.ts'
 import { createLog, type Log, withoutSecrets } from './kernel/log.ts'
 import { VaultError } from './kernel/vault-error.ts'
 import { describeKnownMistake } from './known-mistake.ts'
+import { openInstallation } from './open-installation.ts'
 import { type RunningServer, runServer, type StopSignal } from './run-server.ts'
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
@@ -80,12 +81,19 @@ const commandsWith = (inDevelopment: InDevelopment): Commands => ({
   },
 
   async rotateRootKey() {
-    const { rootKeyFile } = readKeyFiles(process.env, { workingDir: process.cwd() })
-    const { keyId } = await rotateRootKey({ path: rootKeyFile, clock })
-    say(`Root key ${keyId} was added to "${rootKeyFile}".\n`)
+    const { keyId, path } = await rotateRootKey(readRootKeys(process.env, { workingDir: process.cwd() }), clock)
+    say(`Root key ${keyId} was added to "${path}".\n`)
     say(
-      'Copy the file to every server of this installation, then restart them. Each wraps the data keys anew when it starts.\n',
+      'Copy the file to every server of this installation, then restart them. Each wraps the other keys anew when it starts.\n',
     )
+    return EXIT.ok
+  },
+
+  async rotateAuditKey() {
+    const config = readConfig(process.env, { mode: 'serve', workingDir: process.cwd() })
+    await using installation = await openInstallation(config, { log: logFor(config), clock, version })
+    const { keyId } = await installation.signingKeys.rotate()
+    say(`Checkpoints are signed with key ${keyId} once the servers are restarted.\n`)
     return EXIT.ok
   },
 

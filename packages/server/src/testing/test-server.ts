@@ -6,9 +6,12 @@ import { type DevFile, withDemonstration } from '../../../../tools/demo/demonstr
 import { createAuditLog } from '../audit/index.ts'
 import type { Config } from '../config.ts'
 import { createServer, type ServerOptions } from '../create-server.ts'
-import { openPepper } from '../crypto/pepper.ts'
+import { createInstallationKeys } from '../crypto/installation-keys.ts'
+import { createKeyDigest } from '../crypto/pepper.ts'
+import { openLocalRootKeys } from '../crypto/root-key.ts'
 import { Secret } from '../crypto/secret.ts'
-import { maintainNoncePartitions } from '../db/installation-store.ts'
+import { createInstallationKeyStore, ensureInstallation, maintainNoncePartitions } from '../db/installation-store.ts'
+import { systemClock } from '../kernel/clock.ts'
 import { newId } from '../kernel/ids.ts'
 import { silentLog } from '../kernel/log.ts'
 import { createMembers, type Members } from '../members/index.ts'
@@ -65,7 +68,7 @@ const SIGNED_LINES = [
   ['x-alter-actor-id', 'actor-id'],
   ['x-alter-context', 'actor-context'],
 ] as const
-const PEPPER_FILE = 'pepper.json'
+const ROOT_KEY_FILE = 'root-keys.json'
 const MANY_CALLS_PER_MINUTE = 1_000_000
 
 /** `await using server = await createTestServer()`, in files named `*.db.test.ts`. Its clock stands still unless it is moved. */
@@ -74,7 +77,7 @@ export async function createTestServer({ clock = createHandClock(), ...options }
   const database = opened.use(await createTestDatabase())
   const dataDir = await mkdtemp(join(tmpdir(), 'alter-vault-server-'))
   opened.defer(() => rm(dataDir, { recursive: true, force: true }))
-  const config = configFor(dataDir, database)
+  const config = testConfig(dataDir, database)
   const server = await createServer(config, {
     ...options,
     log: silentLog,
@@ -89,7 +92,7 @@ export async function createTestServer({ clock = createHandClock(), ...options }
   const origin = server.address
   const audit = createAuditLog({ db: database.db, clock, log: silentLog, processId: newId(clock.now()) })
   opened.defer(() => audit.close())
-  const { keyDigest } = await openPepper({ path: join(dataDir, PEPPER_FILE) })
+  const keyDigest = await keyDigestOf(database, dataDir)
   const members = createMembers({ audit, clock })
   const tokens = createTokens({ audit, clock, keyDigest })
 
@@ -157,7 +160,8 @@ export async function createTestServer({ clock = createHandClock(), ...options }
   }
 }
 
-function configFor(dataDir: string, { connection, ownerConnection }: TestDatabase): Config {
+/** A development configuration over a database of a test. */
+export function testConfig(dataDir: string, { connection, ownerConnection }: TestDatabase): Config {
   return {
     mode: 'dev',
     http: {
@@ -170,13 +174,22 @@ function configFor(dataDir: string, { connection, ownerConnection }: TestDatabas
       drainSeconds: 1,
     },
     database: { url: urlOf(connection), migrationUrl: urlOf(ownerConnection), poolSize: 5, dataDir },
-    keys: {
-      rootKeyFile: join(dataDir, 'root-keys.json'),
-      pepperFile: join(dataDir, PEPPER_FILE),
-      auditSigningKeyFile: join(dataDir, 'audit-signing-keys.json'),
-    },
+    rootKeys: { kind: 'file', path: join(dataDir, ROOT_KEY_FILE) },
     log: { level: 'error' },
   }
+}
+
+/** The digest under the pepper that the server has made. */
+async function keyDigestOf({ db }: TestDatabase, dataDir: string) {
+  const wrapper = await openLocalRootKeys({ path: join(dataDir, ROOT_KEY_FILE), clock: systemClock })
+  const installationId = await db.unscoped(ensureInstallation)
+  const store = createInstallationKeyStore(db, installationId)
+  const { open } = createInstallationKeys({ wrapper, installationId, store })('key_digests')
+  return createKeyDigest(
+    await open(() => {
+      throw new Error('the server has not made its pepper')
+    }),
+  )
 }
 
 const urlOf = ({ host, port, user, database }: SocketConnection): Secret =>
