@@ -47,5 +47,5 @@ export async function foundOrganizationOffline(
   const audit = createAudit({ ...installation, ...process, processId: newId(process.clock.now()), pace: PACE })
   open.defer(audit.close)
   await audit.start()
-  return foundOrganization({ ...installation, ...process, audit })(input)
+  return await foundOrganization({ ...installation, ...process, audit })(input)
 }
