@@ -54,12 +54,12 @@ export type NewAgent = {
  * `idempotency_key_agent_revoked`, `idempotency_key_agent_inactive`, `idempotency_in_progress`.
  */
 export const createAgent =
-  ({ audit, clock, keys, rules }: Deps) =>
+  ({ audit, clock, keys, rules: managed }: Deps) =>
   async (input: NewAgent): Promise<CreatedAgent & { replayed: boolean }> => {
     const { app, author, name, idempotencyKey, policy = {}, metadata = {} } = input
     const scopes = parseAgentScopes(input.scopes ?? {})
     assertMetadata(metadata)
-    const policyRules = rulesOfPolicy(policy)
+    const rules = rulesOfPolicy(policy)
     const digest = bodyDigest(input)
     return audit.change(appScope(app.appId, app.organizationId), async (tx, record) => {
       if (idempotencyKey !== undefined && !(await claim(tx, app.appId, idempotencyKey, digest))) {
@@ -95,13 +95,7 @@ export const createAgent =
         changeRow(author, { event: 'agent.created', type: 'agent', id: agentId, changes: changesBetween({}, shown) }),
       )
       const target = { type: 'agent', id: agentId } as const
-      await rules.replaceManagedRules(tx, record, {
-        app,
-        author,
-        target,
-        managedBy: 'agent_policy',
-        rules: policyRules,
-      })
+      await managed.replaceManagedRules(tx, record, { app, author, target, managedBy: 'agent_policy', rules })
       const { keyId, plain } = await keys.mintKeyOfAgent(tx, record, { app, author, agentId, name: 'default' })
       if (idempotencyKey !== undefined) await rememberCreation(tx, app.appId, idempotencyKey, { agentId, keyId })
       const agent = toAgent(await getAgent(tx, app.appId, agentId), clock.now())

@@ -41,11 +41,11 @@ export type AgentChange = {
  * `validation_failed`.
  */
 export const updateAgent =
-  ({ audit, clock, rules }: Deps) =>
+  ({ audit, clock, rules: managed }: Deps) =>
   async ({ app, author, agentId, expected, change, graceSeconds }: AgentChange): Promise<Agent> => {
     const desired = change.scopes && parseAgentScopes(change.scopes)
     if (change.metadata !== undefined) assertMetadata(change.metadata)
-    const policyRules = change.policy && rulesOfPolicy(change.policy)
+    const rules = change.policy && rulesOfPolicy(change.policy)
     return audit.change(appScope(app.appId, app.organizationId), async (tx, record) => {
       await lockApp(tx, app.appId)
       const row = await lockLiveAgent(tx, app.appId, agentId)
@@ -80,15 +80,9 @@ export const updateAgent =
       // Whatever is written, a waiting change that is due is written down as applied.
       await saveAgent(tx, app.appId, agentId, { ...plain, scopes: scopes ?? storedScopes(row, nowMs) })
       record(changeRow(author, { event: 'agent.updated', type: 'agent', id: agentId, changes }))
-      if (policyRules !== undefined) {
+      if (rules !== undefined) {
         const target = { type: 'agent', id: agentId } as const
-        await rules.replaceManagedRules(tx, record, {
-          app,
-          author,
-          target,
-          managedBy: 'agent_policy',
-          rules: policyRules,
-        })
+        await managed.replaceManagedRules(tx, record, { app, author, target, managedBy: 'agent_policy', rules })
       }
       return toAgent(await getAgent(tx, app.appId, agentId), nowMs)
     })
