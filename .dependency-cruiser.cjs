@@ -2,7 +2,7 @@
  * Which way the arrows point.
  *
  *   contracts <- server, sdk, web-kit <- apps
- *   inside the server: kernel <- crypto, egress, policy, db <- http <- slices, left to right <- create-server <- main
+ *   inside the server: kernel <- crypto, egress, policy, db <- http <- slices, left to right <- create-server <- run-main <- main
  *
  * To add a slice, put its name where it belongs in SLICES.
  */
@@ -105,7 +105,7 @@ module.exports = {
       comment: 'server, sdk and web-kit meet on the wire, never in an import.',
       severity: 'error',
       from: { path: `^packages/${name}/`, pathNot: TEST },
-      to: { path: '^(packages|apps|e2e|bench)/', pathNot: `^packages/(contracts|${name})/` },
+      to: { path: '^(packages|apps|e2e|bench|tools)/', pathNot: `^packages/(contracts|${name})/` },
     })),
     {
       name: 'apps-import-web-kit-and-contracts',
@@ -130,8 +130,8 @@ module.exports = {
     {
       name: 'only-main-starts-the-server',
       severity: 'error',
-      from: { path: `${SERVER}/`, pathNot: [TEST, `${SERVER}/main\\.ts$`] },
-      to: { path: `${SERVER}/(main|create-server)\\.ts$` },
+      from: { path: `${SERVER}/`, pathNot: [TEST, `${SERVER}/(main|run-main)\\.ts$`] },
+      to: { path: `${SERVER}/(main|run-main|create-server)\\.ts$` },
     },
     {
       name: 'only-http-knows-the-router-and-the-pages',

@@ -11,9 +11,7 @@ import { formatKey, keyRandomFrom } from '@alter-vault/contracts'
 import { appScope } from '../packages/server/src/audit/audit-row.ts'
 import type { AppendMember } from '../packages/server/src/audit/lane.ts'
 import { createLane } from '../packages/server/src/audit/lane.ts'
-import { createRateMeter } from '../packages/server/src/audit/rate-meter.ts'
 import { createKeyring } from '../packages/server/src/crypto/keyring.ts'
-import { createAddressGuard } from '../packages/server/src/egress/address-guard.ts'
 import { compileAllowedHosts } from '../packages/server/src/egress/allowed-hosts.ts'
 import { injectedNames } from '../packages/server/src/egress/inject.ts'
 import { DEFAULT_INJECTION } from '../packages/server/src/egress/injection.ts'
@@ -23,7 +21,6 @@ import { newId } from '../packages/server/src/kernel/ids.ts'
 import { silentLog as log } from '../packages/server/src/kernel/log.ts'
 import type { KeyFacts } from '../packages/server/src/keys/caller-facts.ts'
 import { compileRules } from '../packages/server/src/policy/compile-rules.ts'
-import { openSealedCredential } from '../packages/server/src/secrets/seal-credential.ts'
 import { signedHeaders } from '../packages/server/src/testing/sign-request.ts'
 import type { GrantFacts } from '../packages/server/src/uses/grant-facts.ts'
 import { createUses, type ProxyDeps } from '../packages/server/src/uses/index.ts'
@@ -165,10 +162,8 @@ const proxy = createUses({
     appPolicy: async () => policy,
     forget: () => undefined,
   },
-  noteUnknownKey: () => undefined,
-  meter: createRateMeter({ clock, append }),
   approvals: {} as ProxyDeps['approvals'],
-  guard: createAddressGuard().guard,
+  executions: { wouldBeDenied: async () => [], wake: () => undefined, executeWith: () => undefined },
   upstream: {
     send: async () => ({
       statusCode: 200,
@@ -183,9 +178,6 @@ const proxy = createUses({
       upstreamMs: 1,
     }),
   },
-  openCredential: (app, { credential, secret }) =>
-    openSealedCredential(keyring, app, credential.credentialId, secret.type, credential.sealed!),
-  maxResponseBytes: 25 * 1024 * 1024,
 })
 const path = process.argv[3] === 'token' ? '/sdk/token' : '/sdk/proxy'
 const handler = proxy.hotRoutes.get(`POST ${path}`)!

@@ -58,7 +58,9 @@ export async function startMeasuredVault({
   nodeArguments?: readonly string[]
   root?: string
 } = {}): Promise<MeasuredVault> {
-  const { SERVER } = (await import(join(root, 'tools/bootstrap/run.mjs'))) as { SERVER: readonly string[] }
+  const programs = (await import(join(root, 'tools/bootstrap/run.mjs'))) as Record<string, readonly string[]>
+  // An older checkout has one program, which makes the demonstration itself.
+  const program = programs.DEMONSTRATION ?? programs.SERVER!
   const node = join(root, 'node_modules/.bin/node')
   const dataDir = await mkdtemp(join(tmpdir(), 'alter-vault-bench-'))
   const port = await freePort()
@@ -71,7 +73,7 @@ export async function startMeasuredVault({
   async function launch(): Promise<void> {
     const log = openSync(join(dataDir, 'bench.log'), 'a')
     const startedAt = performance.now()
-    child = spawn(node, [...nodeArguments, ...SERVER, 'dev'], {
+    child = spawn(node, [...nodeArguments, ...program, 'dev'], {
       cwd: dataDir,
       env: {
         ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !STEERING.test(name))),

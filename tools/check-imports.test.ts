@@ -33,6 +33,7 @@ const S = 'packages/server/src'
 const broken: [rule: string, from: string, to: string][] = [
   ['contracts-imports-nothing-of-ours', 'packages/contracts/src/key.ts', 'packages/sdk/src/app.ts'],
   ['server-imports-contracts-only', `${S}/kernel/ids.ts`, 'packages/sdk/src/app.ts'],
+  ['server-imports-contracts-only', `${S}/create-server.ts`, 'tools/demo/demonstration.ts'],
   ['sdk-imports-contracts-only', 'packages/sdk/src/app.ts', 'packages/web-kit/src/button.tsx'],
   ['web-kit-imports-contracts-only', 'packages/web-kit/src/button.tsx', `${S}/kernel/ids.ts`],
   ['apps-import-web-kit-and-contracts', 'apps/wallet/src/main.tsx', `${S}/kernel/ids.ts`],
@@ -159,7 +160,8 @@ test('imports that point the right way pass', async () => {
   const { modules, violations } = await checkImports(
     checkout({
       'packages/contracts/src/index.ts': [],
-      [`${S}/main.ts`]: ['./create-server.ts'],
+      [`${S}/main.ts`]: ['./run-main.ts'],
+      [`${S}/run-main.ts`]: ['./create-server.ts'],
       [`${S}/create-server.ts`]: ['./uses/index.ts', './http/listener.ts'],
       [`${S}/uses/index.ts`]: ['../grants/index.ts', '../egress/upstream.ts', '../../../contracts/src/index.ts'],
       [`${S}/uses/uses.test.ts`]: ['../testing/test-database.ts', './index.ts'],

@@ -61,7 +61,7 @@ The server reads its environment once, when it starts. Every mistake is reported
 \`ALTER_*\` variable is a mistake, too: a misspelt one would leave a default in force. Those of the CLI and the SDKs are known and ignored.
 
 \`alter-vault dev\` needs no variable. \`alter-vault serve\` fills in nothing that matters: it refuses to start without
-\`ALTER_PUBLIC_URL\`, \`ALTER_ROOT_KEY_FILE\`, \`ALTER_PEPPER_FILE\`, \`ALTER_AUDIT_SIGNING_KEY_FILE\` and either \`DATABASE_URL\` or \`ALTER_DATA_DIR\`.
+\`ALTER_PUBLIC_URL\`, \`ALTER_ROOT_KEY_FILE\` (or root keys in a service) and either \`DATABASE_URL\` or \`ALTER_DATA_DIR\`.
 
 ${parts.join('\n\n')}
 `

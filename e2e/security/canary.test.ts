@@ -281,7 +281,7 @@ describe('the search itself', () => {
     expect(desk.api.to('/echo').map(({ headers }) => headers.authorization)).toContain(`Bearer ${SECRETS.bearer}`)
     expect(received.length).toBeGreaterThan(50)
     expect(browserState).toHaveLength(9)
-    if (LINUX) expect(processArguments.join()).toMatch(/main\.ts.*postgres/s)
+    if (LINUX) expect(processArguments.join()).toMatch(/start\.ts.*postgres/s)
     expect(desk.vault.logs()).toContain('"level":"debug"')
   })
 })

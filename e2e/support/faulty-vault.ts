@@ -1,24 +1,26 @@
 /*
- * The server as `main.ts dev` or `main.ts serve` runs it, with things from outside that the product never takes:
+ * The server as `tools/demo/start.ts dev` or `main.ts serve` runs it, with things from outside that the product never takes:
  *
  *   E2E_HOSTS    JSON: host name → addresses it resolves to, one list for each time it is asked; the last list stays.
  *                Names that are not in it are resolved by the operating system.
  *   E2E_DIE_AT   path of a file that names a fault point; the process ends itself with SIGKILL when it comes by there, or, with the word
  *                `pause` before the point, stops itself with SIGSTOP once. A file that is missing or empty names none, so that a test can
  *                arm it in between.
- *   E2E_PACE     JSON: how processes watch each other, see `Pace` in create-server.ts.
+ *   E2E_PACE     JSON: how processes watch each other, see `Pace` in audit/create-audit.ts.
  *   E2E_STRICT   any text: an answer that breaks its declaration is a fault, and operators may call as often as they like.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { pino } from 'pino'
+import type { Pace } from '../../packages/server/src/audit/index.ts'
 import { readConfig } from '../../packages/server/src/config.ts'
-import { createServer, type Pace } from '../../packages/server/src/create-server.ts'
+import { createServer } from '../../packages/server/src/create-server.ts'
 import { type Resolve, systemResolve } from '../../packages/server/src/egress/address-guard.ts'
 import { systemClock } from '../../packages/server/src/kernel/clock.ts'
 import type { Faults } from '../../packages/server/src/kernel/faults.ts'
 import { createLog } from '../../packages/server/src/kernel/log.ts'
 import { runServer, type StopSignal } from '../../packages/server/src/run-server.ts'
+import { withDemonstration } from '../../tools/demo/demonstration.ts'
 
 const { E2E_HOSTS = '{}', E2E_DIE_AT, E2E_PACE = '{}', E2E_STRICT, ...env } = process.env
 
@@ -51,8 +53,11 @@ const log = createLog({
   destination: pino.destination({ fd: process.stderr.fd, sync: true }),
 })
 process.exitCode = await runServer(config, {
-  start: (started) =>
-    createServer(started, { log, clock: systemClock, version: '0.0.0-faulty', faults, resolve, pace, ...strict }),
+  async start(started) {
+    const options = { log, clock: systemClock, version: '0.0.0-faulty', faults, resolve, pace, ...strict }
+    const server = await createServer(started, options)
+    return started.mode === 'dev' ? withDemonstration(started, server) : server
+  },
   onStopSignal(stop: (signal: StopSignal) => void) {
     process.on('SIGTERM', stop)
     return () => process.off('SIGTERM', stop)

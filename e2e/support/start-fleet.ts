@@ -4,7 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
-import type { Pace } from '../../packages/server/src/create-server.ts'
+import type { Pace } from '../../packages/server/src/audit/index.ts'
 import type { FaultPoint } from '../../packages/server/src/kernel/faults.ts'
 import { type BreakableLink, startBreakableLink } from './breakable-link.ts'
 import { type Postgres, startPostgres } from './start-postgres.ts'
@@ -60,8 +60,6 @@ export async function startFleet(): Promise<Fleet> {
       ALTER_ADMIN_PORT: String(await freePort()),
       ALTER_PUBLIC_URL: vault.baseUrl,
       ALTER_ROOT_KEY_FILE: join(vault.dataDir, 'root-keys.json'),
-      ALTER_PEPPER_FILE: join(vault.dataDir, 'api-key-pepper.json'),
-      ALTER_AUDIT_SIGNING_KEY_FILE: join(vault.dataDir, 'audit-signing-keys.json'),
     }),
   )
   const pausing = (name: string) => (point: FaultPoint) => writeFile(join(folder, name), `pause ${point}`)

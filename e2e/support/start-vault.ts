@@ -7,27 +7,14 @@ import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { Client } from 'pg'
+import type { DevFile } from '../../tools/demo/demonstration.ts'
 import { placeDatabase } from './prepare-database.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
-const MAIN = join(ROOT, 'packages/server/src/main.ts')
+const MAIN = join(ROOT, 'tools/demo/start.ts')
 const READY_MS = 60_000
 /** Variables of the developer's own shell that would steer the server. */
 const STEERING = /^(ALTER_|DATABASE_|NODE_OPTIONS$|VITEST|PG)/
-
-/** What `alter-vault dev` writes into its data folder, so that a person or a script can begin at once. */
-export type DevFile = {
-  base_url: string
-  organization_id: string
-  app_id: string
-  pat: string
-  runtime_key: string
-  agent_key: string
-  agent_id: string
-  demo_api: { url: string }
-  grants: { payments_system: string; payments_agent: string }
-  managed_secret_id: string
-}
 
 /** A server process of its own, with a data folder of its own. `await using` ends it and removes the folder. */
 export type Vault = AsyncDisposable & {

@@ -1,7 +1,7 @@
 import { ensureWalletBuilt } from './build-wallet.mjs'
-import { main, runNode, SERVER } from './run.mjs'
+import { DEMONSTRATION, main, runNode } from './run.mjs'
 
 await main((node, args) => {
   ensureWalletBuilt(node)
-  return runNode(node, [...SERVER, 'dev', ...args])
+  return runNode(node, [...DEMONSTRATION, 'dev', ...args])
 })

@@ -25,16 +25,23 @@ $$ select nullif(current_setting('vault.organization', true), '')::uuid $$;
 create table installation (
   singleton boolean primary key default true check (singleton),
   installation_id uuid not null,
-  -- The key that approval links are made with, wrapped by a root key.
-  wrapped_link_key bytea,
   created_at timestamptz not null default now()
 );
 
--- Which key files the data belongs to. A server with other files refuses to start.
-create table key_file_fingerprints (
-  name text not null,
-  fingerprint text not null,
-  primary key (name, fingerprint)
+-- Keys of the installation itself (approval links, API key digests, audit signing), each wrapped by a root key under its name.
+create table installation_keys (
+  name text primary key,
+  wrapped bytea not null
+);
+
+-- The scopes that have data keys, for a rotation of root keys; the keys themselves are seen in their own scope only.
+create table data_key_scopes (
+  app_id uuid primary key
+);
+
+-- Which root keys the data belongs to. A server with others refuses to start.
+create table root_key_fingerprints (
+  fingerprint text primary key
 );
 
 -- One row per server process. A process without a heartbeat for 60 s is fenced: its lanes are closed.

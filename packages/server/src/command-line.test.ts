@@ -22,6 +22,10 @@ async function run(...args: string[]) {
       calls.push(['rotateRootKey'])
       return 0
     },
+    rotateAuditKey: async () => {
+      calls.push(['rotateAuditKey'])
+      return 0
+    },
   }
   const streams = {
     out: (text: string) => {
@@ -40,6 +44,7 @@ describe('the command line', () => {
     [['serve'], ['run', 'serve']],
     [['dev'], ['run', 'dev']],
     [['rotate-root-key'], ['rotateRootKey']],
+    [['rotate-audit-key'], ['rotateAuditKey']],
     [
       ['create-organization', '--name', 'Acme', '--owner-email', 'ann@example.com'],
       ['createOrganization', { name: 'Acme', ownerEmail: 'ann@example.com' }],

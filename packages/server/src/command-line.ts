@@ -11,6 +11,8 @@ export type Commands = {
   createOrganization(options: { name: string; ownerEmail: string }): Promise<number>
   /** Adds a root key that wraps from now on. */
   rotateRootKey(): Promise<number>
+  /** Ends the key that signs audit checkpoints and makes the next one. */
+  rotateAuditKey(): Promise<number>
 }
 
 type Streams = { out: (text: string) => void; err: (text: string) => void }
@@ -41,7 +43,7 @@ export async function runCommandLine(
     })
   program
     .command('dev')
-    .description('run the server for trying it out: on loopback, with a demonstration organization')
+    .description('run the server for trying it out: on loopback, with a first organization')
     .option('--port <port>', 'port of the APIs and pages; the next one serves the metrics (ALTER_PORT, 8787)')
     .option('--data-dir <folder>', 'where everything is kept (ALTER_DATA_DIR, .alter)')
     .action(async (flags: { port?: string; dataDir?: string }) => {
@@ -57,9 +59,15 @@ export async function runCommandLine(
     })
   program
     .command('rotate-root-key')
-    .description('add a root key that wraps data keys from now on; old ones still unwrap')
+    .description('add a root key that wraps other keys from now on; old ones still unwrap')
     .action(async () => {
       code = await commands.rotateRootKey()
+    })
+  program
+    .command('rotate-audit-key')
+    .description('make a new key that signs audit checkpoints; what the old one signed stays verifiable')
+    .action(async () => {
+      code = await commands.rotateAuditKey()
     })
   program
     .command('version')

@@ -14,9 +14,7 @@ const mistakes = (read: () => unknown): readonly string[] => {
 }
 const complete = {
   ALTER_PUBLIC_URL: 'https://vault.example/',
-  ALTER_ROOT_KEY_FILE: '/etc/alter/root-keys.json',
-  ALTER_PEPPER_FILE: 'keys/pepper.json',
-  ALTER_AUDIT_SIGNING_KEY_FILE: '/etc/alter/audit.json',
+  ALTER_ROOT_KEY_FILE: 'keys/root-keys.json',
   DATABASE_URL: 'postgresql://vault:hunter2@db/vault',
 }
 
@@ -26,7 +24,7 @@ describe('development', () => {
       mode: 'dev',
       http: { host: '127.0.0.1', port: 8787, adminPort: 8788, publicUrl: 'http://localhost:8787', trustedProxies: [] },
       database: { url: undefined, dataDir: '/srv/vault/.alter' },
-      keys: { rootKeyFile: '/srv/vault/.alter/root-keys.json' },
+      rootKeys: { kind: 'file', path: '/srv/vault/.alter/root-keys.json' },
       log: { level: 'info' },
     })
   })
@@ -43,7 +41,7 @@ describe('serve', () => {
   it('starts with everything said', () => {
     const config = serve(complete)
     expect(config.http.publicUrl).toBe('https://vault.example')
-    expect(config.keys.pepperFile).toBe('/srv/vault/keys/pepper.json')
+    expect(config.rootKeys).toEqual({ kind: 'file', path: '/srv/vault/keys/root-keys.json' })
     expect(config.database.url?.reveal()).toBe(complete.DATABASE_URL)
     expect(config.database.dataDir).toBeUndefined()
     expect(JSON.stringify(config)).not.toContain('hunter2')
@@ -53,8 +51,6 @@ describe('serve', () => {
     expect(mistakes(() => serve()).map((each) => each.split(' ')[0])).toEqual([
       'ALTER_PUBLIC_URL',
       'ALTER_ROOT_KEY_FILE',
-      'ALTER_PEPPER_FILE',
-      'ALTER_AUDIT_SIGNING_KEY_FILE',
       'Neither',
     ])
   })
@@ -67,6 +63,63 @@ describe('serve', () => {
     ['http://127.0.0.1.nip.io', 1],
   ])('takes %s as its public address, or not', (url, count) => {
     expect(mistakes(() => serve({ ...complete, ALTER_PUBLIC_URL: url }))).toHaveLength(count)
+  })
+})
+
+describe('root keys in a service', () => {
+  const transit = {
+    ALTER_PUBLIC_URL: 'https://vault.example',
+    DATABASE_URL: 'postgresql://db/vault',
+    ALTER_ROOT_KEYS: 'vault_transit',
+    ALTER_TRANSIT_ADDRESS: 'https://bao.example:8200/',
+  }
+
+  it('are named by address, key and a token, which is not shown', () => {
+    const config = serve({ ...transit, ALTER_TRANSIT_TOKEN: 'hvs.secret' })
+    expect(config.rootKeys).toMatchObject({
+      kind: 'vault_transit',
+      address: 'https://bao.example:8200',
+      mount: 'transit',
+      key: 'alter-vault',
+    })
+    expect(JSON.stringify(config)).not.toContain('hvs.secret')
+    expect(serve({ ...transit, ALTER_TRANSIT_TOKEN_FILE: 'run/token' }).rootKeys).toMatchObject({
+      token: { file: '/srv/vault/run/token' },
+    })
+  })
+
+  it.each([
+    [{}, 'One of ALTER_TRANSIT_TOKEN and ALTER_TRANSIT_TOKEN_FILE must be set, and not both'],
+    [
+      { ALTER_TRANSIT_TOKEN: 't', ALTER_TRANSIT_TOKEN_FILE: 'f' },
+      'One of ALTER_TRANSIT_TOKEN and ALTER_TRANSIT_TOKEN_FILE must be set, and not both',
+    ],
+    [
+      { ALTER_TRANSIT_TOKEN: 't', ALTER_TRANSIT_ADDRESS: '' },
+      'ALTER_TRANSIT_ADDRESS is not set; say where the Transit engine is',
+    ],
+    [
+      { ALTER_TRANSIT_TOKEN: 't', ALTER_TRANSIT_ADDRESS: 'http://bao.example' },
+      'ALTER_TRANSIT_ADDRESS must be a URL with https, or with http on this machine',
+    ],
+    [
+      { ALTER_TRANSIT_TOKEN: 't', ALTER_TRANSIT_ADDRESS: 'https://bao.example/v1' },
+      'ALTER_TRANSIT_ADDRESS must end after host and port and hold no user',
+    ],
+    [{ ALTER_TRANSIT_TOKEN: 't', ALTER_TRANSIT_KEY: '../sys' }, 'ALTER_TRANSIT_KEY must be a name; got "../sys"'],
+    [
+      { ALTER_TRANSIT_TOKEN: 't', ALTER_ROOT_KEY_FILE: '/etc/keys' },
+      'ALTER_ROOT_KEY_FILE is set, but ALTER_ROOT_KEYS is vault_transit',
+    ],
+    [{ ALTER_ROOT_KEYS: 'aws_kms' }, 'ALTER_ROOT_KEYS must be one of file, vault_transit; got "aws_kms"'],
+  ])('with %j are refused', (over, mistake) => {
+    expect(mistakes(() => serve({ ...transit, ...over }))).toContain(mistake)
+  })
+
+  it('are not configured beside a file', () => {
+    expect(mistakes(() => dev({ ALTER_TRANSIT_KEY: 'x' }))).toEqual([
+      'ALTER_TRANSIT_KEY is set, but ALTER_ROOT_KEYS is not vault_transit',
+    ])
   })
 })
 
@@ -118,7 +171,7 @@ describe('a mistake', () => {
     const found = mistakes(() =>
       serve({ ALTER_PORT: 'x', ALTER_LOG_LEVEL: 'y', ALTER_TYPO_HERE: 'z', DATABASE_URL: 'q' }),
     )
-    expect(found).toHaveLength(8)
+    expect(found).toHaveLength(6)
   })
 })
 

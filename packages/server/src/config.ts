@@ -1,10 +1,11 @@
 import { isIP } from 'node:net'
 import { join, resolve } from 'node:path'
 import { cryptoConfig } from './crypto/crypto-config.ts'
+import type { RootKeyPlace } from './crypto/root-keys.ts'
 import type { Secret } from './crypto/secret.ts'
 import { databaseConfig } from './db/database-config.ts'
 import { httpConfig } from './http/http-config.ts'
-import { type ConfigSection, readSection } from './kernel/config-section.ts'
+import { type ConfigSection, readSection, type SectionValues } from './kernel/config-section.ts'
 import type { LogLevel } from './kernel/log.ts'
 import { logConfig } from './kernel/log-config.ts'
 
@@ -31,7 +32,7 @@ export type Config = {
     /** Absolute; undefined only with a `url` and `serve`. */
     readonly dataDir: string | undefined
   }
-  readonly keys: { readonly rootKeyFile: string; readonly pepperFile: string; readonly auditSigningKeyFile: string }
+  readonly rootKeys: RootKeyPlace
   readonly log: { readonly level: LogLevel }
 }
 
@@ -88,7 +89,8 @@ export function readConfig(
   if (isSet('DATABASE_MIGRATION_URL') && !isSet('DATABASE_URL')) {
     mistakes.push('DATABASE_MIGRATION_URL is set without DATABASE_URL; the embedded PostgreSQL migrates itself')
   }
-  if (mode === 'serve') mistakes.push(...missingForServe(isSet), ...unsafeForServe(http.publicUrl))
+  mistakes.push(...wrongForKind(keys.kind, isSet))
+  if (mode === 'serve') mistakes.push(...missingForServe(keys.kind, isSet), ...unsafeForServe(http.publicUrl))
   else if (!isLoopback(http.host)) {
     mistakes.push(
       `ALTER_HOST must be a loopback address in development; got "${http.host}". Use "alter-vault serve" to be reached from elsewhere`,
@@ -101,24 +103,25 @@ export function readConfig(
     mode,
     http: { ...http, adminPort, publicUrl: http.publicUrl ?? `http://localhost:${http.port}` },
     database: { url: database.url, migrationUrl: database.migrationUrl, poolSize: database.poolSize, dataDir },
-    keys: keyFilesOf(keys, dataDir ?? workingDir, workingDir),
+    rootKeys: rootKeysOf(keys, dataDir ?? workingDir, workingDir),
     log,
   })
 }
 
 /**
- * Where the key files are, for commands that work on them without a server. As `readConfig`, but only the key and store variables
+ * Where the root keys are, for commands that work on them without a server. As `readConfig`, but only the key and store variables
  * count, and nothing is required.
  */
-export function readKeyFiles(
+export function readRootKeys(
   env: Readonly<Record<string, string | undefined>>,
   { workingDir }: { workingDir: string },
-): Config['keys'] {
+): RootKeyPlace {
   const mistakes: string[] = []
   const database = readSection(databaseConfig, env, mistakes)
   const keys = readSection(cryptoConfig, env, mistakes)
+  mistakes.push(...wrongForKind(keys.kind, (variable) => (env[variable]?.trim() ?? '') !== ''))
   if (mistakes.length > 0) throw new ConfigError(mistakes)
-  return keyFilesOf(keys, dataDirOf(database.dataDir, 'dev', workingDir) ?? workingDir, workingDir)
+  return rootKeysOf(keys, dataDirOf(database.dataDir, 'dev', workingDir) ?? workingDir, workingDir)
 }
 
 function dataDirOf(given: string | undefined, mode: Mode, workingDir: string): string | undefined {
@@ -126,29 +129,39 @@ function dataDirOf(given: string | undefined, mode: Mode, workingDir: string): s
   return folder === undefined ? undefined : resolve(workingDir, folder)
 }
 
-function keyFilesOf(
-  keys: { rootKeyFile: string | undefined; pepperFile: string | undefined; auditSigningKeyFile: string | undefined },
-  folder: string,
-  workingDir: string,
-): Config['keys'] {
-  const place = (given: string | undefined, name: string) =>
-    given === undefined ? join(folder, name) : resolve(workingDir, given)
-  return {
-    rootKeyFile: place(keys.rootKeyFile, 'root-keys.json'),
-    pepperFile: place(keys.pepperFile, 'api-key-pepper.json'),
-    auditSigningKeyFile: place(keys.auditSigningKeyFile, 'audit-signing-keys.json'),
+function rootKeysOf(keys: SectionValues<typeof cryptoConfig>, folder: string, workingDir: string): RootKeyPlace {
+  const { kind, address, mount, key, token, tokenFile } = keys
+  if (kind === 'file') {
+    return { kind, path: keys.file === undefined ? join(folder, 'root-keys.json') : resolve(workingDir, keys.file) }
   }
+  // What is missing is among the mistakes.
+  return { kind, address: address!, mount, key, token: token ?? { file: resolve(workingDir, tokenFile!) } }
 }
 
-function missingForServe(isSet: (variable: string) => boolean): string[] {
+/** A variable of another kind would be ignored without a word, and one of two tokens too. */
+function wrongForKind(kind: RootKeyPlace['kind'], isSet: (variable: string) => boolean): string[] {
+  const { file, address, mount, key, token, tokenFile } = cryptoConfig.fields
+  if (kind === 'file') {
+    return [address, mount, key, token, tokenFile]
+      .filter(({ variable }) => isSet(variable))
+      .map(({ variable }) => `${variable} is set, but ALTER_ROOT_KEYS is not vault_transit`)
+  }
+  const mistakes: string[] = []
+  if (isSet(file.variable)) mistakes.push(`${file.variable} is set, but ALTER_ROOT_KEYS is vault_transit`)
+  if (!isSet(address.variable)) mistakes.push(`${address.variable} is not set; say where the Transit engine is`)
+  if (isSet(token.variable) === isSet(tokenFile.variable)) {
+    mistakes.push(`One of ${token.variable} and ${tokenFile.variable} must be set, and not both`)
+  }
+  return mistakes
+}
+
+function missingForServe(kind: RootKeyPlace['kind'], isSet: (variable: string) => boolean): string[] {
   const mistakes: string[] = []
   const need = (variable: string, why: string) => {
     if (!isSet(variable)) mistakes.push(`${variable} is not set; ${why}`)
   }
   need('ALTER_PUBLIC_URL', 'approval links would lead nowhere')
-  need('ALTER_ROOT_KEY_FILE', 'say where the root keys are kept, apart from the data they protect')
-  need('ALTER_PEPPER_FILE', 'say where the secret for API key digests is kept, apart from the database')
-  need('ALTER_AUDIT_SIGNING_KEY_FILE', 'say where the keys that sign audit checkpoints are kept')
+  if (kind === 'file') need('ALTER_ROOT_KEY_FILE', 'say where the root keys are kept, apart from the data they protect')
   if (!isSet('DATABASE_URL') && !isSet('ALTER_DATA_DIR')) {
     mistakes.push(
       'Neither DATABASE_URL nor ALTER_DATA_DIR is set; say which PostgreSQL to use, or where the embedded one keeps its data',

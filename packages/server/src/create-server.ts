@@ -1,44 +1,14 @@
-import { createSecretKey, randomBytes } from 'node:crypto'
-import { mkdir } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
-import {
-  createAgentRoutes,
-  createAgents,
-  findAgent,
-  getAgent,
-  lockLiveAgent,
-  revokeAgentsOfApp,
-} from './agents/index.ts'
+import { createAgents, endAgentsWith } from './agents/index.ts'
 import { createApplyRetention } from './apply-retention.ts'
-import { createApprovalRoutes, createApprovals, endWaitingApprovals } from './approvals/index.ts'
-import { createAppRoutes, createApps } from './apps/index.ts'
-import {
-  createAuditLog,
-  createAuditReads,
-  createAuditRoutes,
-  createProcessRegistry,
-  createRateMeter,
-  installationScope,
-  type RowDraft,
-} from './audit/index.ts'
+import { createApprovals, endApprovalsWith } from './approvals/index.ts'
+import { createApps } from './apps/index.ts'
+import { createAudit, installationScope, PACE, type Pace } from './audit/index.ts'
 import type { Config } from './config.ts'
-import { openAuditSigningKeys } from './crypto/audit-signing-key.ts'
-import { KeyFileError } from './crypto/key-file.ts'
-import { createKeyring } from './crypto/keyring.ts'
-import { openPepper } from './crypto/pepper.ts'
-import { createRewrapDataKeys } from './crypto/rewrap-data-keys.ts'
-import { openLocalRootKeys } from './crypto/root-key.ts'
-import { createDataKeyStore } from './db/data-key-store.ts'
-import {
-  ensureInstallation,
-  ensureWrappedLinkKey,
-  maintainNoncePartitions,
-  rememberKeyFile,
-} from './db/installation-store.ts'
-import { demonstrationLines, prepareDemonstration } from './demo/prepare-demonstration.ts'
-import { createAddressGuard, type Resolve } from './egress/address-guard.ts'
+import type { Resolve } from './egress/address-guard.ts'
 import { createUpstream } from './egress/upstream.ts'
-import { createGrantRoutes, createGrants, findGrantTargets } from './grants/index.ts'
+import { foundOrganization } from './found-organization.ts'
+import { createGrants, endGrantsWith, grantsOfSecrets } from './grants/index.ts'
 import { appPages } from './http/app-pages.ts'
 import { type Authenticators, checksNothing } from './http/authenticators.ts'
 import { declaredEndpoints } from './http/declared-endpoints.ts'
@@ -52,31 +22,16 @@ import { type Faults, noFaults } from './kernel/faults.ts'
 import { newId } from './kernel/ids.ts'
 import { createJobs } from './kernel/jobs.ts'
 import type { Log } from './kernel/log.ts'
-import { VaultError } from './kernel/vault-error.ts'
-import {
-  createKeyRoutes,
-  createKeys,
-  findKey,
-  mintKeyOfAgent,
-  revokeKeysOfAgent,
-  revokeKeysOfApp,
-} from './keys/index.ts'
-import { callerAuthenticator } from './management/index.ts'
-import { createMembers } from './members/index.ts'
-import { openDatabase } from './open-database.ts'
+import { createKeys, endKeysWith } from './keys/index.ts'
+import { callerAuthenticator, createEndings } from './management/index.ts'
+import { openInstallation } from './open-installation.ts'
 import { createOrganizationRoutes } from './organizations/index.ts'
-import { checkGrantRestrictions } from './policy/grant-restrictions.ts'
-import { createRuleRoutes, createWriteRules, type TargetExists } from './rules/index.ts'
+import { createRules, endRulesWith } from './rules/index.ts'
 import type { RunningServer } from './run-server.ts'
-import {
-  createSecretRoutes,
-  createSecrets,
-  destroyCredentialsOfApp,
-  findSecretIdBySlug,
-  openSealedCredential,
-} from './secrets/index.ts'
-import { createPatAuthenticator, createTokenRoutes, createTokens } from './tokens/index.ts'
-import { createUseFacts, createUses, createWouldBeDenied } from './uses/index.ts'
+import { createSecrets, endSecretsWith } from './secrets/index.ts'
+import type { Slice } from './slice.ts'
+import { createPatAuthenticator, createTokenRoutes } from './tokens/index.ts'
+import { createExecutions, createUseFacts, createUses } from './uses/index.ts'
 
 export type ServerOptions = {
   log: Log
@@ -94,293 +49,129 @@ export type ServerOptions = {
   pace?: Partial<Pace>
 }
 
-/**
- * How often a process says that it lives and looks for those that do not, after which silence one is taken for dead, and how often
- * intents without outcome are looked at.
- */
-export type Pace = { heartbeatMs: number; fenceEveryMs: number; deadAfterSeconds: number; sweepEveryMs: number }
-
-const PACE: Pace = { heartbeatMs: 10_000, fenceEveryMs: 15_000, deadAfterSeconds: 60, sweepEveryMs: 60_000 }
-
 const WALLET_FOLDER = fileURLToPath(new URL('../../../apps/wallet/dist', import.meta.url))
-const LINK_KEY_BYTES = 32
-const INLINE_BODY_MAX_BYTES = 25 * 1024 * 1024
+
+/** Slices that end something of their own when something else ends. The order is that of the audit rows. */
+const listeners = [endKeysWith, endSecretsWith, endGrantsWith, endAgentsWith, endRulesWith, endApprovalsWith]
 
 /** The composition root: opens everything, joins the slices, listens. What was opened is closed in reverse order. */
 export async function createServer(config: Config, options: ServerOptions): Promise<RunningServer> {
-  const opened: (() => Promise<unknown>)[] = []
-  const closeAll = async () => {
-    for (const close of opened.splice(0).reverse()) {
-      await close().catch((error: unknown) => options.log.error({ err: error }, 'closing failed'))
-    }
-  }
-  try {
-    return await compose(config, options, (close) => opened.push(close), closeAll)
-  } catch (error) {
-    await closeAll()
-    throw error
-  }
-}
-
-async function compose(
-  config: Config,
-  options: ServerOptions,
-  opens: (close: () => Promise<unknown>) => void,
-  closeAll: () => Promise<void>,
-): Promise<RunningServer> {
   const { log, clock, version, faults = noFaults, resolve, operatorCallsPerMinute, assertContracts = false } = options
-  // Keys and database
-  if (config.database.dataDir !== undefined) await mkdir(config.database.dataDir, { recursive: true, mode: 0o700 })
-  const rootKeys = await openLocalRootKeys({ path: config.keys.rootKeyFile, clock })
-  const { keyDigest, fingerprint } = await openPepper({ path: config.keys.pepperFile })
-  const signingKeys = await openAuditSigningKeys({ path: config.keys.auditSigningKeyFile, clock })
-  const database = await openDatabase(config.database, { log, version })
-  opens(database.close)
-  const { db } = database
-  const installationId = await db.unscoped(async (tx) => {
-    assertSame(await rememberKeyFile(tx, 'root_key', rootKeys.keyIds()), config.keys.rootKeyFile)
-    assertSame(await rememberKeyFile(tx, 'pepper', [fingerprint]), config.keys.pepperFile)
-    await maintainNoncePartitions(tx, Math.floor(clock.now() / 1000))
-    return ensureInstallation(tx)
-  })
-  const linkKeyName = { appId: installationId, dataKeyId: installationId }
-  const wrappedLinkKey = await rootKeys.wrap(linkKeyName, randomBytes(LINK_KEY_BYTES))
-  const linkKey = createSecretKey(
-    await rootKeys.unwrap(linkKeyName, await db.unscoped((tx) => ensureWrappedLinkKey(tx, wrappedLinkKey))),
-  )
-  const dataKeys = createDataKeyStore(db)
-  const keyring = createKeyring({ wrapper: rootKeys, clock, ...dataKeys })
-
-  // Audit log
-  const pace = { ...PACE, ...options.pace }
-  const processId = newId(clock.now())
-  const registry = createProcessRegistry({ db, log, processId, deadAfterSeconds: pace.deadAfterSeconds })
-  await registry.register()
-  opens(registry.end)
-  const audit = createAuditLog({ db, clock, log, processId })
-  const auditReads = createAuditReads({ db, audit, keyring, signingKeys, clock, log })
-  await auditReads.listSigningKeys()
-  // Closed after the lanes, so that their ends are signed too.
-  opens(auditReads.close)
-  opens(audit.close)
-  const meter = createRateMeter({ clock, append: audit.append })
+  const { publicUrl } = config.http
+  await using opening = new AsyncDisposableStack()
+  /** What cannot be closed does not keep the rest open. */
+  const closeLater = (close: () => unknown) =>
+    opening.defer(async () => {
+      try {
+        await close()
+      } catch (error) {
+        log.error({ err: error }, 'closing failed')
+      }
+    })
 
   // Slices
-  const metrics = createMetrics()
+  const installation = await openInstallation(config, options)
+  closeLater(() => installation[Symbol.asyncDispose]())
+  const { db, installationId, keyDigest, keyring, linkKey } = installation
+  const processId = newId(clock.now())
+  const audit = createAudit({ ...installation, clock, log, processId, pace: { ...PACE, ...options.pace } })
+  const endings = createEndings(listeners)
   const facts = createUseFacts(db)
-  const endWaiting = endWaitingApprovals
-  const writeRules = createWriteRules({ audit, clock, targetExists })
-  const { replaceManagedRules, deleteRulesOf } = writeRules
-  const grants = createGrants({
-    db,
-    audit,
-    clock,
-    endWaitingApprovals: endWaiting,
-    checkGrantRestrictions,
-    replaceManagedRules,
-    deleteRulesOf,
-  })
-  const credentials = createSecrets({
-    db,
-    audit,
-    clock,
-    keyring,
-    deleteRulesOf,
-    ...grants.neighborsOfSecrets,
-  })
-  const keys = createKeys({ db, audit, clock, keyDigest, lockLiveAgent, getAgent })
-  const agents = createAgents({
-    db,
-    audit,
-    clock,
-    mintKeyOfAgent: mintKeyOfAgent({ clock, keyDigest }),
-    replaceManagedRules,
-    deleteRulesOf,
-    revokeKeysOfAgent,
-    revokeGrantsOfAgent: grants.revokeGrantsOfAgent,
-    endWaitingApprovals: endWaiting,
-  })
-  const members = createMembers({ audit, clock })
-  const tokens = createTokens({ audit, clock, keyDigest })
-  const apps = createApps({
-    db,
-    audit,
-    clock,
-    endWaitingApprovals: endWaiting,
-    appDeletionSteps: [revokeKeysOfApp, destroyCredentialsOfApp, grants.endGrantsOfApp, revokeAgentsOfApp],
-    forgetDataKeys: keyring.forget,
-  })
-  const executor: { wake: () => Promise<void> } = { wake: async () => undefined }
-  const approvals = createApprovals({
-    db,
-    audit,
-    keyring,
-    linkKey,
-    publicUrl: config.http.publicUrl,
-    processId,
-    clock,
-    log,
-    wouldBeDenied: createWouldBeDenied({ clock, ...facts }),
-    onApproved: () => void executor.wake().catch((error: unknown) => log.error({ err: error }, 'executor failed')),
-  })
+  const executions = createExecutions({ clock, log, facts })
   const upstream = createUpstream({ clock })
-  opens(upstream.close)
-  const proxy = createUses({
-    db,
+  closeLater(upstream.close)
+  const shared = { db, audit, clock, keyring, keyDigest, endings }
+  const apps = createApps(shared)
+  const rules = createRules(shared)
+  const keys = createKeys(shared)
+  const agents = createAgents({ ...shared, keys, rules })
+  const secrets = createSecrets({ ...shared, grants: grantsOfSecrets })
+  const grants = createGrants({ ...shared, rules })
+  const approvals = createApprovals({ ...shared, linkKey, publicUrl, processId, log, executions })
+  const uses = createUses({ ...shared, log, faults, facts, approvals, executions, upstream, resolve })
+  const slices: Slice[] = [
+    installation,
     audit,
-    keyring,
-    keyDigest,
-    clock,
-    log,
-    faults,
-    facts,
-    meter,
+    { forgetInScope: (scopeId) => db.forApp(scopeId, (tx) => forgetAnswers(tx, scopeId)) },
+    { routes: createOrganizationRoutes(shared) },
+    apps,
+    { routes: createTokenRoutes() },
+    agents,
+    keys,
+    secrets,
+    grants,
+    rules,
     approvals,
-    guard: createAddressGuard(resolve === undefined ? {} : { resolve }).guard,
-    upstream,
-    openCredential: (appId, { credential, secret }) => {
-      if (credential.sealed === null) throw new VaultError('credential_revoked')
-      return openSealedCredential(keyring, appId, credential.credentialId, secret.type, credential.sealed)
-    },
-    maxResponseBytes: INLINE_BODY_MAX_BYTES,
-    noteUnknownKey: (clientIp) => {
-      metrics.noteUnknownKey()
-      log.info({ client_ip: clientIp }, 'a request came with an unknown key')
-    },
-  })
-  executor.wake = proxy.executor.wake
-  opens(proxy.saveLastUses)
-  opens(proxy.executor.close)
+    uses,
+  ]
 
   // Background work
-  const rewrapDataKeys = createRewrapDataKeys({ wrapper: rootKeys, ...dataKeys })
+  for (const slice of slices) {
+    if (slice.close !== undefined) closeLater(slice.close)
+    await slice.start?.()
+  }
   const jobs = createJobs({ clock, log })
-  jobs.every('heartbeat', pace.heartbeatMs, registry.beat)
-  jobs.every('fence dead processes', pace.fenceEveryMs, registry.fenceDeadProcesses)
-  jobs.every('close idle lanes', 60_000, () => audit.closeIdleLanes())
-  jobs.every('nonce partitions', 300_000, () =>
-    db.unscoped((tx) => maintainNoncePartitions(tx, Math.floor(clock.now() / 1000))),
-  )
-  jobs.every('due approvals', 1_000, approvals.runDueWork)
-  jobs.every('execute approved', 1_000, proxy.executor.wake)
-  jobs.every('last uses', 60_000, proxy.saveLastUses)
-  jobs.every('audit checkpoints', 1_000, () => auditReads.issueDueCheckpoints())
-  jobs.every('audit projection', 1_000, auditReads.project)
-  jobs.every('audit outcomes', pace.sweepEveryMs, auditReads.sweepOutcomes)
-  jobs.every('audit retention', 3_600_000, auditReads.applyRetention)
-  jobs.every(
-    'retention',
-    3_600_000,
-    createApplyRetention({
-      readScopes: apps.readScopes,
-      inScopes: [(scopeId) => db.forApp(scopeId, (tx) => forgetAnswers(tx, scopeId)), proxy.dropIdleCounters],
-      inApps: [approvals.applyRetention],
-      log,
-    }),
-  )
-  opens(jobs.close)
-  await rewrapDataKeys()
+  for (const { name, everyMs, run } of slices.flatMap((slice) => slice.jobs ?? [])) jobs.every(name, everyMs, run)
+  const inScopes = slices.flatMap((slice) => slice.forgetInScope ?? [])
+  const inApps = slices.flatMap((slice) => slice.forgetInApp ?? [])
+  jobs.every('retention', 3_600_000, createApplyRetention({ readScopes: apps.readScopes, inScopes, inApps, log }))
+  closeLater(jobs.close)
 
   // HTTP
-  const checks = [
-    { name: 'store', check: () => db.unscoped(async (tx) => (await ensureInstallation(tx)) === installationId) },
-    { name: 'audit_writer', check: async () => (await audit.queuedRows()) < AUDIT_QUEUE_LIMIT },
-  ]
-  const routes = [
-    ...createStatusRoutes({ checks, endpoints: declaredEndpoints, version, publicUrl: config.http.publicUrl, wait }),
-    ...createOrganizationRoutes({ db }),
-    ...createAppRoutes({ apps }),
-    ...createTokenRoutes(),
-    ...createKeyRoutes({ keys }),
-    ...createAgentRoutes({ agents }),
-    ...createSecretRoutes({ credentials }),
-    ...createGrantRoutes({ grants }),
-    ...createRuleRoutes({ db, clock, writeRules, findGrantTargets }),
-    ...createApprovalRoutes(approvals),
-    ...createAuditRoutes(auditReads),
-    ...proxy.routes,
-  ]
-  const callsPerMinute = operatorCallsPerMinute === undefined ? {} : { callsPerMinute: operatorCallsPerMinute }
+  const metrics = createMetrics(slices.flatMap((slice) => slice.metrics ?? []))
+  const checks = slices.flatMap((slice) => slice.ready ?? [])
   const listener = createListener({
     declared: declaredEndpoints,
-    bound: routes,
-    hotRoutes: proxy.hotRoutes,
+    bound: [
+      ...createStatusRoutes({ checks, endpoints: declaredEndpoints, version, publicUrl, wait }),
+      ...slices.flatMap((slice) => slice.routes ?? []),
+    ],
+    hotRoutes: uses.hotRoutes,
     authenticators: {
       public: checksNothing,
-      api_key: callerAuthenticator(proxy.authenticate),
-      operator: createPatAuthenticator({ db, clock, keyDigest, ...callsPerMinute }),
+      api_key: callerAuthenticator(uses.authenticate),
+      operator: createPatAuthenticator({
+        ...shared,
+        ...(operatorCallsPerMinute === undefined ? {} : { callsPerMinute: operatorCallsPerMinute }),
+      }),
       approval_link: checksNothing,
     } satisfies Authenticators,
     log,
     clock,
-    publicUrl: config.http.publicUrl,
+    publicUrl,
     trustedProxies: config.http.trustedProxies,
     pages: [...appPages({ prefix: '/wallet', folder: WALLET_FOLDER }), ...docsPages],
     observe: metrics.observe,
+    observeRefusal: metrics.observeRefusal,
     assertContracts,
   })
-  const admin = createAdminListener(metrics)
-  // Made after the listener, which has the address, and ended after it has drained: calls in flight still need them.
-  let endDemonstration = async () => {}
-  let recordStop = async () => {}
-  opens(() => endDemonstration())
-  opens(() => recordStop())
+  const recordLife = (event: 'server.started' | 'server.stopped') =>
+    audit.append(installationScope(installationId), {
+      rows: [
+        {
+          event,
+          stream: 'system',
+          callerKind: 'system',
+          outcome: 'success',
+          detail: { resourceType: 'server', resourceId: version },
+        },
+      ],
+    })
   const { port } = await listener.listen(config.http)
-  opens(() => listener.close(config.http.drainSeconds * 1000))
-  // Before the listener drains: those who wait for a decision are answered, so that it need not wait for them.
-  opens(async () => approvals.close())
+  closeLater(() => recordLife('server.stopped'))
+  closeLater(() => listener.close(config.http.drainSeconds * 1000))
+  for (const slice of slices) if (slice.drain !== undefined) closeLater(slice.drain)
+  const admin = createAdminListener(metrics)
   await admin.listen({ host: config.http.adminHost, port: config.http.adminPort })
-  opens(admin.close)
-  const address = `http://${config.http.host}:${port}`
-  await audit.append(installationScope(installationId), { rows: [lifeRow('server.started', version)] })
-  recordStop = async () => {
-    await audit.append(installationScope(installationId), { rows: [lifeRow('server.stopped', version)] })
-  }
+  closeLater(admin.close)
+  await recordLife('server.started')
 
-  const announcement: string[] = []
-  if (config.mode === 'dev' && config.database.dataDir !== undefined) {
-    const { dataDir } = config.database
-    const deps = { dataDir, baseUrl: address, apps, members, tokens, keys, agents, credentials, grants, writeRules }
-    const { dev, api } = await prepareDemonstration(deps)
-    endDemonstration = api.close
-    announcement.push(...demonstrationLines(dev, `${dataDir}/dev.json`))
-  }
-  return { address, announcement, close: closeAll }
-}
-
-const AUDIT_QUEUE_LIMIT = 10_000
-
-/** Whether an app has what a rule is to restrict. */
-const targetExists: TargetExists = async (tx, appId, { type, id }) => {
-  switch (type) {
-    case 'organization':
-      return true
-    case 'app':
-      return id === appId
-    case 'agent':
-      return (await findAgent(tx, appId, id)) !== undefined
-    case 'key':
-      return (await findKey(tx, appId, id)) !== undefined
-    case 'grant':
-      return (await findGrantTargets(tx, appId, id)) !== undefined
-    case 'provider':
-      return (await findSecretIdBySlug(tx, appId, id)) !== undefined
+  const opened = opening.move()
+  return {
+    address: `http://${config.http.host}:${port}`,
+    foundOrganization: foundOrganization(shared),
+    close: () => opened.disposeAsync(),
   }
 }
 
 const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))
-
-const lifeRow = (event: 'server.started' | 'server.stopped', version: string): RowDraft => ({
-  event,
-  stream: 'system',
-  callerKind: 'system',
-  outcome: 'success',
-  detail: { resourceType: 'server', resourceId: version },
-})
-
-function assertSame(state: 'same' | 'replaced', path: string): void {
-  if (state === 'same') return
-  throw new KeyFileError(
-    `"${path}" is not the file that this database was written with. Put the old file back; a new one opens nothing.`,
-  )
-}

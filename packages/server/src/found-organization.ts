@@ -1,53 +1,51 @@
 import { TOKEN_SCOPE_PREFIX, tokenScopes } from '@alter-vault/contracts'
-import { createAuditLog, createProcessRegistry } from './audit/index.ts'
+import { type AuditLog, createAudit, PACE } from './audit/index.ts'
 import type { Config } from './config.ts'
-import { openPepper } from './crypto/pepper.ts'
 import type { Secret } from './crypto/secret.ts'
 import type { Clock } from './kernel/clock.ts'
 import { newId } from './kernel/ids.ts'
 import type { Log } from './kernel/log.ts'
 import { systemAuthor } from './management/index.ts'
 import { createMembers } from './members/index.ts'
-import { openDatabase } from './open-database.ts'
+import { openInstallation } from './open-installation.ts'
 import { createTokens } from './tokens/index.ts'
 
+export type NewOrganization = { name: string; ownerEmail: string; tokenExpiresInDays?: number }
 export type FoundedOrganization = { organizationId: string; ownerId: string; token: Secret; tokenExpiresAt: Date }
 
 /**
- * Makes an organization with its owner and a token of theirs, which is shown once: the first thing of a new installation. Works on the
- * database of the configuration; the embedded one must not be in use by a running server. Refusal: `conflict` for a name that is taken.
+ * Makes an organization with its owner and a token of theirs, which is shown once: the first thing of a new installation. Refusal:
+ * `conflict` for a name that is taken.
  */
-export async function foundOrganization(
-  config: Config,
-  input: { name: string; ownerEmail: string },
-  { log, clock, version }: { log: Log; clock: Clock; version: string },
-): Promise<FoundedOrganization> {
-  const { keyDigest } = await openPepper({ path: config.keys.pepperFile })
-  const database = await openDatabase(config.database, { log, version })
-  const { db } = database
-  const processId = newId(clock.now())
-  const registry = createProcessRegistry({ db, log, processId })
-  const audit = createAuditLog({ db, clock, log, processId })
-  try {
-    await registry.register()
-    const members = createMembers({ audit, clock })
-    const tokens = createTokens({ audit, clock, keyDigest })
-    const { organization, ownerId } = await members.createOrganization({
+export const foundOrganization =
+  (deps: { audit: Pick<AuditLog, 'change'>; clock: Clock; keyDigest: (plain: string) => Buffer }) =>
+  async ({ name, ownerEmail, tokenExpiresInDays }: NewOrganization): Promise<FoundedOrganization> => {
+    const { organization, ownerId } = await createMembers(deps).createOrganization({
       author: systemAuthor,
-      name: input.name,
-      owner: { email: input.ownerEmail },
+      name,
+      owner: { email: ownerEmail },
     })
-    const { token, expiresAt } = await tokens.mintPersonalAccessToken({
+    const { token, expiresAt } = await createTokens(deps).mintPersonalAccessToken({
       author: systemAuthor,
       organizationId: organization.id,
       memberId: ownerId,
       name: 'First token',
       scopes: tokenScopes.map((scope) => `${TOKEN_SCOPE_PREFIX}${scope}`),
+      ...(tokenExpiresInDays === undefined ? {} : { expiresInDays: tokenExpiresInDays }),
     })
     return { organizationId: organization.id, ownerId, token, tokenExpiresAt: expiresAt }
-  } finally {
-    await audit.close()
-    await registry.end()
-    await database.close()
   }
+
+/** As `foundOrganization`, without a server. The embedded database of the configuration must not be in use by a running one. */
+export async function foundOrganizationOffline(
+  config: Config,
+  input: NewOrganization,
+  process: { log: Log; clock: Clock; version: string },
+): Promise<FoundedOrganization> {
+  await using open = new AsyncDisposableStack()
+  const installation = open.use(await openInstallation(config, process))
+  const audit = createAudit({ ...installation, ...process, processId: newId(process.clock.now()), pace: PACE })
+  open.defer(audit.close)
+  await audit.start()
+  return await foundOrganization({ ...installation, ...process, audit })(input)
 }

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { ConfigError } from './config.ts'
 import { KeyFileError } from './crypto/key-file.ts'
+import { RootKeyError } from './crypto/key-wrapper.ts'
+import { VaultError } from './kernel/vault-error.ts'
 import { describeKnownMistake, KnownMistake } from './known-mistake.ts'
 
 describe('a known mistake', () => {
@@ -10,6 +12,9 @@ describe('a known mistake', () => {
     )
     expect(describeKnownMistake(new KnownMistake('The wallet is not built.'))).toBe('The wallet is not built.')
     expect(describeKnownMistake(new KeyFileError('The key file has mode 0644.'))).toBe('The key file has mode 0644.')
+    const away = new RootKeyError('The key service is sealed.')
+    expect(describeKnownMistake(away)).toBe('The key service is sealed.')
+    expect(describeKnownMistake(new VaultError('service_unavailable', { cause: away }))).toBe(away.message)
   })
 
   it.each([

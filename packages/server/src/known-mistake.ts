@@ -1,5 +1,6 @@
 import { ConfigError } from './config.ts'
 import { KeyFileError } from './crypto/key-file.ts'
+import { RootKeyError } from './crypto/key-wrapper.ts'
 import { DatabaseStartError } from './db/database-start-error.ts'
 import { MigrationError } from './db/migrate.ts'
 import { VaultError } from './kernel/vault-error.ts'
@@ -16,10 +17,13 @@ export class KnownMistake extends Error {
  * The sentence for a mistake that an operator can correct, or undefined for a fault of ours, which deserves its stack.
  */
 export function describeKnownMistake(error: unknown): string | undefined {
+  // The refusal is meant for callers; its cause, for the operator.
+  if (error instanceof VaultError && error.cause instanceof RootKeyError) return error.cause.message
   if (
     error instanceof KnownMistake ||
     error instanceof ConfigError ||
     error instanceof KeyFileError ||
+    error instanceof RootKeyError ||
     error instanceof DatabaseStartError ||
     error instanceof MigrationError ||
     error instanceof VaultError

@@ -1,16 +1,16 @@
 import type { Endpoint } from '@alter-vault/contracts'
 import { expect, test } from 'vitest'
-import { createAgentRoutes, createAgents, findAgent, getAgent, lockLiveAgent } from './agents/index.ts'
-import { createAppRoutes, createApps } from './apps/index.ts'
+import { createAgents } from './agents/index.ts'
+import { createApps } from './apps/index.ts'
 import { checksNothing } from './http/authenticators.ts'
 import type { BoundEndpoint } from './http/bind-endpoint.ts'
 import { createListener } from './http/listener.ts'
 import { newId } from './kernel/ids.ts'
 import { silentLog } from './kernel/log.ts'
-import { createKeyRoutes, createKeys, findKey, mintKeyOfAgent, revokeKeysOfAgent } from './keys/index.ts'
-import { systemAuthor } from './management/index.ts'
+import { createKeys, endKeysWith } from './keys/index.ts'
+import { createEndings, systemAuthor } from './management/index.ts'
 import { createOrganizationRoutes } from './organizations/index.ts'
-import { createRuleRoutes, createWriteRules } from './rules/index.ts'
+import { createRules, endRulesWith } from './rules/index.ts'
 import { createManagementTest } from './testing/management.ts'
 import { createPatAuthenticator, createTokenRoutes, createTokens } from './tokens/index.ts'
 
@@ -21,39 +21,19 @@ type Call = (method: string, path: string, body?: unknown, headers?: Record<stri
 /** The management API of the slices that need no credential, on loopback, with every answer checked against its declaration. */
 async function createManagementApi() {
   const t = await createManagementTest()
-  const writeRules = createWriteRules({
-    ...t,
-    targetExists: async (tx, appId, { type, id }) =>
-      type === 'app'
-        ? id === appId
-        : type === 'agent'
-          ? (await findAgent(tx, appId, id)) !== undefined
-          : type === 'key' && (await findKey(tx, appId, id)) !== undefined,
-  })
-  const keys = createKeys({ ...t, lockLiveAgent, getAgent })
-  const agents = createAgents({
-    ...t,
-    mintKeyOfAgent: mintKeyOfAgent(t),
-    revokeKeysOfAgent,
-    replaceManagedRules: writeRules.replaceManagedRules,
-    deleteRulesOf: writeRules.deleteRulesOf,
-    revokeGrantsOfAgent: async () => undefined,
-    endWaitingApprovals: async () => undefined,
-  })
-  const apps = createApps({
-    ...t,
-    endWaitingApprovals: async () => undefined,
-    appDeletionSteps: [],
-    forgetDataKeys: () => undefined,
-  })
+  const endings = createEndings([endKeysWith, endRulesWith])
+  const rules = createRules(t)
+  const keys = createKeys(t)
+  const agents = createAgents({ ...t, endings, keys, rules })
+  const apps = createApps({ ...t, endings, keyring: { forget: () => undefined } })
   const tokens = createTokens(t)
   const bound: BoundEndpoint[] = [
     ...createOrganizationRoutes({ db: t.db }),
-    ...createAppRoutes({ apps }),
+    ...apps.routes,
     ...createTokenRoutes(),
-    ...createKeyRoutes({ keys }),
-    ...createAgentRoutes({ agents }),
-    ...createRuleRoutes({ db: t.db, clock: t.clock, writeRules, findGrantTargets: async () => undefined }),
+    ...keys.routes,
+    ...agents.routes,
+    ...rules.routes,
   ]
   const listener = await createListener({
     declared: bound.map((one): Endpoint => one.endpoint),

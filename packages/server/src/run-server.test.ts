@@ -12,6 +12,7 @@ function setUp(start?: () => Promise<RunningServer>) {
   const server: RunningServer = {
     address: 'http://localhost:8787',
     announcement: ['Open /wallet'],
+    foundOrganization: () => Promise.reject(new Error('no organization is made here')),
     close: () => {
       said.push('closing')
       return new Promise((resolve) => {

@@ -9,12 +9,14 @@
 
 import { EXIT } from './command-line.ts'
 import type { Config } from './config.ts'
+import type { FoundedOrganization, NewOrganization } from './found-organization.ts'
 import type { Log } from './kernel/log.ts'
 
 /** A server that runs, as the composition root makes it. */
 export type RunningServer = {
   /** Where it listens, as a URL. */
   address: string
+  foundOrganization(input: NewOrganization): Promise<FoundedOrganization>
   /** What a person should read once it is ready: where to click, which keys to use. One line each. */
   announcement?: readonly string[]
   /** Drains and closes everything, in reverse order of its making. */

@@ -1,8 +1,6 @@
-import type { AgentPolicy, GrantRestrictions, RuleType } from '@alter-vault/contracts'
+import type { AgentPolicy, GrantRestrictions } from '@alter-vault/contracts'
 import { VaultError } from '../kernel/vault-error.ts'
-
-/** One rule that a policy block stands for, and where in the request it was written. */
-export type PolicyRule = { type: RuleType; name: string; body: Record<string, unknown>; pointer: string }
+import type { ManagedRule } from '../management/index.ts'
 
 const ALL_METHODS = ['GET', 'HEAD', 'OPTIONS', 'POST', 'PUT', 'PATCH', 'DELETE']
 const ADDRESS = /^https:\/\/([^/:]+)(\/.*)$/
@@ -11,9 +9,9 @@ const ADDRESS = /^https:\/\/([^/:]+)(\/.*)$/
  * The rules of an agent's policy block, at most one of each type. Their bodies are checked where they are stored. Refusal:
  * `invalid_rule_body` for restrictions that no single rule can say.
  */
-export function rulesOfPolicy(policy: AgentPolicy, pointer = '/policy'): PolicyRule[] {
+export function rulesOfPolicy(policy: AgentPolicy, pointer = '/policy'): ManagedRule[] {
   const { requires_approval: approvalWithWhen, ip_allowlist: addresses, time_window: hours, restrictions } = policy
-  const rules: PolicyRule[] = []
+  const rules: ManagedRule[] = []
   if (approvalWithWhen !== undefined) {
     const { when, ...approval } = approvalWithWhen
     rules.push({

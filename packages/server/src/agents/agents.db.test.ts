@@ -7,33 +7,26 @@ import { newId } from '../kernel/ids.ts'
 import type { JsonSchema } from '../kernel/json-schema.ts'
 import { parsePage } from '../kernel/page.ts'
 import { sha256 } from '../kernel/sha256.ts'
-import { createKeys, mintKeyOfAgent, revokeKeysOfAgent } from '../keys/index.ts'
-import type { SdkCaller } from '../management/index.ts'
-import { createWriteRules, findRulesOf } from '../rules/index.ts'
+import { createKeys, endKeysWith } from '../keys/index.ts'
+import { createEndings, type Ended, type SdkCaller } from '../management/index.ts'
+import { createWriteRules, endRulesWith, findRulesOf } from '../rules/index.ts'
 import { createManagementTest, type ManagementTest } from '../testing/management.ts'
-import { createAgents, getAgent, lockLiveAgent, type NewAgent, revokeAgentsOfApp } from './index.ts'
+import { createAgents, endAgentsWith, type NewAgent } from './index.ts'
 
 const DAY_MS = 86_400_000
 const approval = { approvers: ['ann@acme.test'], quorum: 1 }
 
 function setUp(t: ManagementTest) {
   const rules = createWriteRules({ ...t, targetExists: async () => true })
-  const ended: unknown[] = []
-  const grantsEnded: string[] = []
-  const agents = createAgents({
-    ...t,
-    mintKeyOfAgent: mintKeyOfAgent(t),
-    revokeKeysOfAgent,
-    replaceManagedRules: rules.replaceManagedRules,
-    deleteRulesOf: rules.deleteRulesOf,
-    revokeGrantsOfAgent: async (_tx, _record, { agentId }) => {
-      grantsEnded.push(agentId)
-    },
-    endWaitingApprovals: async (_tx, appId, of, reason) => {
-      ended.push([appId, of, reason])
-    },
-  })
-  const keys = createKeys({ ...t, lockLiveAgent, getAgent })
+  const ended: Ended[] = []
+  const endings = createEndings([
+    endKeysWith,
+    endAgentsWith,
+    endRulesWith,
+    async (_tx, _record, what) => void ended.push(what),
+  ])
+  const keys = createKeys(t)
+  const agents = createAgents({ ...t, endings, keys, rules })
   const create = async ({ idempotencyKey: key, ...over }: Partial<NewAgent> & { idempotencyKey?: string } = {}) => {
     const input = { app: t.app, author: t.owner, name: 'refund-bot', ...over }
     if (key !== undefined) {
@@ -66,7 +59,7 @@ function setUp(t: ManagementTest) {
     })
   const rulesOf = (agentId: string) =>
     t.db.forApp(t.app.appId, (tx) => findRulesOf(tx, t.app.appId, { type: 'agent', id: agentId }))
-  return { agents, keys, rules, create, update, rulesOf, ended, grantsEnded }
+  return { agents, keys, rules, create, update, rulesOf, ended, endings }
 }
 
 describe('creating an agent', () => {
@@ -312,7 +305,7 @@ describe('an agent', () => {
 
   test('is revoked with its keys, grants, rules and what waits, once and for ever', async () => {
     await using t = await createManagementTest()
-    const { create, agents, keys, rulesOf, ended, grantsEnded } = setUp(t)
+    const { create, agents, keys, rulesOf, ended } = setUp(t)
     const { id } = await create({ policy: { requires_approval: approval } })
     await keys.mintAgentKey({ app: t.app, author: t.owner, agentId: id, name: 'second' })
     const move = { app: t.app, author: t.owner, agentId: id }
@@ -320,7 +313,7 @@ describe('an agent', () => {
     expect(revoked.status).toBe('revoked')
     expect((await keys.listAgentKeys(t.app, id)).map((key) => key.status)).toEqual(['revoked', 'revoked'])
     expect(await rulesOf(id)).toEqual([])
-    expect([grantsEnded, ended]).toEqual([[id], [[t.app.appId, { agentId: id }, 'agent_revoked']]])
+    expect(ended).toEqual([{ type: 'agent', id, reason: 'revoked' }])
     expect(await agents.revokeAgent(move)).toEqual(revoked)
     expect(ended).toHaveLength(1)
     for (const refused of [
@@ -341,10 +334,12 @@ describe('an agent', () => {
 
   test('ends with its app', async () => {
     await using t = await createManagementTest()
-    const { create, agents } = setUp(t)
+    const { create, agents, endings } = setUp(t)
     const { id } = await create()
-    const ending = { app: t.app, author: t.owner, at: new Date(t.clock.now()) }
-    await t.db.forApp(t.app.appId, (tx) => revokeAgentsOfApp(tx, ending, () => ''))
+    const by = { app: t.app, author: t.owner, at: new Date(t.clock.now()) }
+    await t.db.forApp(t.app.appId, (tx) =>
+      endings.announce(tx, () => '', { type: 'app', id: t.app.appId, reason: 'deleted' }, by),
+    )
     expect(await agents.showAgent(t.app, id)).toMatchObject({ status: 'revoked' })
   })
 

@@ -13,34 +13,23 @@ import {
   changeOnce,
   changeRow,
   changesBetween,
+  type ManagedRules,
 } from '../management/index.ts'
-import { type PolicyRule, rulesOfPolicy } from './agent-policy.ts'
+import { rulesOfPolicy } from './agent-policy.ts'
 import { parseAgentScopes } from './agent-scopes.ts'
 import { countAgents, getAgent, insertAgent, toAgent } from './agent-store.ts'
 
-/** What stands right of the agents in the import order comes in from the composition root. */
-export type AgentNeighbors = {
+/** How agents, on which keys build, get their first key. */
+export type KeysOfAgents = {
   /** Mints a key of the agent in this transaction, which holds the app's lock. */
-  mintKeyOfAgent: (
+  mintKeyOfAgent(
     tx: Tx,
     record: RecordEvent,
     input: { app: AppRef; author: ChangeAuthor; agentId: string; name: string },
-  ) => Promise<{ keyId: string; plain: Secret }>
-  /** Makes the agent's managed rules what is given. */
-  replaceManagedRules: (
-    tx: Tx,
-    record: RecordEvent,
-    input: {
-      app: AppRef
-      author: ChangeAuthor
-      target: { type: 'agent'; id: string }
-      managedBy: 'agent_policy'
-      rules: readonly PolicyRule[]
-    },
-  ) => Promise<void>
+  ): Promise<{ keyId: string; plain: Secret }>
 }
 
-type Deps = { audit: Pick<AuditLog, 'change'>; clock: Clock } & AgentNeighbors
+type Deps = { audit: Pick<AuditLog, 'change'>; clock: Clock; keys: KeysOfAgents; rules: ManagedRules }
 
 export const MAX_AGENTS_PER_APP = 10_000
 
@@ -62,7 +51,7 @@ export type NewAgent = {
  * `idempotency_key_agent_inactive`.
  */
 export const createAgent =
-  ({ audit, clock, mintKeyOfAgent, replaceManagedRules }: Deps) =>
+  ({ audit, clock, keys, rules: managed }: Deps) =>
   async (input: NewAgent): Promise<CreatedAgent> => {
     const { app, author, name, policy = {}, metadata = {} } = input
     const scopes = parseAgentScopes(input.scopes ?? {})
@@ -99,8 +88,8 @@ export const createAgent =
         changeRow(author, { event: 'agent.created', type: 'agent', id: agentId, changes: changesBetween({}, shown) }),
       )
       const target = { type: 'agent', id: agentId } as const
-      await replaceManagedRules(tx, record, { app, author, target, managedBy: 'agent_policy', rules })
-      const { keyId, plain } = await mintKeyOfAgent(tx, record, { app, author, agentId, name: 'default' })
+      await managed.replaceManagedRules(tx, record, { app, author, target, managedBy: 'agent_policy', rules })
+      const { keyId, plain } = await keys.mintKeyOfAgent(tx, record, { app, author, agentId, name: 'default' })
       const agent = toAgent(await getAgent(tx, app.appId, agentId), clock.now())
       return { ...agent, api_key: plain.reveal(), key_id: keyId }
     }

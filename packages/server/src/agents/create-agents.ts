@@ -1,17 +1,25 @@
 import type { AuditLog } from '../audit/index.ts'
 import type { Database } from '../db/database.ts'
 import type { Clock } from '../kernel/clock.ts'
-import { type AgentNeighbors, createAgent } from './create-agent.ts'
-import { type AgentCascade, moveAgent, revokeAgent } from './end-agent.ts'
+import type { Endings, ManagedRules } from '../management/index.ts'
+import { createAgent, type KeysOfAgents } from './create-agent.ts'
+import { moveAgent, revokeAgent } from './end-agent.ts'
 import { listAgentsOf, showAgent, showOwnAgent } from './read-agents.ts'
 import { updateAgent } from './update-agent.ts'
 
-export type AgentsDeps = { db: Database; audit: Pick<AuditLog, 'change'>; clock: Clock } & AgentNeighbors & AgentCascade
+export type AgentsDeps = {
+  db: Database
+  audit: Pick<AuditLog, 'change'>
+  clock: Clock
+  endings: Endings
+  keys: KeysOfAgents
+  rules: ManagedRules
+}
 
-export type Agents = ReturnType<typeof createAgents>
+export type Agents = ReturnType<typeof agentUseCases>
 
 /** Managed agents of an app. */
-export function createAgents(deps: AgentsDeps) {
+export function agentUseCases(deps: AgentsDeps) {
   return {
     createAgent: createAgent(deps),
     showAgent: showAgent(deps),

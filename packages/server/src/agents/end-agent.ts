@@ -1,24 +1,16 @@
 import type { Agent } from '@alter-vault/contracts'
-import { type AppDeletionStep, type EndWaitingApprovals, lockApp } from '../apps/index.ts'
-import { type AuditLog, appScope, type RecordEvent } from '../audit/index.ts'
-import type { Tx } from '../db/database.ts'
+import { lockApp } from '../apps/index.ts'
+import { type AuditLog, appScope } from '../audit/index.ts'
 import type { Clock } from '../kernel/clock.ts'
-import { type AppRef, type ChangeAuthor, changeOnce, changeRow } from '../management/index.ts'
+import {
+  type AppRef,
+  type ChangeAuthor,
+  changeOnce,
+  changeRow,
+  type Endings,
+  type OnEnded,
+} from '../management/index.ts'
 import { findUnrevokedAgentIds, getAgent, lockLiveAgent, saveAgent, storedScopes, toAgent } from './agent-store.ts'
-
-type Ending = { app: AppRef; author: ChangeAuthor; agentId: string; at: Date }
-
-/** What ends with an agent, in the transaction that ends it. */
-export type AgentCascade = {
-  revokeKeysOfAgent: (tx: Tx, record: RecordEvent, ending: Ending) => Promise<unknown>
-  revokeGrantsOfAgent: (tx: Tx, record: RecordEvent, ending: Ending) => Promise<unknown>
-  deleteRulesOf: (
-    tx: Tx,
-    record: RecordEvent,
-    input: { app: AppRef; author: ChangeAuthor; target: { type: 'agent'; id: string } },
-  ) => Promise<unknown>
-  endWaitingApprovals: EndWaitingApprovals
-}
 
 type Deps = { audit: Pick<AuditLog, 'change'>; clock: Clock }
 export type AgentMove = { app: AppRef; author: ChangeAuthor; agentId: string }
@@ -42,25 +34,23 @@ export const moveAgent =
  * nothing. Refusal: `agent_not_found`.
  */
 export const revokeAgent =
-  (deps: Deps & AgentCascade) =>
+  ({ audit, clock, endings }: Deps & { endings: Endings }) =>
   async ({ app, author, agentId }: AgentMove): Promise<Agent> =>
-    changeOnce(deps.audit, author, appScope(app.appId, app.organizationId), async (tx, record) => {
+    changeOnce(audit, author, appScope(app.appId, app.organizationId), async (tx, record) => {
       await lockApp(tx, app.appId)
       const row = await getAgent(tx, app.appId, agentId, { lock: true })
       if (row.status !== 'revoked') {
-        const at = new Date(deps.clock.now())
-        await saveAgent(tx, app.appId, agentId, { status: 'revoked', scopes: storedScopes(row, deps.clock.now()) })
+        const at = new Date(clock.now())
+        await saveAgent(tx, app.appId, agentId, { status: 'revoked', scopes: storedScopes(row, clock.now()) })
         record(changeRow(author, { event: 'agent.revoked', type: 'agent', id: agentId }))
-        await deps.revokeKeysOfAgent(tx, record, { app, author, agentId, at })
-        await deps.revokeGrantsOfAgent(tx, record, { app, author, agentId, at })
-        await deps.deleteRulesOf(tx, record, { app, author, target: { type: 'agent', id: agentId } })
-        await deps.endWaitingApprovals(tx, app.appId, { agentId }, 'agent_revoked', record)
+        await endings.announce(tx, record, { type: 'agent', id: agentId, reason: 'revoked' }, { app, author, at })
       }
-      return toAgent(await getAgent(tx, app.appId, agentId), deps.clock.now())
+      return toAgent(await getAgent(tx, app.appId, agentId), clock.now())
     })
 
 /** Ends every agent of a deleted app; their keys and grants are ended by their own slices. */
-export const revokeAgentsOfApp: AppDeletionStep = async (tx, { app, author }, record) => {
+export const endAgentsWith: OnEnded = async (tx, record, ended, { app, author }) => {
+  if (ended.type !== 'app' || ended.reason !== 'deleted') return
   for (const agentId of await findUnrevokedAgentIds(tx, app.appId)) {
     await saveAgent(tx, app.appId, agentId, { status: 'revoked' })
     record(changeRow(author, { event: 'agent.revoked', type: 'agent', id: agentId }))

@@ -3,14 +3,21 @@ import { lockApp } from '../apps/index.ts'
 import { type AuditLog, appScope } from '../audit/index.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { VaultError } from '../kernel/vault-error.ts'
-import { type AppRef, assertVersion, type ChangeAuthor, changeRow, changesBetween } from '../management/index.ts'
+import {
+  type AppRef,
+  assertVersion,
+  type ChangeAuthor,
+  changeRow,
+  changesBetween,
+  type ManagedRules,
+} from '../management/index.ts'
 import { getOrganization, organizationSettings } from '../organizations/index.ts'
 import { rulesOfPolicy } from './agent-policy.ts'
 import { parseAgentScopes, planScopeChange } from './agent-scopes.ts'
 import { getAgent, lockLiveAgent, saveAgent, storedScopes, toAgent } from './agent-store.ts'
-import { type AgentNeighbors, assertMetadata } from './create-agent.ts'
+import { assertMetadata } from './create-agent.ts'
 
-type Deps = { audit: Pick<AuditLog, 'change'>; clock: Clock } & Pick<AgentNeighbors, 'replaceManagedRules'>
+type Deps = { audit: Pick<AuditLog, 'change'>; clock: Clock; rules: ManagedRules }
 
 export type AgentChange = {
   app: AppRef
@@ -34,7 +41,7 @@ export type AgentChange = {
  * `validation_failed`.
  */
 export const updateAgent =
-  ({ audit, clock, replaceManagedRules }: Deps) =>
+  ({ audit, clock, rules: managed }: Deps) =>
   async ({ app, author, agentId, expected, change, graceSeconds }: AgentChange): Promise<Agent> => {
     const desired = change.scopes && parseAgentScopes(change.scopes)
     if (change.metadata !== undefined) assertMetadata(change.metadata)
@@ -75,7 +82,7 @@ export const updateAgent =
       record(changeRow(author, { event: 'agent.updated', type: 'agent', id: agentId, changes }))
       if (rules !== undefined) {
         const target = { type: 'agent', id: agentId } as const
-        await replaceManagedRules(tx, record, { app, author, target, managedBy: 'agent_policy', rules })
+        await managed.replaceManagedRules(tx, record, { app, author, target, managedBy: 'agent_policy', rules })
       }
       return toAgent(await getAgent(tx, app.appId, agentId), nowMs)
     })

@@ -27,7 +27,7 @@ async function setUp(db: TestDatabase, settings: object = {}) {
       result_expires_at = result_expires_at - make_interval(days => $1)`,
       [days],
     )
-  const apply = () => approvals.applyRetention(fixture.ids.appId)
+  const apply = () => approvals.forgetInApp(fixture.ids.appId)
   const counts = async () =>
     Promise.all(TABLES.map(async (table) => (await db.asOwner(`select 1 from ${table}`)).length))
   const retentionRows = async () => (await fixture.rows()).filter(({ event }) => event === 'retention.applied')

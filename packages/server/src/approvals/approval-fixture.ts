@@ -3,15 +3,15 @@ import { decodeRows } from '../audit/chain.ts'
 import { appScope, createAuditLog, type RowDraft } from '../audit/index.ts'
 import { open, seal } from '../crypto/envelope.ts'
 import type { Keyring } from '../crypto/keyring.ts'
-import { type Clock, systemClock } from '../kernel/clock.ts'
+import { systemClock } from '../kernel/clock.ts'
 import { newId } from '../kernel/ids.ts'
 import type { SdkCaller } from '../management/index.ts'
 import type { GateConfiguration, GatePlan } from '../policy/approval-gate.ts'
 import type { TestDatabase } from '../testing/test-database.ts'
 import { createApprovalLinks } from './approval-link.ts'
 import { findGroup } from './approval-store.ts'
-import { type Approvals, type ApprovalsDeps, createApprovals } from './create-approvals.ts'
-import { createDecideApproval, type DecidingPerson } from './decide-approval.ts'
+import { type Approvals, type ApprovalsDeps, approvalUseCases } from './create-approvals.ts'
+import { createDecideApproval, type DecidingPerson, type Executions } from './decide-approval.ts'
 import type { FrozenRequest } from './frozen-request.ts'
 import { createReadAppScope } from './read-app-scope.ts'
 import type { RequestApproval } from './request-approval.ts'
@@ -47,7 +47,7 @@ export async function createApprovalFixture(test: TestDatabase) {
   const quiet = { debug() {}, info() {}, warn() {}, error() {}, child: () => quiet }
 
   /** One server process. */
-  function startProcess(deps: Partial<ApprovalsDeps> & { clock?: Clock } = {}) {
+  function startProcess(deps: Partial<Omit<ApprovalsDeps, 'executions'>> & { executions?: Partial<Executions> } = {}) {
     const processId = newId()
     const clock = deps.clock ?? systemClock
     const audit = createAuditLog({ db: test.db, clock: systemClock, log: quiet as never, processId })
@@ -62,11 +62,14 @@ export async function createApprovalFixture(test: TestDatabase) {
       processId,
       clock,
       log: { error: ({ err }) => faults.push(err) },
-      wouldBeDenied: async () => [],
-      onApproved: ({ approvalGroupId }) => woken.push(approvalGroupId),
       ...deps,
+      executions: {
+        wouldBeDenied: async () => [],
+        wake: ({ approvalGroupId }) => void woken.push(approvalGroupId),
+        ...deps.executions,
+      },
     }
-    const approvals = createApprovals(all)
+    const approvals = approvalUseCases(all)
     const { decide } = createDecideApproval({
       ...all,
       readAppScope: createReadAppScope(test.db),

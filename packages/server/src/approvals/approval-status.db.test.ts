@@ -176,7 +176,7 @@ describe('waiting', () => {
 
     const stopping = approvals.readStatus(caller, pending.approval_id, 5, never)
     await until(() => timer.set.length === 1)
-    approvals.close()
+    approvals.drain()
     expect(await stopping).toMatchObject({ status: 'pending' })
     expect(timer.set).toEqual([])
   })

@@ -529,6 +529,16 @@ export async function findPendingOf(tx: Tx, appId: string, whose: Whose): Promis
   return (await query.execute()).map((row) => row.approval_group_id)
 }
 
+/** Requests that wait for a decision, over all apps: each has the end of its window as a piece of work. */
+export async function countWaiting(tx: Tx): Promise<number> {
+  const row = await tx
+    .selectFrom('due_work')
+    .select((count) => count.fn.countAll<number>().as('waiting'))
+    .where('kind', '=', 'approval_expiry')
+    .executeTakeFirstOrThrow()
+  return row.waiting
+}
+
 /** Whose requests: of one grant or agent, or every one of the app. */
 export type Whose = { grantId: string } | { agentId: string } | { all: true }
 

@@ -12,9 +12,8 @@ import { createApprovalStatus } from './approval-status.ts'
 import { createApprovalWatch, type Repeat } from './approval-watch.ts'
 import { createCancelApproval } from './cancel-approval.ts'
 import { createClaimApproved } from './claim-approved.ts'
-import { type ApprovalRef, createDecideApproval } from './decide-approval.ts'
+import { createDecideApproval, type Executions } from './decide-approval.ts'
 import { createExpireApprovals } from './expire-approvals.ts'
-import type { WouldBeDenied } from './held-request.ts'
 import { createManageApprovals } from './manage-approvals.ts'
 import { createOpenApproval } from './open-approval.ts'
 import { createReadAppScope } from './read-app-scope.ts'
@@ -33,18 +32,16 @@ export type ApprovalsDeps = {
   processId: string
   clock: Clock
   log: Pick<Log, 'error'>
-  wouldBeDenied: WouldBeDenied
-  /** Wakes the executor of this process after an approval. It may do nothing: the execution is due in the database. */
-  onApproved: (approval: ApprovalRef) => void
+  executions: Executions
   repeat?: Repeat
   after?: After
 }
 
-export type Approvals = ReturnType<typeof createApprovals>
+export type Approvals = ReturnType<typeof approvalUseCases>
 
 /** Held requests: from the freezing to the recorded answer. Sending is the proxy's. */
-export function createApprovals(deps: ApprovalsDeps) {
-  const { db, audit, keyring, linkKey, publicUrl, processId, clock, log, wouldBeDenied, onApproved } = deps
+export function approvalUseCases(deps: ApprovalsDeps) {
+  const { db, audit, keyring, linkKey, publicUrl, processId, clock, log, executions } = deps
   const links = createApprovalLinks({ linkKey, publicUrl })
   const readAppScope = createReadAppScope(db)
   const watch = createApprovalWatch({
@@ -61,25 +58,24 @@ export function createApprovals(deps: ApprovalsDeps) {
     audit,
     readAppScope,
     openApproval,
-    wouldBeDenied,
+    executions,
     announce,
-    onApproved,
   })
 
   return {
     requestApproval: createRequestApproval({ audit, keyring, links }),
     decideByLink: decisions.decideByLink,
-    readApprovalPage: createReadApprovalPage({ db, keyring, openApproval, wouldBeDenied }),
+    readApprovalPage: createReadApprovalPage({ db, keyring, openApproval, ...executions }),
     cancelApproval: createCancelApproval({ audit, readAppScope, announce }),
     ...createApprovalStatus({ db, audit, keyring, watch, clock, expireIfDue }),
     ...createManageApprovals({ db, keyring }),
     ...createClaimApproved({ db, audit, keyring, readAppScope, announce, processId }),
     ...createRecordExecution({ audit, keyring, readAppScope, announce }),
-    /** What is due by the clock, except executions. A job calls it every second or so. */
+    /** What is due by the clock, except executions. */
     runDueWork,
     /** What an app no longer wants kept. */
-    applyRetention: createApplyApprovalRetention({ audit, readAppScope }),
+    forgetInApp: createApplyApprovalRetention({ audit, readAppScope }),
     /** Answers those who wait. */
-    close: watch.close,
+    drain: watch.close,
   }
 }

@@ -298,9 +298,11 @@ describe('deciding by link', () => {
     const reason = { code: 'outside_time_window', message: 'Outside Mon-Fri', rule_name: 'Office hours' }
     const seen: string[] = []
     const { approvals } = fixture.startProcess({
-      wouldBeDenied: async ({ request, satisfied }) => {
-        seen.push(`${request.method} ${request.url} ${satisfied.length}`)
-        return [reason]
+      executions: {
+        wouldBeDenied: async ({ request, satisfied }) => {
+          seen.push(`${request.method} ${request.url} ${satisfied.length}`)
+          return [reason]
+        },
       },
     })
     const { approval_group_id: id, approval_url } = await approvals.requestApproval(fixture.request())
@@ -316,7 +318,9 @@ describe('deciding by link', () => {
   test('a policy that cannot be evaluated leaves everything as it is', async () => {
     await using db = await shareTestDatabase()
     const fixture = await createApprovalFixture(db)
-    const { approvals } = fixture.startProcess({ wouldBeDenied: () => Promise.reject(new Error('evaluator away')) })
+    const { approvals } = fixture.startProcess({
+      executions: { wouldBeDenied: () => Promise.reject(new Error('evaluator away')) },
+    })
     const { approval_group_id: id, approval_url } = await approvals.requestApproval(fixture.request())
     const link = fixture.linkOf(approval_url)
     await expect(approvals.decideByLink(link, await fixture.decisionOf(id, 'approve'))).rejects.toThrow(

@@ -31,16 +31,21 @@ import type { ReadAppScope } from './read-app-scope.ts'
 /** Which held request, across apps. */
 export type ApprovalRef = { appId: string; approvalGroupId: string }
 
+/** How the approvals reach those who send what was approved, and who build on them. */
+export type Executions = {
+  wouldBeDenied: WouldBeDenied
+  /** Wakes the executor of this process. Losing the call loses nothing: the execution is due in the database. */
+  wake(approved: ApprovalRef): void
+}
+
 type Deps = {
   db: Pick<Database, 'readForApp'>
   keyring: Pick<Keyring, 'openFor'>
   audit: Pick<AuditLog, 'change'>
   readAppScope: ReadAppScope
   openApproval: OpenApprovalByLink
-  wouldBeDenied: WouldBeDenied
+  executions: Executions
   announce: (approvalGroupId: string) => void
-  /** Wakes the executor of this process. Losing the call loses nothing: the execution is due in the database. */
-  onApproved: (approval: ApprovalRef) => void
 }
 
 /** One person, or whoever holds the link. */
@@ -60,7 +65,7 @@ export type DecideApproval = {
 
 /** Decides gates (docs/spec/approvals.md#deciding). The database's clock says whether a window has ended. */
 export function createDecideApproval(deps: Deps) {
-  const { db, keyring, audit, readAppScope, openApproval, wouldBeDenied, announce, onApproved } = deps
+  const { db, keyring, audit, readAppScope, openApproval, executions, announce } = deps
 
   /**
    * The decision of whoever holds the link. Refusals: `approval_not_found` for a link that is not genuine,
@@ -85,7 +90,9 @@ export function createDecideApproval(deps: Deps) {
     const { appId, approvalGroupId } = group
     const sealed = await db.readForApp(appId, (tx) => readSealedRequest(tx, appId, approvalGroupId))
     const { organizationId } = await readAppScope(appId)
-    return wouldBeDenied(heldRequest(group, organizationId!, await openFrozenRequest(keyring, group, sealed)))
+    return executions.wouldBeDenied(
+      heldRequest(group, organizationId!, await openFrozenRequest(keyring, group, sealed)),
+    )
   }
 
   /** Decides for a person who may decide this gate. */
@@ -112,7 +119,7 @@ export function createDecideApproval(deps: Deps) {
       }
     })
     announce(approvalGroupId)
-    if (group.status === 'approved') onApproved({ appId, approvalGroupId })
+    if (group.status === 'approved') executions.wake({ appId, approvalGroupId })
     const gate = getGate(group, approvalId)
     if (refusal !== null) {
       const fields = refusal === 'approval_already_decided' ? { details: stateOf(group, gate) } : {}

@@ -1,5 +1,6 @@
 import type { RecordEvent } from '../audit/index.ts'
 import type { Tx } from '../db/database.ts'
+import type { OnEnded } from '../management/index.ts'
 import type { WithdrawnReason } from './approval.ts'
 import {
   type DueWork,
@@ -13,11 +14,24 @@ import {
 } from './approval-store.ts'
 import { withdrawGroup } from './end-group.ts'
 
-export type EndedApprovals = {
+type EndedApprovals = {
   /** Groups that were pending and are `denied` now. */
   ended: string[]
   /** Attempts that had been handed to a provider before: they may still finish. */
   inFlight: string[]
+}
+
+/** Ends what waits on a grant, agent or app that ends; an archived app counts. */
+export const endApprovalsWith: OnEnded = async (tx, record, { type, id }, { app }, endings) => {
+  if (type !== 'grant' && type !== 'agent' && type !== 'app') return
+  const [whose, reason] = whatWaitsOn(type, id)
+  const { inFlight } = await endWaitingApprovals(tx, app.appId, whose, reason, record)
+  endings.noteInFlight(inFlight)
+}
+
+function whatWaitsOn(type: 'grant' | 'agent' | 'app', id: string): [Whose, Exclude<WithdrawnReason, 'cancelled'>] {
+  if (type === 'grant') return [{ grantId: id }, 'grant_revoked']
+  return type === 'agent' ? [{ agentId: id }, 'agent_revoked'] : [{ all: true }, 'app_archived']
 }
 
 /**
@@ -63,11 +77,9 @@ function stragglersOf(appId: string, whose: Whose): DueWork {
 /** Ends what was held while its grant, agent or app ended. Does nothing for one that lives (again). */
 export async function endStragglers(tx: Tx, work: DueWork, record: RecordEvent): Promise<string[]> {
   const { appId, subjectId } = work
-  const [whose, reason] =
-    work.kind === 'approval_withdrawal.grant'
-      ? [{ grantId: subjectId }, 'grant_revoked' as const]
-      : work.kind === 'approval_withdrawal.agent'
-        ? [{ agentId: subjectId }, 'agent_revoked' as const]
-        : [{ all: true as const }, 'app_archived' as const]
+  const [whose, reason] = whatWaitsOn(
+    work.kind.slice('approval_withdrawal.'.length) as 'grant' | 'agent' | 'app',
+    subjectId,
+  )
   return (await hasEnded(tx, appId, whose)) ? endPendingOf(tx, appId, whose, reason, record) : []
 }

@@ -177,6 +177,7 @@ export async function enterApp(tx: Tx, appId: string): Promise<void> {
 /** Erases the app's data keys: whatever they sealed can never be opened again, in a backup of the rows either. */
 export async function eraseDataKeys(tx: Tx, appId: string): Promise<void> {
   await tx.deleteFrom('data_keys').where('app_id', '=', appId).execute()
+  await tx.deleteFrom('data_key_scopes').where('app_id', '=', appId).execute()
 }
 
 export function toApp(row: AppRow, policyEpoch: number): App {

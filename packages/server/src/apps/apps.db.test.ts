@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { newId } from '../kernel/ids.ts'
 import { decodeCursor, parsePage } from '../kernel/page.ts'
-import { systemAuthor } from '../management/index.ts'
+import { createEndings, systemAuthor } from '../management/index.ts'
 import { createMembers } from '../members/index.ts'
 import { createManagementTest, type ManagementTest } from '../testing/management.ts'
 import { createApps } from './index.ts'
@@ -9,20 +9,10 @@ import { createApps } from './index.ts'
 function setUp(test: ManagementTest) {
   const ended: unknown[] = []
   const forgotten: string[] = []
-  const steps: string[] = []
-  const apps = createApps({
-    ...test,
-    endWaitingApprovals: async (_tx, appId, of, reason) => {
-      ended.push([appId, of, reason])
-    },
-    appDeletionSteps: [
-      async (_tx, { app }) => {
-        steps.push(app.appId)
-      },
-    ],
-    forgetDataKeys: (appId) => forgotten.push(appId),
-  })
-  return { apps, members: createMembers(test), ended, forgotten, steps }
+  const endings = createEndings([async (_tx, _record, what) => void ended.push(what)])
+  const keyring = { forget: (appId?: string) => void forgotten.push(appId ?? 'all') }
+  const apps = createApps({ ...test, endings, keyring })
+  return { apps, members: createMembers(test), ended, forgotten }
 }
 
 const page = (limit = 50, cursor?: string) => parsePage({ limit, cursor })
@@ -153,14 +143,14 @@ describe('an app', () => {
     const archived = await apps.archiveApp(input)
     expect(archived.status).toBe('archived')
     expect((await apps.archiveApp(input)).version).toBe(archived.version)
-    expect(ended).toEqual([[t.app.appId, { all: true }, 'app_archived']])
+    expect(ended).toEqual([{ type: 'app', id: t.app.appId, reason: 'archived' }])
     expect(await apps.unarchiveApp(input)).toMatchObject({ status: 'live', archived_at: null })
     expect(await t.events()).toEqual(['app.archived', 'app.unarchived'])
   })
 
   test('is deleted only by its name, with its data keys, and is then unknown', async () => {
     await using t = await createManagementTest()
-    const { apps, steps, forgotten } = setUp(t)
+    const { apps, ended, forgotten } = setUp(t)
     await t.asOwner('insert into data_keys values ($1, $2, $3)', [t.app.appId, newId(), Buffer.from('x')])
     const input = { app: t.app, author: t.owner, expectedVersion: 1 }
     await expect(apps.deleteApp({ ...input, confirm: 'shop' })).rejects.toMatchObject({
@@ -168,7 +158,8 @@ describe('an app', () => {
     })
     expect(await apps.deleteApp({ ...input, confirm: 'Shop' })).toEqual({ id: t.app.appId, deleted: true })
     expect(await t.inApp('select 1 from data_keys')).toEqual([])
-    expect([steps, forgotten]).toEqual([[t.app.appId], [t.app.appId]])
+    expect(ended).toEqual([{ type: 'app', id: t.app.appId, reason: 'deleted' }])
+    expect(forgotten).toEqual([t.app.appId])
     await expect(apps.showApp(t.app, { includeStats: false })).rejects.toMatchObject({ code: 'not_found' })
     const rows = await t.auditRows()
     expect(rows.at(-1)!.detail.changes).toEqual([{ field: 'name', from: '"Shop"', to: null }])

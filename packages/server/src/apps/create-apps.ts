@@ -1,11 +1,13 @@
 import type { AuditLog } from '../audit/index.ts'
+import type { Keyring } from '../crypto/keyring.ts'
 import type { Database } from '../db/database.ts'
 import type { Clock } from '../kernel/clock.ts'
+import type { Endings } from '../management/index.ts'
 import { readOrganizationIds } from '../organizations/index.ts'
 import { readAppIds } from './app-store.ts'
-import { archiveApp, type EndWaitingApprovals, unarchiveApp } from './archive-app.ts'
+import { archiveApp, unarchiveApp } from './archive-app.ts'
 import { createApp } from './create-app.ts'
-import { type AppDeletionStep, deleteApp } from './delete-app.ts'
+import { deleteApp } from './delete-app.ts'
 import { listAppsOf, showApp } from './read-apps.ts'
 import { updateApp } from './update-app.ts'
 
@@ -13,16 +15,14 @@ export type AppsDeps = {
   db: Database
   audit: Pick<AuditLog, 'change'>
   clock: Clock
-  endWaitingApprovals: EndWaitingApprovals
-  /** What the other slices do with their rows when an app is deleted. */
-  appDeletionSteps: readonly AppDeletionStep[]
-  forgetDataKeys: (appId: string) => void
+  endings: Endings
+  keyring: Pick<Keyring, 'forget'>
 }
 
-export type Apps = ReturnType<typeof createApps>
+export type Apps = ReturnType<typeof appUseCases>
 
 /** The apps of organizations. */
-export function createApps(deps: AppsDeps) {
+export function appUseCases(deps: AppsDeps) {
   return {
     listApps: listAppsOf(deps),
     showApp: showApp(deps),
@@ -30,7 +30,7 @@ export function createApps(deps: AppsDeps) {
     updateApp: updateApp(deps),
     archiveApp: archiveApp(deps),
     unarchiveApp: unarchiveApp(deps),
-    deleteApp: deleteApp({ ...deps, steps: deps.appDeletionSteps }),
+    deleteApp: deleteApp(deps),
     /** Every organization with the ids of all apps that it ever had. */
     async readScopes(): Promise<{ organizationId: string; appIds: string[] }[]> {
       const scopes = []

@@ -1,6 +1,12 @@
+import { type AppsDeps, appUseCases } from './create-apps.ts'
+import { createAppRoutes } from './routes.ts'
+
 export { appSettings } from './app-settings.ts'
 export { type AppRow, appNotFound, findApp, getApp, lockApp, readAppSettings, readEpoch } from './app-store.ts'
-export type { EndWaitingApprovals } from './archive-app.ts'
-export { type Apps, type AppsDeps, createApps } from './create-apps.ts'
-export type { AppDeletionStep } from './delete-app.ts'
-export { createAppRoutes } from './routes.ts'
+export type { Apps, AppsDeps } from './create-apps.ts'
+
+/** The apps of organizations. */
+export function createApps(deps: AppsDeps) {
+  const apps = appUseCases(deps)
+  return { ...apps, routes: createAppRoutes({ apps }) }
+}

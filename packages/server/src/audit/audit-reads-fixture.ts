@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openAuditSigningKeys } from '../crypto/audit-signing-key.ts'
 import { open, seal } from '../crypto/envelope.ts'
+import { createPlainKey } from '../crypto/installation-keys-fixture.ts'
 import type { Keyring } from '../crypto/keyring.ts'
 import { newId, randomHex } from '../kernel/ids.ts'
 import { silentLog } from '../kernel/log.ts'
@@ -47,7 +48,7 @@ export async function createAuditReadsTest(deps: Partial<AuditReadsDeps> = {}): 
   const folder = await mkdtemp(join(tmpdir(), 'alter-vault-audit-'))
   const { app, clock, db, audit } = test
   const scope = appScope(app.appId, app.organizationId)
-  const signingKeys = await openAuditSigningKeys({ path: join(folder, 'audit-keys.json'), clock })
+  const signingKeys = await openAuditSigningKeys({ key: createPlainKey(), clock })
   const dataKey = { id: newId(), key: createSecretKey(randomBytes(32)) }
   const keyring: Pick<Keyring, 'sealFor' | 'openFor'> = {
     sealFor: async (appId, place, plaintext) => seal(dataKey, { appId, ...place }, plaintext),

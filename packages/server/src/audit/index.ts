@@ -7,7 +7,7 @@ export {
   createAuditLog,
   type RecordEvent,
 } from './audit-log.ts'
-export { type AuditReads, type AuditReadsDeps, createAuditReads } from './audit-reads.ts'
+export type { AuditReads, AuditReadsDeps } from './audit-reads.ts'
 export {
   appScope,
   type BodyDigest,
@@ -22,10 +22,10 @@ export {
   type Stream,
 } from './audit-row.ts'
 export type { SealedBody } from './body-frames.ts'
+export { createAudit, PACE, type Pace } from './create-audit.ts'
 export type { AppendMember, AppendResult, Stored } from './lane.ts'
-export { createProcessRegistry, type ProcessRegistry } from './process-store.ts'
+export type { ProcessRegistry } from './process-store.ts'
 export { type Budget, chargeOf, createRateMeter, type MeterAnswer, type RateMeter } from './rate-meter.ts'
 export type { Reader, Session } from './reader.ts'
-export { createAuditRoutes } from './routes.ts'
 export { type CapturedBody, captureBody, storedHeaders, storedUrl } from './stored-text.ts'
 export { verifyAuditFile } from './verify-export-file.ts'

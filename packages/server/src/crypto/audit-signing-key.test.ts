@@ -1,22 +1,17 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, verify } from 'node:crypto'
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { beforeEach, describe, expect, test } from 'vitest'
 import { type AuditPublicJwk, openAuditSigningKeys } from './audit-signing-key.ts'
+import { createPlainKey } from './installation-keys-fixture.ts'
 
 const MESSAGE = Buffer.from('alter.audit.checkpoint.v1\n{}')
-let folder: string
-let path: string
+let key: ReturnType<typeof createPlainKey>
 let nowMs: number
 const clock = { now: () => nowMs }
 
-beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'audit-keys-'))
-  path = join(folder, 'audit-keys.json')
+beforeEach(() => {
+  key = createPlainKey()
   nowMs = Date.UTC(2026, 0, 1)
 })
-afterEach(() => rm(folder, { recursive: true }))
 
 function verifies(jwk: AuditPublicJwk, signature: Buffer): boolean {
   return verify(
@@ -29,7 +24,7 @@ function verifies(jwk: AuditPublicJwk, signature: Buffer): boolean {
 
 describe('audit signing keys', () => {
   test('sign with Ed25519 what anyone can check with the published key', async () => {
-    const keys = await openAuditSigningKeys({ path, clock })
+    const keys = await openAuditSigningKeys({ key, clock })
     const [jwk] = keys.publicJwks().keys
     const signature = keys.sign(MESSAGE)
     expect(signature).toHaveLength(64)
@@ -39,7 +34,7 @@ describe('audit signing keys', () => {
   })
 
   test('are published without a private part, named by their thumbprint', async () => {
-    const keys = await openAuditSigningKeys({ path, clock })
+    const keys = await openAuditSigningKeys({ key, clock })
     const [jwk] = keys.publicJwks().keys
     expect(jwk).toEqual({
       kty: 'OKP',
@@ -64,9 +59,8 @@ describe('audit signing keys', () => {
       public_x: x,
       private_key_pem: privateKey.export({ type: 'pkcs8', format: 'pem' }),
     }
-    const content = JSON.stringify({ format: 'alter-audit-signing-keys.v1', keys: [entry] })
-    await writeFile(path, content, { mode: 0o600 })
-    const keys = await openAuditSigningKeys({ path, clock })
+    key = createPlainKey(JSON.stringify({ format: 'alter-audit-signing-keys.v1', keys: [entry] }))
+    const keys = await openAuditSigningKeys({ key, clock })
     expect(keys.keyId()).toBe(entry.key_id)
     const signingInput = 'eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc'
     expect(keys.sign(Buffer.from(signingInput)).toString('base64url')).toBe(
@@ -74,20 +68,19 @@ describe('audit signing keys', () => {
     )
   })
 
-  test('are kept for the owner alone and are the same after a restart', async () => {
-    const first = await openAuditSigningKeys({ path, clock })
-    expect((await stat(path)).mode & 0o777).toBe(0o600)
-    const again = await openAuditSigningKeys({ path, clock })
+  test('are the same after a restart', async () => {
+    const first = await openAuditSigningKeys({ key, clock })
+    const again = await openAuditSigningKeys({ key, clock })
     expect(again.publicJwks()).toEqual(first.publicJwks())
     expect(verifies(first.publicJwks().keys[0]!, again.sign(MESSAGE))).toBe(true)
   })
 
   test('can be rotated: the old one stays listed with its end and can no longer sign', async () => {
-    const keys = await openAuditSigningKeys({ path, clock })
+    const keys = await openAuditSigningKeys({ key, clock })
     const oldSignature = keys.sign(MESSAGE)
     nowMs = Date.UTC(2026, 5, 1)
     const { keyId } = await keys.rotate()
-    const restarted = await openAuditSigningKeys({ path, clock })
+    const restarted = await openAuditSigningKeys({ key, clock })
     for (const one of [keys, restarted]) {
       const [old, current] = one.publicJwks().keys
       expect(one.keyId()).toBe(keyId)
@@ -99,7 +92,7 @@ describe('audit signing keys', () => {
       expect(verifies(old!, oldSignature)).toBe(true)
       expect([verifies(old!, one.sign(MESSAGE)), verifies(current!, one.sign(MESSAGE))]).toEqual([false, true])
     }
-    const stored = JSON.parse(await readFile(path, 'utf8'))
+    const stored = JSON.parse(key.read())
     expect(stored.keys.map((key: { private_key_pem: string | null }) => key.private_key_pem === null)).toEqual([
       true,
       false,
@@ -108,18 +101,19 @@ describe('audit signing keys', () => {
 
   test.each([
     ['no key', () => ({ keys: [] })],
-    ['a key id that does not fit', (key: object) => ({ keys: [{ ...key, key_id: 'x' }] })],
-    ['a public key that is too short', (key: object) => ({ keys: [{ ...key, public_x: 'AAAA' }] })],
-    ['a private key of another pair', (key: object) => ({ keys: [{ ...key, private_key_pem: strangerPem() }] })],
-    ['a private key that is no PEM', (key: object) => ({ keys: [{ ...key, private_key_pem: 'x' }] })],
-    ['no private key for the newest', (key: object) => ({ keys: [{ ...key, private_key_pem: null }] })],
-    ['an ended newest key', (key: object) => ({ keys: [{ ...key, not_after: '2026-01-01T00:00:00Z' }] })],
-    ['a start that is no time', (key: object) => ({ keys: [{ ...key, not_before: 1 }] })],
-  ] as [string, (key: object) => object][])('in a file with %s are refused', async (_, change) => {
-    await openAuditSigningKeys({ path, clock })
-    const file = JSON.parse(await readFile(path, 'utf8'))
-    await writeFile(path, JSON.stringify({ ...file, ...change(file.keys[0]) }))
-    await expect(openAuditSigningKeys({ path, clock })).rejects.toThrow('is damaged')
+    ['another format', () => ({ format: 'x' })],
+    ['a key id that does not fit', (one: object) => ({ keys: [{ ...one, key_id: 'x' }] })],
+    ['a public key that is too short', (one: object) => ({ keys: [{ ...one, public_x: 'AAAA' }] })],
+    ['a private key of another pair', (one: object) => ({ keys: [{ ...one, private_key_pem: strangerPem() }] })],
+    ['a private key that is no PEM', (one: object) => ({ keys: [{ ...one, private_key_pem: 'x' }] })],
+    ['no private key for the newest', (one: object) => ({ keys: [{ ...one, private_key_pem: null }] })],
+    ['an ended newest key', (one: object) => ({ keys: [{ ...one, not_after: '2026-01-01T00:00:00Z' }] })],
+    ['a start that is no time', (one: object) => ({ keys: [{ ...one, not_before: 1 }] })],
+  ] as [string, (key: object) => object][])('with %s are refused', async (_, change) => {
+    await openAuditSigningKeys({ key, clock })
+    const stored = JSON.parse(key.read())
+    const changed = createPlainKey(JSON.stringify({ ...stored, ...change(stored.keys[0]) }))
+    await expect(openAuditSigningKeys({ key: changed, clock })).rejects.toThrow('is damaged')
   })
 })
 

@@ -7,9 +7,11 @@ import {
   sign as signBytes,
 } from 'node:crypto'
 import type { Clock } from '../kernel/clock.ts'
-import { findOrCreateKeyFile, garbled, parseKeyFile, replaceKeyFile } from './key-file.ts'
+import type { InstallationKey } from './installation-keys.ts'
 
 /*
+ * One key of the installation, as JSON:
+ *
  * {"format": "alter-audit-signing-keys.v1",
  *  "keys": [{"key_id", "not_before": RFC 3339, "not_after": RFC 3339 or null, "public_x", "private_key_pem": PKCS 8 or null}, …]}
  *
@@ -39,7 +41,7 @@ export type AuditPublicJwk = {
   not_after: string | null
 }
 
-/** Signs audit checkpoints. The private key stays in this closure and its file. */
+/** Signs audit checkpoints. The private key stays in this closure and, wrapped, in the database. */
 export type AuditSigningKeys = {
   /** The key that signs now; the RFC 7638 thumbprint of its public key. */
   keyId(): string
@@ -47,18 +49,17 @@ export type AuditSigningKeys = {
   sign(message: Uint8Array): Buffer
   /** Every key that ever signed here, oldest first, for `/.well-known/alter-audit-keys.json`. */
   publicJwks(): { keys: AuditPublicJwk[] }
-  /** Ends the current key and makes the next one. */
+  /** Ends the current key and makes the next one. Other processes sign with it from their next start on. */
   rotate(): Promise<{ keyId: string }>
 }
 
-type Deps = { path: string; clock: Pick<Clock, 'now'> }
+type Deps = { key: InstallationKey; clock: Pick<Clock, 'now'> }
 
-/** Opens the signing key file, making it with one fresh key when there is none. Throws `KeyFileError`. */
-export async function openAuditSigningKeys({ path, clock }: Deps): Promise<AuditSigningKeys> {
+/** Opens the signing keys of the installation, making the first one when there is none. */
+export async function openAuditSigningKeys({ key, clock }: Deps): Promise<AuditSigningKeys> {
   const now = () => new Date(clock.now()).toISOString()
-  const content = await findOrCreateKeyFile(path, () => render([newEntry(now())]))
-  let entries = parseEntries(path, content)
-  let signer = signerOf(path, entries)
+  let entries = parseEntries(await key.open(() => render([newEntry(now())])))
+  let signer = signerOf(entries)
 
   return {
     keyId: () => entries[entries.length - 1]!.key_id,
@@ -66,16 +67,19 @@ export async function openAuditSigningKeys({ path, clock }: Deps): Promise<Audit
     publicJwks: () => ({ keys: entries.map(toJwk) }),
 
     async rotate() {
-      const at = now()
-      const ended = entries.map((entry) => ({
-        ...entry,
-        not_after: entry.not_after ?? at,
-        private_key_pem: null,
-      }))
-      const next = [...ended, newEntry(at)]
-      await replaceKeyFile(path, render(next))
+      let next = entries
+      await key.change((present) => {
+        const at = now()
+        const ended = parseEntries(present).map((entry) => ({
+          ...entry,
+          not_after: entry.not_after ?? at,
+          private_key_pem: null,
+        }))
+        next = [...ended, newEntry(at)]
+        return render(next)
+      })
       entries = next
-      signer = signerOf(path, next)
+      signer = signerOf(next)
       return { keyId: next[next.length - 1]!.key_id }
     },
   }
@@ -110,24 +114,31 @@ function toJwk({ key_id, not_before, not_after, public_x }: Entry): AuditPublicJ
   return { kty: 'OKP', crv: 'Ed25519', x: public_x, kid: key_id, use: 'sig', alg: 'EdDSA', not_before, not_after }
 }
 
-function render(keys: Entry[]): string {
-  return `${JSON.stringify({ format: FORMAT, keys }, null, 2)}\n`
+function render(keys: Entry[]): Buffer {
+  return Buffer.from(JSON.stringify({ format: FORMAT, keys }))
 }
 
-function parseEntries(path: string, content: string): Entry[] {
-  const { keys } = parseKeyFile(path, content, FORMAT)
-  if (!Array.isArray(keys) || keys.length === 0) throw garbled(path, '"keys" holds no key')
+function damaged(what: string): Error {
+  return new Error(`The stored list of audit signing keys is damaged: ${what}.`)
+}
+
+/** Wipes what it reads. */
+function parseEntries(content: Buffer): Entry[] {
+  const { format, keys } = JSON.parse(content.toString('utf8')) as { format?: unknown; keys?: unknown }
+  content.fill(0)
+  if (format !== FORMAT) throw damaged(`"format" is not "${FORMAT}"`)
+  if (!Array.isArray(keys) || keys.length === 0) throw damaged('"keys" holds no key')
   return keys.map((value: unknown, index) => {
     const entry = (value ?? {}) as Partial<Record<keyof Entry, unknown>>
     const { key_id, not_before, not_after, public_x, private_key_pem } = entry
     if (typeof public_x !== 'string' || Buffer.from(public_x, 'base64url').length !== 32) {
-      throw garbled(path, `"public_x" of key ${index + 1} is not 32 bytes of base64url`)
+      throw damaged(`"public_x" of key ${index + 1} is not 32 bytes of base64url`)
     }
-    if (key_id !== thumbprint(public_x)) throw garbled(path, `"key_id" of key ${index + 1} does not fit its public key`)
-    if (!isTime(not_before)) throw garbled(path, `"not_before" of key ${key_id} is not a time`)
-    if (not_after !== null && !isTime(not_after)) throw garbled(path, `"not_after" of key ${key_id} is not a time`)
+    if (key_id !== thumbprint(public_x)) throw damaged(`"key_id" of key ${index + 1} does not fit its public key`)
+    if (!isTime(not_before)) throw damaged(`"not_before" of key ${key_id} is not a time`)
+    if (not_after !== null && !isTime(not_after)) throw damaged(`"not_after" of key ${key_id} is not a time`)
     if (private_key_pem !== null && typeof private_key_pem !== 'string') {
-      throw garbled(path, `"private_key_pem" of key ${key_id} is neither text nor null`)
+      throw damaged(`"private_key_pem" of key ${key_id} is neither text nor null`)
     }
     return { key_id, not_before, not_after, public_x, private_key_pem }
   })
@@ -137,17 +148,17 @@ function isTime(value: unknown): value is string {
   return typeof value === 'string' && !Number.isNaN(Date.parse(value))
 }
 
-function signerOf(path: string, entries: Entry[]): KeyObject {
+function signerOf(entries: Entry[]): KeyObject {
   const { key_id, not_after, public_x, private_key_pem } = entries[entries.length - 1]!
-  if (private_key_pem === null || not_after !== null) throw garbled(path, `the newest key ${key_id} cannot sign`)
+  if (private_key_pem === null || not_after !== null) throw damaged(`the newest key ${key_id} cannot sign`)
   let key: KeyObject
   try {
     key = createPrivateKey(private_key_pem)
   } catch {
-    throw garbled(path, `the private key of ${key_id} is not PKCS 8`)
+    throw damaged(`the private key of ${key_id} is not PKCS 8`)
   }
   if (key.asymmetricKeyType !== 'ed25519' || publicX(createPublicKey(key)) !== public_x) {
-    throw garbled(path, `the private key of ${key_id} does not fit its public key`)
+    throw damaged(`the private key of ${key_id} does not fit its public key`)
   }
   return key
 }

@@ -1,7 +1,11 @@
-/** Which data key is wrapped; bound into the wrapping, so a wrapped key is worthless under any other app or id. */
-export type DataKeyName = { appId: string; dataKeyId: string }
+/** Which key is wrapped; bound into the wrapping, so a wrapped key is worthless under any other app or name. */
+export type DataKeyName = {
+  /** The app, or the installation for a key of its own. */
+  appId: string
+  dataKeyId: string
+}
 
-/** Holds or reaches the root keys. The local key file is one; a key management service is another. */
+/** Holds or reaches the root keys: a key file, or a key service. */
 export type KeyWrapper = {
   /** Wraps with the newest root key. The bytes are opaque to everyone else. */
   wrap(name: DataKeyName, dataKey: Uint8Array): Promise<Buffer>
@@ -9,4 +13,14 @@ export type KeyWrapper = {
   unwrap(name: DataKeyName, wrapped: Buffer): Promise<Buffer>
   /** True when `wrapped` was made by the newest root key, so that rewrapping it would change nothing. */
   isCurrent(wrapped: Buffer): boolean
+  /** Tell these root keys apart from others and reveal none of them. A root key that is added adds one. */
+  fingerprints(): readonly string[]
+}
+
+/** Root keys that cannot be used as they are configured. `message` is one sentence for the operator and holds no secret. */
+export class RootKeyError extends Error {
+  constructor(message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause })
+    this.name = 'RootKeyError'
+  }
 }

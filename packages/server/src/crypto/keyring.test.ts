@@ -19,6 +19,7 @@ function memoryWrapper() {
       open(roots.find(({ id }) => id === frameKeyId(wrapped))!, placeOf(name), wrapped),
     ),
     isCurrent: (wrapped) => frameKeyId(wrapped) === roots.at(-1)!.id,
+    fingerprints: () => roots.map(({ id }) => id),
   }
   return {
     wrapper,

@@ -23,7 +23,7 @@ export type Keyring = {
 }
 
 type Deps = {
-  wrapper: KeyWrapper
+  wrapper: Pick<KeyWrapper, 'wrap' | 'unwrap'>
   /** Every data key of the app, in any order. Empty for a new app. */
   loadDataKeys(appId: string): Promise<StoredDataKey[]>
   /** Stores a new data key and commits. Answers the stored row, `createdAtMs` from the database. */

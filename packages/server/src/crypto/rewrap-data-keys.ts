@@ -3,7 +3,7 @@ import type { DataKeyName, KeyWrapper } from './key-wrapper.ts'
 type WrappedDataKey = DataKeyName & { wrapped: Buffer }
 
 type Deps = {
-  wrapper: KeyWrapper
+  wrapper: Pick<KeyWrapper, 'wrap' | 'unwrap' | 'isCurrent'>
   /** The next data keys of the installation after `after` in a fixed order; empty at the end. */
   listDataKeys(after: DataKeyName | undefined): Promise<WrappedDataKey[]>
   /** Stores `next` only where `previous` still stands, and says whether it did. */

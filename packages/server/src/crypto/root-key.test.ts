@@ -40,8 +40,8 @@ describe('local root keys', () => {
     const before = await keys.wrap(name, dataKey)
     expect(keys.isCurrent(before)).toBe(true)
     const { keyId } = await keys.rotate()
-    expect(keys.keyIds()).toHaveLength(2)
-    expect(keys.keyIds()[1]).toBe(keyId)
+    expect(keys.fingerprints()).toHaveLength(2)
+    expect(keys.fingerprints()[1]).toBe(keyId)
     const after = await keys.wrap(name, dataKey)
     const restarted = await openLocalRootKeys({ path, clock })
     for (const one of [keys, restarted]) {

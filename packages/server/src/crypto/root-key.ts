@@ -17,11 +17,9 @@ const KEY_BYTES = 32
 
 type RootKeyEntry = { id: string; created_at: string; key: string; check: string }
 
-/** Root keys in a file of the data folder. The key bytes stay in this closure. */
+/** Root keys in a file. The key bytes stay in this closure. Their fingerprints are their ids, oldest first. */
 export type LocalRootKeys = KeyWrapper & {
-  /** Ids, oldest first; for status pages. */
-  keyIds(): string[]
-  /** Adds a key that wraps from now on. The old ones stay, so nothing closes; rewrap the data keys next. */
+  /** Adds a key that wraps from now on. The old ones stay, so nothing closes; rewrap what they have wrapped next. */
   rotate(): Promise<{ keyId: string }>
 }
 
@@ -36,7 +34,7 @@ export async function openLocalRootKeys({ path, clock }: Deps): Promise<LocalRoo
   const newest = () => keys[keys.length - 1]!
 
   return {
-    keyIds: () => keys.map((key) => key.id),
+    fingerprints: () => keys.map((key) => key.id),
 
     async rotate() {
       const entry = newEntry(clock)
@@ -57,7 +55,7 @@ export async function openLocalRootKeys({ path, clock }: Deps): Promise<LocalRoo
       const key = keys.find((candidate) => candidate.id === id)
       if (key === undefined) {
         throw new KeyFileError(
-          `Data key ${name.dataKeyId} is wrapped by root key ${id}, which "${path}" does not hold. Is this the key file of another installation?`,
+          `The stored key ${name.dataKeyId} is wrapped by root key ${id}, which "${path}" does not hold. Is this the key file of another installation?`,
         )
       }
       return open(key, placeOf(name), wrapped)

@@ -14,12 +14,25 @@ afterEach(() => rm(folder, { recursive: true }))
 
 it('adds a key that wraps from then on and keeps the old ones', async () => {
   const path = join(folder, 'root-keys.json')
-  const before = (await openLocalRootKeys({ path, clock })).keyIds()
-  const { keyId } = await rotateRootKey({ path, clock })
-  expect((await openLocalRootKeys({ path, clock })).keyIds()).toEqual([...before, keyId])
+  const before = (await openLocalRootKeys({ path, clock })).fingerprints()
+  const { keyId } = await rotateRootKey({ kind: 'file', path }, clock)
+  expect((await openLocalRootKeys({ path, clock })).fingerprints()).toEqual([...before, keyId])
 })
 
 it('makes no file where there is none', async () => {
-  await expect(rotateRootKey({ path: join(folder, 'typo.json'), clock })).rejects.toThrow('There is no root key file')
+  await expect(rotateRootKey({ kind: 'file', path: join(folder, 'typo.json') }, clock)).rejects.toThrow(
+    'There is no root key file',
+  )
   expect(await readdir(folder)).toEqual([])
+})
+
+it('leaves a key of a service to the service', async () => {
+  const place = {
+    kind: 'vault_transit',
+    address: 'https://bao.test',
+    mount: 'transit',
+    key: 'vault',
+    token: { file: 't' },
+  } as const
+  await expect(rotateRootKey(place, clock)).rejects.toThrow('Rotate it there')
 })

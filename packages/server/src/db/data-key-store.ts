@@ -15,15 +15,20 @@ export function createDataKeyStore(db: Pick<Database, 'forApp' | 'unscoped'>) {
       }),
 
     createDataKey: (appId: string, { dataKeyId, wrapped }: { dataKeyId: string; wrapped: Buffer }): Promise<Stored> =>
-      db.forApp(appId, async (tx) =>
-        toStored(
+      db.forApp(appId, async (tx) => {
+        await tx
+          .insertInto('data_key_scopes')
+          .values({ app_id: appId })
+          .onConflict((conflict) => conflict.doNothing())
+          .execute()
+        return toStored(
           await tx
             .insertInto('data_keys')
             .values({ app_id: appId, data_key_id: dataKeyId, wrapped })
             .returningAll()
             .executeTakeFirstOrThrow(),
-        ),
-      ),
+        )
+      }),
 
     /** The next page of all apps' data keys; the list of apps needs no scope, each app's keys are read in its own. */
     async listDataKeys(after: Named | undefined): Promise<(Named & { wrapped: Buffer })[]> {
@@ -53,10 +58,9 @@ export function createDataKeyStore(db: Pick<Database, 'forApp' | 'unscoped'>) {
       }),
   }
 
-  /** Every scope that ever wrote an audit row has a lane, so this list holds every app; scopes without keys are passed over. */
   function nextApp(after: string | undefined): Promise<string | undefined> {
     return db.unscoped(async (tx) => {
-      let query = tx.selectFrom('audit_lanes').select('app_id').distinct().orderBy('app_id').limit(1)
+      let query = tx.selectFrom('data_key_scopes').select('app_id').orderBy('app_id').limit(1)
       if (after !== undefined) query = query.where('app_id', '>', after)
       return (await query.executeTakeFirst())?.app_id
     })

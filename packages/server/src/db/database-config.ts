@@ -12,7 +12,7 @@ export const databaseConfig = defineSection('Store', {
   dataDir: pathField({
     variable: 'ALTER_DATA_DIR',
     sentence:
-      'Folder of the embedded PostgreSQL and, in development, of the key files. `serve` needs it unless `DATABASE_URL` is set.',
+      'Folder of the embedded PostgreSQL and, in development, of the root key file. `serve` needs it unless `DATABASE_URL` is set.',
     shownDefault: '`.alter` in development',
   }),
   url: postgresUrlField({

@@ -27,6 +27,8 @@ export type Database = {
   readForApp<T>(appId: string, fn: (tx: Tx) => Promise<T>): Promise<T>
   /** A session outside the pool, with the same role and types. The caller ends it; that it was lost shows at the next statement. */
   connectClient(): Promise<Client>
+  /** The sessions of the pool now, and how many transactions wait for one. */
+  pool(): { total: number; idle: number; waiting: number }
   /** Ends the pool when its transactions are done. Clients of `connectClient` are their callers' own. */
   close(): Promise<void>
 }
@@ -109,6 +111,7 @@ export function createDatabase(options: DatabaseOptions): Database {
       }
       return client
     },
+    pool: () => ({ total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount }),
     close: () => kysely.destroy(),
   }
 }

@@ -1,5 +1,5 @@
 import { newId } from '../kernel/ids.ts'
-import type { Tx } from './database.ts'
+import type { Database, Tx } from './database.ts'
 
 /** The id of this installation, made by whichever server comes first. */
 export async function ensureInstallation(tx: Tx): Promise<string> {
@@ -13,20 +13,16 @@ export async function ensureInstallation(tx: Tx): Promise<string> {
 }
 
 /**
- * Remembers which files of keys this database belongs to, and says which one has been replaced since: a lost file that is silently
- * made anew would make every credential or key unreadable without a word.
+ * Remembers which root keys this database belongs to, and says when it was written with others: keys that were lost and made anew
+ * would make every credential unreadable without a word.
  */
-export async function rememberKeyFile(
-  tx: Tx,
-  name: 'root_key' | 'pepper',
-  fingerprints: readonly string[],
-): Promise<'same' | 'replaced'> {
-  const known = await tx.selectFrom('key_file_fingerprints').select('fingerprint').where('name', '=', name).execute()
+export async function rememberRootKeys(tx: Tx, fingerprints: readonly string[]): Promise<'same' | 'replaced'> {
+  const known = await tx.selectFrom('root_key_fingerprints').select('fingerprint').execute()
   const isKnown = known.length === 0 || known.some((row) => fingerprints.includes(row.fingerprint))
   if (!isKnown) return 'replaced'
   await tx
-    .insertInto('key_file_fingerprints')
-    .values(fingerprints.map((fingerprint) => ({ name, fingerprint })))
+    .insertInto('root_key_fingerprints')
+    .values(fingerprints.map((fingerprint) => ({ fingerprint })))
     .onConflict((conflict) => conflict.doNothing())
     .execute()
   return 'same'
@@ -39,9 +35,46 @@ export async function maintainNoncePartitions(tx: Tx, nowSeconds: number): Promi
     .execute()
 }
 
-/** The wrapped key of approval links: the stored one, else `made` becomes it. */
-export async function ensureWrappedLinkKey(tx: Tx, made: Buffer): Promise<Buffer> {
-  await tx.updateTable('installation').set({ wrapped_link_key: made }).where('wrapped_link_key', 'is', null).execute()
-  const row = await tx.selectFrom('installation').select('wrapped_link_key').executeTakeFirstOrThrow()
-  return row.wrapped_link_key!
+type KeyName = { appId: string; dataKeyId: string }
+
+/** Where the wrapped keys of the installation are kept, and what a rotation of root keys needs of them. */
+export function createInstallationKeyStore(db: Pick<Database, 'unscoped'>, installationId: string) {
+  const findWrapped = (name: string): Promise<Buffer | undefined> =>
+    db.unscoped(async (tx) => {
+      const row = await tx.selectFrom('installation_keys').select('wrapped').where('name', '=', name).executeTakeFirst()
+      return row?.wrapped
+    })
+
+  return {
+    findWrapped,
+
+    async createWrapped(name: string, wrapped: Buffer): Promise<Buffer> {
+      await db.unscoped((tx) =>
+        tx
+          .insertInto('installation_keys')
+          .values({ name, wrapped })
+          .onConflict((conflict) => conflict.doNothing())
+          .execute(),
+      )
+      return (await findWrapped(name))!
+    },
+
+    replaceWrapped: ({ dataKeyId }: KeyName, previous: Buffer, next: Buffer): Promise<boolean> =>
+      db.unscoped(async (tx) => {
+        const changed = await tx
+          .updateTable('installation_keys')
+          .set({ wrapped: next })
+          .where('name', '=', dataKeyId)
+          .where('wrapped', '=', previous)
+          .executeTakeFirst()
+        return changed.numUpdatedRows === 1n
+      }),
+
+    /** All of them, as data keys of the installation, in one page. */
+    listDataKeys: async (after: KeyName | undefined): Promise<(KeyName & { wrapped: Buffer })[]> => {
+      if (after !== undefined) return []
+      const rows = await db.unscoped((tx) => tx.selectFrom('installation_keys').selectAll().execute())
+      return rows.map(({ name, wrapped }) => ({ appId: installationId, dataKeyId: name, wrapped }))
+    },
+  }
 }

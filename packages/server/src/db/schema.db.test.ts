@@ -9,7 +9,8 @@ import { createTestDatabase, type TestDatabase } from '../testing/test-database.
  */
 const NOT_BY_APP: Readonly<Record<string, string>> = {
   installation: 'one row: the id of this installation',
-  key_file_fingerprints: 'fingerprints of the key files that the data of all apps belongs to',
+  installation_keys: 'keys of the installation itself, wrapped by a root key',
+  root_key_fingerprints: 'fingerprints of the root keys that the data of all apps belongs to',
   processes: 'heartbeats of server processes, which serve every app',
   token_routes: 'finds the organization of a presented operator token; holds a keyed digest and ids',
   audit_signing_keys: 'public keys of the installation, which sign the checkpoints of all apps',
@@ -25,6 +26,7 @@ const ROUTING: Readonly<Record<string, string>> = {
   approval_routes: 'finds the app of an approval link',
   due_work: 'a background job asks what is due in any app',
   audit_lanes: 'the lanes of a dead process are closed in every app at once',
+  data_key_scopes: 'a rotation of the root key wraps the data keys of every app anew',
   audit_projections: 'a background job projects whatever lane is behind, in any app',
   audit_checkpoint_times: 'a background job asks in which scope a checkpoint is due',
 }

@@ -262,6 +262,10 @@ export type CredentialsTable = {
   rotated_at: TimestampOrNull
 }
 
+export type DataKeyScopesTable = {
+  app_id: string
+}
+
 export type DataKeysTable = {
   app_id: string
   data_key_id: string
@@ -316,13 +320,12 @@ export type IdempotencyRecordsTable = {
 export type InstallationTable = {
   singleton: Defaulted<boolean>
   installation_id: string
-  wrapped_link_key: Buffer | null
   created_at: Defaulted<Timestamp>
 }
 
-export type KeyFileFingerprintsTable = {
+export type InstallationKeysTable = {
   name: string
-  fingerprint: string
+  wrapped: Buffer
 }
 
 export type KeyRoutesTable = {
@@ -443,6 +446,10 @@ export type ProcessesTable = {
   ended_at: TimestampOrNull
 }
 
+export type RootKeyFingerprintsTable = {
+  fingerprint: string
+}
+
 export type RuleVersionsTable = {
   app_id: string
   rule_id: string
@@ -499,13 +506,14 @@ export type Schema = {
   audit_signing_keys: AuditSigningKeysTable
   counters: CountersTable
   credentials: CredentialsTable
+  data_key_scopes: DataKeyScopesTable
   data_keys: DataKeysTable
   due_work: DueWorkTable
   fences: FencesTable
   grants: GrantsTable
   idempotency_records: IdempotencyRecordsTable
   installation: InstallationTable
-  key_file_fingerprints: KeyFileFingerprintsTable
+  installation_keys: InstallationKeysTable
   key_routes: KeyRoutesTable
   keys: KeysTable
   last_uses: LastUsesTable
@@ -516,6 +524,7 @@ export type Schema = {
   organizations: OrganizationsTable
   personal_access_tokens: PersonalAccessTokensTable
   processes: ProcessesTable
+  root_key_fingerprints: RootKeyFingerprintsTable
   rule_versions: RuleVersionsTable
   rules: RulesTable
   token_routes: TokenRoutesTable

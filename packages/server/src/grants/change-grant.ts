@@ -3,16 +3,15 @@ import { lockApp } from '../apps/index.ts'
 import { type AuditLog, appScope } from '../audit/index.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { VaultError } from '../kernel/vault-error.ts'
-import { type AppRef, type ChangeAuthor, changesBetween } from '../management/index.ts'
+import { type AppRef, type ChangeAuthor, changesBetween, type Endings, type ManagedRules } from '../management/index.ts'
 import { type SeenGrant, toGrant } from './grant.ts'
 import { grantEvent } from './grant-event.ts'
 import { parseLabel, takeLabel } from './grant-label.ts'
-import type { GrantNeighbors } from './grant-neighbors.ts'
 import { assertRestrictions, changedLifetime, type LifetimeWrite } from './grant-policy.ts'
 import { getGrant, grantNotFound, saveGrant } from './grant-store.ts'
 import { requireApproval } from './require-approval.ts'
 
-type Deps = { audit: Pick<AuditLog, 'change'>; clock: Clock } & GrantNeighbors
+type Deps = { audit: Pick<AuditLog, 'change'>; clock: Clock; endings: Endings; rules: ManagedRules }
 
 export type GrantChange = {
   app: AppRef
@@ -35,11 +34,11 @@ export type GrantChange = {
  * `invalid_rule_body`.
  */
 export const changeGrant =
-  (deps: Deps) =>
+  ({ audit, clock, endings, rules }: Deps) =>
   async ({ app, author, managedSecretId, grantId, change }: GrantChange): Promise<Grant> => {
     const policy = change.policy ?? {}
-    assertRestrictions(deps.checkGrantRestrictions, policy.restrictions)
-    return deps.audit.change(appScope(app.appId, app.organizationId), async (tx, record) => {
+    assertRestrictions(policy.restrictions)
+    return audit.change(appScope(app.appId, app.organizationId), async (tx, record) => {
       await lockApp(tx, app.appId)
       const grant = await getGrant(tx, app.appId, grantId)
       if (grant.managed_secret_id !== managedSecretId) throw grantNotFound()
@@ -49,7 +48,7 @@ export const changeGrant =
           fields: { grant_id: grantId },
         })
       }
-      const at = new Date(deps.clock.now())
+      const at = new Date(clock.now())
       const before = shownPolicy(grant)
       const { expiresAt, maxTtlSeconds, defaultTtlSeconds } = changedLifetime(
         {
@@ -69,10 +68,10 @@ export const changeGrant =
           policy.restrictions === undefined ? (grant.restrictions as GrantRestrictions | null) : policy.restrictions,
       }
       if (columns.label?.toLowerCase() !== grant.label?.toLowerCase()) {
-        await takeLabel(deps, tx, record, { ...grant, label: columns.label }, { app, author, at })
+        await takeLabel(endings, tx, record, { ...grant, label: columns.label }, { app, author, at })
       }
       if (policy.requires_approval !== undefined) {
-        await requireApproval(deps, tx, record, { app, author, grantId, approval: policy.requires_approval })
+        await requireApproval(rules, tx, record, { app, author, grantId, approval: policy.requires_approval })
       }
       const { requires_approval } = shownPolicy(await getGrant(tx, app.appId, grantId))
       const changes = changesBetween(before, { ...columns, requires_approval })

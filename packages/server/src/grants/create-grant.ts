@@ -5,17 +5,24 @@ import { type AuditLog, appScope, type RecordEvent } from '../audit/index.ts'
 import type { Tx } from '../db/database.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { newId } from '../kernel/ids.ts'
-import { type AppRef, authorColumn, type ChangeAuthor, changeOnce, changesBetween } from '../management/index.ts'
+import {
+  type AppRef,
+  authorColumn,
+  type ChangeAuthor,
+  changeOnce,
+  changesBetween,
+  type Endings,
+  type ManagedRules,
+} from '../management/index.ts'
 import { chooseCredential, getSecret } from '../secrets/index.ts'
 import { toGrant } from './grant.ts'
 import { grantEvent } from './grant-event.ts'
 import { parseLabel, takeLabel } from './grant-label.ts'
-import type { GrantNeighbors } from './grant-neighbors.ts'
 import { assertRestrictions, newLifetime } from './grant-policy.ts'
 import { getGrant, insertGrant } from './grant-store.ts'
 import { requireApproval } from './require-approval.ts'
 
-type Deps = { audit: Pick<AuditLog, 'change'>; clock: Clock } & GrantNeighbors
+type Deps = { audit: Pick<AuditLog, 'change'>; clock: Clock; endings: Endings; rules: ManagedRules }
 
 /** Whom a grant is for. Nobody else is known to an app without an identity provider. */
 export type GrantPrincipal = { type: 'system' } | { type: 'agent'; id: string }
@@ -38,25 +45,25 @@ export type NewGrant = {
  * `invalid_grant_policy`, `invalid_rule_body`.
  */
 export const createGrant =
-  (deps: Deps) =>
+  ({ audit, clock, endings, rules }: Deps) =>
   async (input: NewGrant): Promise<Grant> => {
     const { app, author, principal, policy = {} } = input
     const { appId, organizationId } = app
     const label = parseLabel(input.label, input.labelPointer ?? '/label')
-    assertRestrictions(deps.checkGrantRestrictions, policy.restrictions)
-    return changeOnce(deps.audit, author, appScope(appId, organizationId), async (tx, record) => {
+    assertRestrictions(policy.restrictions)
+    return changeOnce(audit, author, appScope(appId, organizationId), async (tx, record) => {
       await lockApp(tx, appId)
       const { secret, credentials } = await getSecret(tx, appId, input.managedSecretId)
       const { credential_id: credentialId } = chooseCredential(credentials, input.credentialId)
       if (principal.type === 'agent') await assertAgentLives(tx, appId, principal.id)
-      const at = new Date(deps.clock.now())
+      const at = new Date(clock.now())
       const principalId = principal.type === 'agent' ? principal.id : null
       const place = { credential_id: credentialId, principal_type: principal.type, principal_id: principalId, label }
-      await takeLabel(deps, tx, record, place, { app, author, at })
+      await takeLabel(endings, tx, record, place, { app, author, at })
       const { managed_secret_id: managedSecretId } = secret
       const grantId = await storeGrant(tx, record, { app, author, managedSecretId, ...place, policy, at })
       if (policy.requires_approval !== undefined) {
-        await requireApproval(deps, tx, record, { app, author, grantId, approval: policy.requires_approval })
+        await requireApproval(rules, tx, record, { app, author, grantId, approval: policy.requires_approval })
       }
       return toGrant(await getGrant(tx, appId, grantId), at)
     })

@@ -1,23 +1,30 @@
 import type { AuditLog } from '../audit/index.ts'
-import type { Database, Tx } from '../db/database.ts'
+import type { Database } from '../db/database.ts'
 import type { Clock } from '../kernel/clock.ts'
+import type { Endings, ManagedRules } from '../management/index.ts'
+import type { GrantsOfSecrets } from '../secrets/index.ts'
 import { changeGrant } from './change-grant.ts'
 import { createCallerGrant } from './create-caller-grant.ts'
 import { createBaseGrant, createGrant } from './create-grant.ts'
-import type { GrantNeighbors } from './grant-neighbors.ts'
-import { countLiveGrants } from './grant-store.ts'
+import { countGrantsOfSecret } from './grant-store.ts'
 import { listCallerGrants } from './list-caller-grants.ts'
 import { listGrantsOf, showGrant } from './read-grants.ts'
 import { revokeCallerGrant } from './revoke-caller-grant.ts'
-import { endGrantsOfApp, revokeGrant, revokeGrantsOfAgent, revokeGrantsOfSecret } from './revoke-grant.ts'
+import { revokeGrant } from './revoke-grant.ts'
 import { showSecretAccess } from './show-secret-access.ts'
 
-export type GrantsDeps = { db: Database; audit: Pick<AuditLog, 'change'>; clock: Clock } & GrantNeighbors
+export type GrantsDeps = {
+  db: Database
+  audit: Pick<AuditLog, 'change'>
+  clock: Clock
+  endings: Endings
+  rules: ManagedRules
+}
 
-export type Grants = ReturnType<typeof createGrants>
+export type Grants = ReturnType<typeof grantUseCases>
 
 /** Who may use which managed secret, and within which bounds. */
-export function createGrants(deps: GrantsDeps) {
+export function grantUseCases(deps: GrantsDeps) {
   const create = createGrant(deps)
   const revoke = revokeGrant(deps)
   return {
@@ -30,16 +37,8 @@ export function createGrants(deps: GrantsDeps) {
     listCallerGrants: listCallerGrants(deps),
     createCallerGrant: createCallerGrant({ createGrant: create }),
     revokeCallerGrant: revokeCallerGrant({ revokeGrant: revoke }),
-
-    /** What the secrets ask of the grants when one is made or deleted. */
-    neighborsOfSecrets: {
-      createBaseGrant,
-      countLiveGrants: (tx: Tx, appId: string, managedSecretId: string) =>
-        countLiveGrants(tx, appId, managedSecretId, new Date(deps.clock.now())),
-      revokeGrantsOfSecret: revokeGrantsOfSecret(deps),
-    },
-    revokeGrantsOfAgent: revokeGrantsOfAgent(deps),
-    /** A step of the deletion of an app. */
-    endGrantsOfApp: endGrantsOfApp(deps),
   }
 }
+
+/** The grants' side of making and deleting secrets. */
+export const grantsOfSecrets: GrantsOfSecrets = { createBaseGrant, countGrants: countGrantsOfSecret }

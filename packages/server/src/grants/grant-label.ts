@@ -1,9 +1,8 @@
 import type { RecordEvent } from '../audit/index.ts'
 import type { Tx } from '../db/database.ts'
 import { invalidField, VaultError } from '../kernel/vault-error.ts'
-import type { AppRef, ChangeAuthor } from '../management/index.ts'
+import type { EndedBy, Endings } from '../management/index.ts'
 import { type GrantRow, grantState } from './grant.ts'
-import type { GrantNeighbors } from './grant-neighbors.ts'
 import { findNamesake } from './grant-store.ts'
 import { endGrant } from './revoke-grant.ts'
 
@@ -20,11 +19,11 @@ export function parseLabel(label: string | null | undefined, pointer: string): s
  * The caller holds the app's lock. Refusal: `sibling_label_conflict`.
  */
 export async function takeLabel(
-  deps: Pick<GrantNeighbors, 'endWaitingApprovals' | 'deleteRulesOf'>,
+  endings: Endings,
   tx: Tx,
   record: RecordEvent,
   of: Pick<GrantRow, 'credential_id' | 'principal_type' | 'principal_id' | 'label'>,
-  by: { app: AppRef; author: ChangeAuthor; at: Date },
+  by: EndedBy,
 ): Promise<void> {
   for (;;) {
     const namesake = await findNamesake(tx, by.app.appId, of)
@@ -38,6 +37,6 @@ export async function takeLabel(
         fields: { label: of.label },
       })
     }
-    await endGrant(deps, tx, record, namesake, { ...by, reason: 'expired' })
+    await endGrant(endings, tx, record, namesake, by, 'expired')
   }
 }

@@ -1,6 +1,7 @@
 import type { GrantRestrictions } from '@alter-vault/contracts'
 import { parseInstant } from '../kernel/instant.ts'
 import { type FieldError, invalidField, VaultError } from '../kernel/vault-error.ts'
+import { checkGrantRestrictions } from '../policy/grant-restrictions.ts'
 
 /** How long a grant lives. The earliest of all ends wins (docs/spec/wire-protocol.md#life-of-a-grant). */
 export type Lifetime = { expiresAt: Date | null; maxTtlSeconds: number | null; defaultTtlSeconds: number | null }
@@ -39,12 +40,9 @@ export function changedLifetime(present: Lifetime, write: LifetimeWrite, nowMs: 
 }
 
 /** Refusal: `invalid_grant_policy`, every fault with its place. */
-export function assertRestrictions(
-  check: (restrictions: unknown) => readonly FieldError[],
-  restrictions: GrantRestrictions | null | undefined,
-): void {
+export function assertRestrictions(restrictions: GrantRestrictions | null | undefined): void {
   if (restrictions === null || restrictions === undefined) return
-  const faults = check(restrictions)
+  const faults = checkGrantRestrictions(restrictions)
   if (faults.length === 0) return
   throw invalidPolicy(faults.map((fault) => ({ ...fault, pointer: `/grant_policy/restrictions${fault.pointer}` })))
 }

@@ -198,18 +198,22 @@ export async function findUnrevokedGrants(
   return rows
 }
 
-/** Live grants of a secret by principal type. */
-export async function countLiveGrants(
+/** The grants of a secret that are not revoked, expired ones too, and the live ones by principal type. */
+export async function countGrantsOfSecret(
   tx: Tx,
   appId: string,
   managedSecretId: string,
   at: Date,
-): Promise<Record<string, number>> {
-  const { rows } = await sql<{ principal_type: string; n: number }>`
-    select g.principal_type, count(*)::int as n from grants g
-    where g.app_id = ${appId} and g.managed_secret_id = ${managedSecretId} and ${inState('active', at)}
+): Promise<{ unrevoked: number; live: Record<string, number> }> {
+  const { rows } = await sql<{ principal_type: string; unrevoked: number; live: number }>`
+    select g.principal_type, count(*)::int as unrevoked, (count(*) filter (where ${inState('active', at)}))::int as live
+    from grants g
+    where g.app_id = ${appId} and g.managed_secret_id = ${managedSecretId} and g.status = 'active'
     group by g.principal_type`.execute(tx)
-  return Object.fromEntries(rows.map((row) => [row.principal_type, row.n]))
+  return {
+    unrevoked: rows.reduce((sum, row) => sum + row.unrevoked, 0),
+    live: Object.fromEntries(rows.map((row) => [row.principal_type, row.live])),
+  }
 }
 
 /** What the rules on a grant meet: the slug it is used by and the agent it belongs to; undefined when the app has no such grant. */

@@ -2,12 +2,11 @@ import { createKeyring } from '../crypto/keyring.ts'
 import { createDataKeyStore } from '../db/data-key-store.ts'
 import type { CredentialType, CredentialValue } from '../egress/credential-value.ts'
 import { newId } from '../kernel/ids.ts'
-import type { AppRef, SdkCaller } from '../management/index.ts'
-import { checkGrantRestrictions } from '../policy/grant-restrictions.ts'
-import { createWriteRules } from '../rules/index.ts'
-import { createSecrets, type NewManagedSecret, openSealedCredential, type Secrets } from '../secrets/index.ts'
+import { type AppRef, createEndings, type OnEnded, type SdkCaller } from '../management/index.ts'
+import { createWriteRules, endRulesWith } from '../rules/index.ts'
+import { createSecrets, endSecretsWith, type NewManagedSecret, openSealedCredential } from '../secrets/index.ts'
 import type { ManagementTest } from '../testing/management.ts'
-import { createGrants, type GrantNeighbors, type NewGrant } from './index.ts'
+import { createGrants, endGrantsWith, grantsOfSecrets, type NewGrant } from './index.ts'
 
 /** Text that must be found nowhere but inside an opened credential. */
 export const PLAINTEXT = 'sk_live_Zq7mN4vX9cB2kL8wPt3R'
@@ -16,26 +15,21 @@ export const PLAINTEXT = 'sk_live_Zq7mN4vX9cB2kL8wPt3R'
 export function setUpGrants(t: ManagementTest) {
   const ended: { grantId: string; reason: string }[] = []
   const inFlight: string[] = []
-  const endWaitingApprovals: GrantNeighbors['endWaitingApprovals'] = async (_tx, _appId, { grantId }, reason) => {
-    ended.push({ grantId, reason })
-    return { inFlight: [...inFlight] }
+  const waiting: OnEnded = async (_tx, _record, { type, id }, _by, { noteInFlight }) => {
+    if (type !== 'grant') return
+    ended.push({ grantId: id, reason: 'grant_revoked' })
+    noteInFlight(inFlight)
   }
+  const endings = createEndings([endSecretsWith, endGrantsWith, endRulesWith, waiting])
   const rules = createWriteRules({ ...t, targetExists: async () => true })
-  const { replaceManagedRules, deleteRulesOf } = rules
   const wrapper = {
     wrap: async (_: unknown, dataKey: Uint8Array) => Buffer.from(dataKey),
     unwrap: async (_: unknown, wrapped: Buffer) => Buffer.from(wrapped),
     isCurrent: () => true,
   }
   const keyring = createKeyring({ wrapper, clock: t.clock, ...createDataKeyStore(t.db) })
-  const grants = createGrants({
-    ...t,
-    endWaitingApprovals,
-    checkGrantRestrictions,
-    replaceManagedRules,
-    deleteRulesOf,
-  })
-  const credentials: Secrets = createSecrets({ ...t, keyring, deleteRulesOf, ...grants.neighborsOfSecrets })
+  const grants = createGrants({ ...t, endings, rules })
+  const credentials = createSecrets({ ...t, endings, keyring, grants: grantsOfSecrets })
 
   const addSecret = (over: Partial<NewManagedSecret> = {}) =>
     credentials.createManagedSecret({
@@ -114,6 +108,7 @@ export function setUpGrants(t: ManagementTest) {
     credentials,
     grants,
     rules,
+    endings,
     keyring,
     ended,
     inFlight,

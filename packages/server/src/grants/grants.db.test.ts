@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { newId } from '../kernel/ids.ts'
 import { parsePage } from '../kernel/page.ts'
+import type { Ended } from '../management/index.ts'
 import { findRulesOf } from '../rules/index.ts'
 import { createManagementTest, type ManagementTest } from '../testing/management.ts'
 import { loadCandidates, loadGrantFacts } from '../uses/grant-facts-store.ts'
@@ -363,21 +364,22 @@ describe('revoking a grant', () => {
 
   test('with its agent or its app leaves none of theirs', async () => {
     await using t = await createManagementTest()
-    const { grants, addSecret, addAgent, grantTo } = setUpGrants(t)
+    const { grants, endings, addSecret, addAgent, grantTo } = setUpGrants(t)
     const secret = await addSecret()
     const [agentId, otherId] = [await addAgent(), await addAgent()]
     const own = await grantTo(secret.id, { principal: { type: 'agent', id: agentId } })
     const others = await grantTo(secret.id, { principal: { type: 'agent', id: otherId } })
     const elsewhere = await addSecret({ app: t.otherApp })
-    const ending = { app: t.app, author: t.owner, at: new Date(t.clock.now()) }
+    const by = { app: t.app, author: t.owner, at: new Date(t.clock.now()) }
+    const end = (ended: Ended) => t.db.forApp(t.app.appId, (tx) => endings.announce(tx, () => '', ended, by))
     const statusOf = async (id: string) => (await grants.showGrant(t.app, id)).status
-    await t.db.forApp(t.app.appId, (tx) => grants.revokeGrantsOfAgent(tx, () => '', { ...ending, agentId }))
+    await end({ type: 'agent', id: agentId, reason: 'revoked' })
     expect(await Promise.all([own.id, others.id, secret.base_grant_id!].map(statusOf))).toEqual([
       'revoked',
       'active',
       'active',
     ])
-    await t.db.forApp(t.app.appId, (tx) => grants.endGrantsOfApp(tx, ending, () => ''))
+    await end({ type: 'app', id: t.app.appId, reason: 'deleted' })
     expect(await Promise.all([others.id, secret.base_grant_id!].map(statusOf))).toEqual(['revoked', 'revoked'])
     expect((await grants.showGrant(t.otherApp, elsewhere.base_grant_id!)).status).toBe('active')
   })

@@ -1,5 +1,13 @@
+import { type GrantsDeps, grantUseCases } from './create-grants.ts'
+import { createGrantRoutes } from './routes.ts'
+
 export type { GrantPrincipal, NewGrant } from './create-grant.ts'
-export { createGrants, type Grants, type GrantsDeps } from './create-grants.ts'
-export type { GrantNeighbors } from './grant-neighbors.ts'
+export { type Grants, type GrantsDeps, grantsOfSecrets } from './create-grants.ts'
 export { findGrantTargets } from './grant-store.ts'
-export { createGrantRoutes } from './routes.ts'
+export { endGrantsWith } from './revoke-grant.ts'
+
+/** Who may use which managed secret, and within which bounds. */
+export function createGrants(deps: GrantsDeps) {
+  const grants = grantUseCases(deps)
+  return { ...grants, routes: createGrantRoutes({ grants }) }
+}

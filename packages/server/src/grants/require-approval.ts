@@ -2,8 +2,7 @@ import type { ApprovalConfig } from '@alter-vault/contracts'
 import type { RecordEvent } from '../audit/index.ts'
 import type { Tx } from '../db/database.ts'
 import { VaultError } from '../kernel/vault-error.ts'
-import type { AppRef, ChangeAuthor } from '../management/index.ts'
-import type { GrantNeighbors } from './grant-neighbors.ts'
+import type { AppRef, ChangeAuthor, ManagedRules } from '../management/index.ts'
 
 const POINTER = '/grant_policy/requires_approval'
 
@@ -12,7 +11,7 @@ const POINTER = '/grant_policy/requires_approval'
  * caller holds the app's lock. Refusal: `invalid_rule_body`, pointers into the grant's policy.
  */
 export async function requireApproval(
-  { replaceManagedRules }: Pick<GrantNeighbors, 'replaceManagedRules'>,
+  managed: ManagedRules,
   tx: Tx,
   record: RecordEvent,
   input: { app: AppRef; author: ChangeAuthor; grantId: string; approval: ApprovalConfig | null },
@@ -25,7 +24,7 @@ export async function requireApproval(
       : [{ type: 'require_approval' as const, name: 'Approval asked by the grant', body, pointer: POINTER }]
   try {
     const target = { type: 'grant' as const, id: grantId }
-    await replaceManagedRules(tx, record, { app, author, target, managedBy: 'grant_policy', rules })
+    await managed.replaceManagedRules(tx, record, { app, author, target, managedBy: 'grant_policy', rules })
   } catch (error) {
     throw error instanceof VaultError ? withoutApprovalMember(error) : error
   }

@@ -1,18 +1,23 @@
 import type { Grant } from '@alter-vault/contracts'
-import { type AppDeletionStep, lockApp } from '../apps/index.ts'
+import { lockApp } from '../apps/index.ts'
 import { type AuditLog, appScope, type RecordEvent } from '../audit/index.ts'
 import type { Tx } from '../db/database.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { VaultError } from '../kernel/vault-error.ts'
-import { type AppRef, type ChangeAuthor, changeOnce } from '../management/index.ts'
+import {
+  type AppRef,
+  type ChangeAuthor,
+  changeOnce,
+  type Ended,
+  type EndedBy,
+  type Endings,
+  type OnEnded,
+} from '../management/index.ts'
 import { type SeenGrant, toGrant } from './grant.ts'
 import { grantEvent } from './grant-event.ts'
-import type { GrantNeighbors } from './grant-neighbors.ts'
 import { findUnrevokedGrants, getGrant, saveGrant } from './grant-store.ts'
 
-type Ending = Pick<GrantNeighbors, 'endWaitingApprovals' | 'deleteRulesOf'>
-type Deps = { audit: Pick<AuditLog, 'change'>; clock: Clock } & Ending
-type By = { app: AppRef; author: ChangeAuthor; at: Date; reason: string | null }
+type Deps = { audit: Pick<AuditLog, 'change'>; clock: Clock; endings: Endings }
 
 export type GrantRevocation = {
   app: AppRef
@@ -25,14 +30,13 @@ export type GrantRevocation = {
 
 /** Ends a grant at once and for ever, with the requests that wait on it. Refusals: `grant_not_found`, `grant_revoked`. */
 export const revokeGrant =
-  (deps: Deps) =>
+  ({ audit, clock, endings }: Deps) =>
   async ({ app, author, grantId, reason, whenRevoked }: GrantRevocation): Promise<Grant> =>
-    changeOnce(deps.audit, author, appScope(app.appId, app.organizationId), async (tx, record) => {
+    changeOnce(audit, author, appScope(app.appId, app.organizationId), async (tx, record) => {
       await lockApp(tx, app.appId)
       const grant = await getGrant(tx, app.appId, grantId)
-      const at = new Date(deps.clock.now())
-      if (grant.status === 'active')
-        await endGrant(deps, tx, record, grant, { app, author, at, reason: reason ?? null })
+      const at = new Date(clock.now())
+      if (grant.status === 'active') await endGrant(endings, tx, record, grant, { app, author, at }, reason ?? null)
       else if (whenRevoked === 'refuse') {
         throw new VaultError('grant_revoked', {
           message: 'This grant was revoked before, which is final.',
@@ -44,44 +48,33 @@ export const revokeGrant =
 
 /** Revokes one grant in the caller's transaction, which holds the app's lock. */
 export async function endGrant(
-  { endWaitingApprovals, deleteRulesOf }: Ending,
+  endings: Endings,
   tx: Tx,
   record: RecordEvent,
   grant: SeenGrant,
-  { app, author, at, reason }: By,
+  by: EndedBy,
+  reason: string | null,
 ): Promise<void> {
-  await saveGrant(tx, app.appId, grant.grant_id, { status: 'revoked', revoked_at: at, revoked_reason: reason })
-  const { inFlight } = await endWaitingApprovals(tx, app.appId, { grantId: grant.grant_id }, 'grant_revoked', record)
+  const { grant_id: id } = grant
+  await saveGrant(tx, by.app.appId, id, { status: 'revoked', revoked_at: by.at, revoked_reason: reason })
+  const { inFlight } = await endings.announce(tx, record, { type: 'grant', id, reason }, by)
   const changes = inFlight.length === 0 ? [] : [{ field: 'in_flight', from: null, to: JSON.stringify(inFlight) }]
-  record(grantEvent(author, 'grant.revoked', grant, { changes, reason }))
-  await deleteRulesOf(tx, record, { app, author, target: { type: 'grant', id: grant.grant_id } })
+  record(grantEvent(by.author, 'grant.revoked', grant, { changes, reason }))
+  await endings.announce(tx, record, { type: 'grant_policy', id, reason: 'grant_revoked' }, by)
 }
 
-type CascadeInput = { app: AppRef; author: ChangeAuthor; at: Date }
-
-/** Ends every grant of a secret that is deleted. Returns how many were not revoked before. */
-export const revokeGrantsOfSecret =
-  (deps: Ending) =>
-  async (tx: Tx, record: RecordEvent, input: CascadeInput & { managedSecretId: string }): Promise<number> => {
-    const grants = await findUnrevokedGrants(tx, input.app.appId, { managedSecretId: input.managedSecretId })
-    for (const grant of grants) await endGrant(deps, tx, record, grant, { ...input, reason: 'secret_deleted' })
-    return grants.length
+/** Revokes the grants of a secret, agent or app that ends. */
+export const endGrantsWith: OnEnded = async (tx, record, ended, by, endings) => {
+  const whose = grantsThatEndWith(ended)
+  if (whose === undefined) return
+  const reason = `${ended.type}_${ended.reason}`
+  for (const grant of await findUnrevokedGrants(tx, by.app.appId, whose)) {
+    await endGrant(endings, tx, record, grant, by, reason)
   }
+}
 
-/** Ends every grant of an agent that is revoked. */
-export const revokeGrantsOfAgent =
-  (deps: Ending) =>
-  async (tx: Tx, record: RecordEvent, input: CascadeInput & { agentId: string }): Promise<number> => {
-    const grants = await findUnrevokedGrants(tx, input.app.appId, { agentId: input.agentId })
-    for (const grant of grants) await endGrant(deps, tx, record, grant, { ...input, reason: 'agent_revoked' })
-    return grants.length
-  }
-
-/** Ends every grant of a deleted app; what waits on them ends with the app. */
-export const endGrantsOfApp =
-  (deps: Ending): AppDeletionStep =>
-  async (tx, { app, author, at }, record) => {
-    for (const grant of await findUnrevokedGrants(tx, app.appId, { all: true })) {
-      await endGrant(deps, tx, record, grant, { app, author, at, reason: 'app_deleted' })
-    }
-  }
+function grantsThatEndWith(ended: Ended): Parameters<typeof findUnrevokedGrants>[2] | undefined {
+  if (ended.type === 'secret') return { managedSecretId: ended.id }
+  if (ended.type === 'agent') return { agentId: ended.id }
+  return ended.type === 'app' && ended.reason === 'deleted' ? { all: true } : undefined
+}

@@ -5,15 +5,13 @@ import type { BoundEndpoint, Call } from '../http/bind-endpoint.ts'
 import { errorsOf } from '../http/shared-errors.ts'
 import { newId } from '../kernel/ids.ts'
 import { type Operator, tokenSession } from '../management/index.ts'
-import { createSecretRoutes } from '../secrets/index.ts'
 import { createManagementTest, type ManagementTest } from '../testing/management.ts'
 import { PLAINTEXT, refusalOf, setUpGrants } from './grants-fixture.ts'
-import { createGrantRoutes } from './index.ts'
 
 /** Calls handlers as the listener does after its checks, and holds every answer and refusal against the declaration. */
 function setUpRoutes(t: ManagementTest) {
   const given = setUpGrants(t)
-  const routes: BoundEndpoint[] = [...createSecretRoutes(given), ...createGrantRoutes(given)]
+  const routes: BoundEndpoint[] = [...given.credentials.routes, ...given.grants.routes]
   const operator: Operator = {
     session: tokenSession,
     organizationId: t.organizationId,

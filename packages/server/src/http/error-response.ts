@@ -91,7 +91,15 @@ export async function sendDownload(
  *
  * `publicUrl` is the base of the `type` links.
  */
-export function createSendRefusal({ log, publicUrl }: { log: Log; publicUrl: string }): SendRefusal {
+export function createSendRefusal({
+  log,
+  publicUrl,
+  observeRefusal,
+}: {
+  log: Log
+  publicUrl: string
+  observeRefusal?: ((code: string) => void) | undefined
+}): SendRefusal {
   return (response, error, context) => {
     if (
       error instanceof RequestAbandoned ||
@@ -108,6 +116,7 @@ export function createSendRefusal({ log, publicUrl }: { log: Log; publicUrl: str
       code: refusal.code,
       ...refusal.log,
     }
+    observeRefusal?.(refusal.code)
     if (refusal.code === 'internal_error') log.error({ ...line, err: error }, 'fault')
     else if (refusal.status >= 500) log.warn({ ...line, err: refusal }, 'refused')
     else log.debug(line, 'refused')

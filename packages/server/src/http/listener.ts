@@ -14,6 +14,8 @@ export type ListenerOptions = RoutesOptions & {
   trustedProxies: readonly string[]
   /** Called once per answered request. `route` is `<METHOD> <declared path>`, `page` or `other`. */
   observe?: (route: string, status: number, seconds: number) => void
+  /** Called once per refused request with the code of its refusal. */
+  observeRefusal?: (code: string) => void
 }
 
 export type Listener = {
@@ -29,11 +31,12 @@ const HEADERS_TIMEOUT_MS = 15_000
 const REQUEST_TIMEOUT_MS = 60_000
 /** Longer than the 60 s of common load balancers, so that they close first and never send into a closing connection. */
 const KEEP_ALIVE_MS = 65_000
+
 /** The HTTP server of all APIs and pages. Throws when the handlers do not fit the declarations. */
 export function createListener(options: ListenerOptions): Listener {
   const { log, clock, observe } = options
   const find = createRoutes(options)
-  const sendRefusal = createSendRefusal({ log, publicUrl: options.publicUrl })
+  const sendRefusal = createSendRefusal({ log, publicUrl: options.publicUrl, observeRefusal: options.observeRefusal })
   const clientIpOf = createClientIp(options.trustedProxies)
   const inFlight = new Set<ServerResponse>()
   let draining = false

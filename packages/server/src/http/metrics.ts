@@ -1,18 +1,18 @@
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { Counter, collectDefaultMetrics, Histogram, Registry } from 'prom-client'
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { Metric } from '../kernel/metric.ts'
 
 export type Metrics = {
-  /** Where other folders register their own. */
   registry: Registry
-  /** One request whose key nobody has. */
-  noteUnknownKey(): void
   /** For `createListener`. */
   observe(route: string, status: number, seconds: number): void
+  /** For `createListener`: one request that was refused. */
+  observeRefusal(code: string): void
 }
 
-/** The process's metrics. Labels hold routes and status classes only: no id, path or name of anybody. */
-export function createMetrics(): Metrics {
+/** The process's metrics with those of the slices. Labels hold routes, status classes and codes only: no id, path or name of anybody. */
+export function createMetrics(ofSlices: readonly Metric[] = []): Metrics {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   const requests = new Histogram({
@@ -22,11 +22,13 @@ export function createMetrics(): Metrics {
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
     registers: [registry],
   })
-  const unknownKeys = new Counter({
-    name: 'alter_unknown_keys_total',
-    help: 'Requests with an API key that is not known.',
+  const refusals = new Counter({
+    name: 'alter_refusals_total',
+    help: 'Refused requests by error code.',
+    labelNames: ['code'],
     registers: [registry],
   })
+  for (const metric of ofSlices) registerMetric(registry, metric)
   // Finding the series of its labels costs more than counting, and routes and classes are few.
   const series = new Map<string, Histogram.Internal<'route' | 'status'>>()
   function seriesOf(route: string, status: string): Histogram.Internal<'route' | 'status'> {
@@ -40,8 +42,41 @@ export function createMetrics(): Metrics {
   }
   return {
     registry,
-    noteUnknownKey: () => unknownKeys.inc(),
     observe: (route, status, seconds) => seriesOf(route, `${Math.floor(status / 100)}xx`).observe(seconds),
+    observeRefusal: (code) => refusals.inc({ code }),
+  }
+}
+
+function registerMetric(registry: Registry, { name, help, type, label, read }: Metric): void {
+  const common = { name, help, labelNames: label === undefined ? [] : [label], registers: [registry] }
+  const note = async (add: (labels: Record<string, string>, value: number) => void, drop: () => void) => {
+    drop()
+    try {
+      const figures = await read()
+      if (typeof figures === 'number') add({}, figures)
+      else for (const [value, figure] of Object.entries(figures)) add({ [label!]: value }, figure)
+    } catch {
+      // The other figures are of use when the database is away.
+    }
+  }
+  if (type === 'counter') {
+    const counter: Counter = new Counter({
+      ...common,
+      collect: () =>
+        note(
+          (labels, value) => counter.inc(labels, value),
+          () => counter.reset(),
+        ),
+    })
+  } else {
+    const gauge: Gauge = new Gauge({
+      ...common,
+      collect: () =>
+        note(
+          (labels, value) => gauge.set(labels, value),
+          () => (label === undefined ? gauge.remove() : gauge.reset()),
+        ),
+    })
   }
 }
 

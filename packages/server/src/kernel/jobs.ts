@@ -11,7 +11,10 @@ export type Jobs = {
   close(): Promise<void>
 }
 
-type Job = {
+/** Work that a slice wants repeated, see `Jobs.every`. */
+export type Job = { name: string; everyMs: number; run: JobRun }
+
+type Entry = {
   name: string
   fn: JobRun
   intervalMs: number
@@ -24,10 +27,10 @@ type Job = {
  * A run that throws is logged and tried again at the next turn.
  */
 export function createJobs({ clock, log }: { clock: Pick<Clock, 'monotonic'>; log: Log }): Jobs {
-  const jobs = new Map<string, Job>()
+  const jobs = new Map<string, Entry>()
   const ending = new AbortController()
 
-  async function run(job: Job): Promise<void> {
+  async function run(job: Entry): Promise<void> {
     const startedMs = clock.monotonic()
     try {
       await job.fn(ending.signal)
@@ -39,7 +42,7 @@ export function createJobs({ clock, log }: { clock: Pick<Clock, 'monotonic'>; lo
     }
   }
 
-  function schedule(job: Job): void {
+  function schedule(job: Entry): void {
     if (ending.signal.aborted) return
     job.timer = setTimeout(() => {
       job.running = run(job)
@@ -50,7 +53,7 @@ export function createJobs({ clock, log }: { clock: Pick<Clock, 'monotonic'>; lo
   return {
     every(name, intervalMs, fn) {
       if (jobs.has(name)) throw new Error(`two jobs are called "${name}"`)
-      const job: Job = { name, fn, intervalMs, running: undefined, timer: undefined }
+      const job: Entry = { name, fn, intervalMs, running: undefined, timer: undefined }
       jobs.set(name, job)
       schedule(job)
     },

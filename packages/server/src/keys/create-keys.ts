@@ -1,4 +1,5 @@
 import type { AgentKey, Key } from '@alter-vault/contracts'
+import { getAgent, lockLiveAgent } from '../agents/index.ts'
 import { lockApp } from '../apps/index.ts'
 import type { AuditLog } from '../audit/index.ts'
 import { appScope } from '../audit/index.ts'
@@ -20,18 +21,14 @@ export type KeysDeps = {
   audit: Pick<AuditLog, 'change'>
   clock: Clock
   keyDigest: (plain: string) => Buffer
-  /** Throws `agent_not_found`, or `conflict` for an agent that was revoked. Locks the agent. */
-  lockLiveAgent: (tx: Tx, appId: string, agentId: string) => Promise<unknown>
-  /** Throws `agent_not_found`. */
-  getAgent: (tx: Tx, appId: string, agentId: string) => Promise<unknown>
 }
 
-export type Keys = ReturnType<typeof createKeys>
+export type Keys = ReturnType<typeof keyUseCases>
 
 const MAX_AGENT_KEYS_SHOWN = 1_000
 
 /** The keys of apps and of their agents. */
-export function createKeys(deps: KeysDeps) {
+export function keyUseCases(deps: KeysDeps) {
   const { db, audit, clock } = deps
   const forAgent = async (_: Tx, key: SeenKey): Promise<AgentKey> => toAgentKey(key, new Date(clock.now()))
 
@@ -53,6 +50,8 @@ export function createKeys(deps: KeysDeps) {
     markKey: (input: Parameters<ReturnType<typeof markKey<Key>>>[0]) => markKey(deps, showAs(input.app))(input),
     revokeKey: (input: Parameters<ReturnType<typeof revokeKey<Key>>>[0]) => revokeKey(deps, showAs(input.app))(input),
 
+    /** The agents' own port: a key of a new agent, in the transaction that makes the agent. */
+    mintKeyOfAgent: mintKeyOfAgent(deps),
     markAgentKey: markKey(deps, forAgent),
     revokeAgentKey: revokeKey(deps, forAgent),
 
@@ -70,7 +69,7 @@ export function createKeys(deps: KeysDeps) {
     }) =>
       changeOnce(audit, author, appScope(app.appId, app.organizationId), async (tx, record) => {
         await lockApp(tx, app.appId)
-        await deps.lockLiveAgent(tx, app.appId, agentId)
+        await lockLiveAgent(tx, app.appId, agentId)
         const { keyId, plain }: { keyId: string; plain: Secret } = await mintKeyOfAgent(deps)(tx, record, {
           app,
           author,
@@ -84,7 +83,7 @@ export function createKeys(deps: KeysDeps) {
     /** Refusal: `agent_not_found`. */
     listAgentKeys: ({ appId }: AppRef, agentId: string): Promise<AgentKey[]> =>
       db.forApp(appId, async (tx) => {
-        await deps.getAgent(tx, appId, agentId)
+        await getAgent(tx, appId, agentId)
         const page = { limit: MAX_AGENT_KEYS_SHOWN, after: undefined, offset: 0, isTruncated: undefined }
         const now = new Date(clock.now())
         return (await listKeys(tx, appId, { agentId }, page, now)).map((row) => toAgentKey(row, now))

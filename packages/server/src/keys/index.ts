@@ -1,5 +1,8 @@
+import { type KeysDeps, keyUseCases } from './create-keys.ts'
+import { createKeyRoutes } from './routes.ts'
+
 export { type AgentFacts, agentScopesAt, type KeyFacts } from './caller-facts.ts'
-export { createKeys, type Keys, type KeysDeps } from './create-keys.ts'
+export type { Keys, KeysDeps } from './create-keys.ts'
 export {
   createIdentifyCaller,
   createSettle,
@@ -9,6 +12,11 @@ export {
   type KnownCaller,
 } from './identify-caller.ts'
 export { findKey, findKeyRoute, loadAgentForCall, loadKeyForAuthentication } from './key-store.ts'
-export { type MintDeps, mintKeyOfAgent, type NewAgentKey, type NewKey } from './mint-key.ts'
-export { revokeKeysOfAgent, revokeKeysOfApp } from './revoke-key.ts'
-export { createKeyRoutes } from './routes.ts'
+export type { MintDeps, NewAgentKey, NewKey } from './mint-key.ts'
+export { endKeysWith } from './revoke-key.ts'
+
+/** The keys of apps and of their agents. */
+export function createKeys(deps: KeysDeps) {
+  const keys = keyUseCases(deps)
+  return { ...keys, routes: createKeyRoutes({ keys }) }
+}

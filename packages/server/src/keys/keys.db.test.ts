@@ -2,16 +2,16 @@ import { managedAgentKeyScopes, parseKey } from '@alter-vault/contracts'
 import { describe, expect, test } from 'vitest'
 import { newId } from '../kernel/ids.ts'
 import { parsePage } from '../kernel/page.ts'
+import { createEndings, type Ended } from '../management/index.ts'
 import { createManagementTest, type ManagementTest } from '../testing/management.ts'
-import { createKeys, findKeyRoute, loadAgentForCall, loadKeyForAuthentication } from './index.ts'
+import { createKeys, endKeysWith, findKeyRoute, loadAgentForCall, loadKeyForAuthentication } from './index.ts'
 import { storeNewKey } from './mint-key.ts'
-import { revokeKeysOfAgent, revokeKeysOfApp } from './revoke-key.ts'
 
 const HOUR_MS = 3_600_000
 const page = () => parsePage({})
 
 function setUp(t: ManagementTest) {
-  const keys = createKeys({ ...t, lockLiveAgent: async () => undefined, getAgent: async () => undefined })
+  const keys = createKeys(t)
   const mint = (over: Partial<Parameters<typeof keys.mintKey>[0]> = {}) =>
     keys.mintKey({ app: t.app, author: t.owner, name: 'server', scopes: ['proxy:execute', 'keys:derive'], ...over })
   const derive = (parentKeyId: string, expiresAt: Date | null = null) =>
@@ -272,13 +272,13 @@ describe('revoking a key', () => {
     const agentId = await addAgent(t)
     const ofAgent = await keys.mintAgentKey({ app: t.app, author: t.owner, agentId, name: 'a' })
     const ofApp = await mint()
-    const at = new Date(t.clock.now())
-    await t.db.forApp(t.app.appId, (tx) =>
-      revokeKeysOfAgent(tx, () => '', { app: t.app, author: t.owner, agentId, at }),
-    )
+    const by = { app: t.app, author: t.owner, at: new Date(t.clock.now()) }
+    const end = (ended: Ended) =>
+      t.db.forApp(t.app.appId, (tx) => createEndings([endKeysWith]).announce(tx, () => '', ended, by))
+    await end({ type: 'agent', id: agentId, reason: 'revoked' })
     expect(await authenticate(ofAgent.api_key)).toMatchObject({ revoked: true })
     expect(await authenticate(ofApp.api_key!)).toMatchObject({ revoked: false })
-    await t.db.forApp(t.app.appId, (tx) => revokeKeysOfApp(tx, { app: t.app, author: t.owner, at }, () => ''))
+    await end({ type: 'app', id: t.app.appId, reason: 'deleted' })
     expect(await authenticate(ofApp.api_key!)).toBeUndefined()
   })
 })

@@ -1,9 +1,9 @@
-import { type AppDeletionStep, lockApp } from '../apps/index.ts'
+import { lockApp } from '../apps/index.ts'
 import { type AuditLog, appScope, type RecordEvent } from '../audit/index.ts'
 import type { Tx } from '../db/database.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { VaultError } from '../kernel/vault-error.ts'
-import { type AppRef, type ChangeAuthor, changeOnce, changeRow } from '../management/index.ts'
+import { type AppRef, type ChangeAuthor, changeOnce, changeRow, type OnEnded } from '../management/index.ts'
 import { isLive, type SeenKey } from './key.ts'
 import {
   countAgentKeys,
@@ -68,21 +68,13 @@ async function revokeTree(
   }
 }
 
-/** Revokes every key of an agent, in the transaction that ends the agent. Returns how many. */
-export async function revokeKeysOfAgent(
-  tx: Tx,
-  record: RecordEvent,
-  { app, author, agentId, at }: { app: AppRef; author: ChangeAuthor; agentId: string; at: Date },
-): Promise<number> {
-  const ids = await findUnrevokedKeyIds(tx, app.appId, agentId)
-  for (const keyId of ids) await revokeTree(tx, record, author, app.appId, keyId, at)
-  return ids.length
-}
-
-/** Revokes every key of a deleted app and forgets the way to them. */
-export const revokeKeysOfApp: AppDeletionStep = async (tx, { app, author, at }, record) => {
-  for (const keyId of await findUnrevokedKeyIds(tx, app.appId)) {
+/** Revokes every key of an agent or app that ends; a deleted app's routes to its keys are forgotten. */
+export const endKeysWith: OnEnded = async (tx, record, ended, { app, author, at }) => {
+  const agentId = ended.type === 'agent' ? ended.id : undefined
+  const isDeletedApp = ended.type === 'app' && ended.reason === 'deleted'
+  if (agentId === undefined && !isDeletedApp) return
+  for (const keyId of await findUnrevokedKeyIds(tx, app.appId, agentId)) {
     await revokeTree(tx, record, author, app.appId, keyId, at)
   }
-  await deleteKeyRoutes(tx, app.appId)
+  if (isDeletedApp) await deleteKeyRoutes(tx, app.appId)
 }

@@ -1,8 +1,8 @@
-export { createRuleRoutes } from './routes.ts'
+export { createRules } from './create-rules.ts'
 export { findRulesOf } from './rule-store.ts'
 export {
   createWriteRules,
-  type ManagedRule,
+  endRulesWith,
   type NewRule,
   type TargetExists,
   type WriteRules,

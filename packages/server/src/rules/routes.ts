@@ -2,6 +2,7 @@ import type { Rule, RuleTarget } from '@alter-vault/contracts'
 import * as contract from '@alter-vault/contracts'
 import { readEpoch } from '../apps/index.ts'
 import type { Database, Tx } from '../db/database.ts'
+import { findGrantTargets } from '../grants/index.ts'
 import type { BoundEndpoint } from '../http/bind-endpoint.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { type Page, parsePage, toPage } from '../kernel/page.ts'
@@ -23,12 +24,6 @@ type Deps = {
   db: Pick<Database, 'forApp' | 'forOrganization'>
   clock: Clock
   writeRules: WriteRules
-  /** What a grant says of whom its rules meet; undefined when the app has none with this id. */
-  findGrantTargets: (
-    tx: Tx,
-    appId: string,
-    grantId: string,
-  ) => Promise<{ providerId: string; agentId: string | null } | undefined>
 }
 
 const inApp = (params: { app_id: string }, principal: { organizationId: string }): RuleHome => ({
@@ -38,7 +33,7 @@ const inApp = (params: { app_id: string }, principal: { organizationId: string }
 })
 
 /** Rules of apps, and the organization's rules as far as a token may go: reading. */
-export function createRuleRoutes({ db, clock, writeRules, findGrantTargets }: Deps): BoundEndpoint[] {
+export function createRuleRoutes({ db, clock, writeRules }: Deps): BoundEndpoint[] {
   const within = <T>(home: RuleHome, read: (tx: Tx) => Promise<T>): Promise<T> =>
     home.kind === 'app' ? db.forApp(home.appId, read) : db.forOrganization(home.organizationId, read)
 

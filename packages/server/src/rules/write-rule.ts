@@ -16,13 +16,15 @@ import { isUuid, newId } from '../kernel/ids.ts'
 import { parseFutureInstant } from '../kernel/instant.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import {
-  type AppRef,
   assertVersion,
   authorColumn,
   type ChangeAuthor,
   changeOnce,
   changeRow,
   changesBetween,
+  type Ended,
+  type ManagedRules,
+  type OnEnded,
 } from '../management/index.ts'
 import { lockOrganization } from '../organizations/index.ts'
 import { ruleRefusalCode, validateRule } from '../policy/validate-rule.ts'
@@ -72,15 +74,6 @@ export type RuleUpdate = {
   ruleId: string
   expectedVersion: number
   change: Partial<Pick<NewRule, 'name' | 'description' | 'body' | 'enabled' | 'mode' | 'expires_at'>>
-}
-
-/** One rule of an agent's policy block or of a grant's policy. */
-export type ManagedRule = {
-  type: RuleType
-  name: string
-  body: Record<string, unknown>
-  /** Where the caller wrote it, for the errors. */
-  pointer: string
 }
 
 export const ruleNotFound = (): VaultError => new VaultError('not_found', { message: 'There is no rule with this id.' })
@@ -164,12 +157,8 @@ export function createWriteRules({ audit, clock, targetExists }: WriteRuleDeps) 
     return next
   }
 
-  async function remove(tx: Tx, record: RecordEvent, home: RuleHome, author: ChangeAuthor, rule: Rule): Promise<void> {
-    await keepVersion(tx, home, rule, { author: authorColumn(author), at: new Date(clock.now()) })
-    await removeRule(tx, home, rule.id)
-    const changes = changesBetween(shownColumns(rule), {})
-    record(changeRow(author, { event: 'rule.deleted', type: 'rule', id: rule.id, changes }))
-  }
+  const remove = (tx: Tx, record: RecordEvent, home: RuleHome, author: ChangeAuthor, rule: Rule) =>
+    removeWithRow(tx, record, home, rule, { author, at: new Date(clock.now()) })
 
   async function lockOwnRule(tx: Tx, home: RuleHome, ruleId: string): Promise<Rule> {
     const rule = await findRule(tx, home, ruleId, { lock: true })
@@ -291,22 +280,8 @@ export function createWriteRules({ audit, clock, targetExists }: WriteRuleDeps) 
       })
     },
 
-    /**
-     * Makes the rules of an agent's policy block or of a grant's policy what is given, in the caller's transaction, which holds
-     * the app's lock. At most one rule of a type; one that stays keeps its id. Refusals: as of a rule, pointers below the
-     * caller's own.
-     */
-    async replaceManagedRules(
-      tx: Tx,
-      record: RecordEvent,
-      input: {
-        app: AppRef
-        author: ChangeAuthor
-        target: RuleTarget
-        managedBy: 'agent_policy' | 'grant_policy'
-        rules: readonly ManagedRule[]
-      },
-    ): Promise<void> {
+    /** See `ManagedRules`. */
+    async replaceManagedRules(...[tx, record, input]: Parameters<ManagedRules['replaceManagedRules']>): Promise<void> {
       const { app, author, target, managedBy, rules } = input
       const home: RuleHome = { kind: 'app', ...app }
       for (const rule of rules) checkRule({ ...rule, target, expiresAt: null }, clock.now(), rule.pointer)
@@ -332,22 +307,38 @@ export function createWriteRules({ audit, clock, targetExists }: WriteRuleDeps) 
         await store(tx, record, { home, author, target, type, name, body, managedBy, expiresAt: null })
       }
     },
-
-    /** Deletes every rule on a target that has ended, in the caller's transaction. */
-    async deleteRulesOf(
-      tx: Tx,
-      record: RecordEvent,
-      input: { app: AppRef; author: ChangeAuthor; target: RuleTarget },
-    ): Promise<void> {
-      const home: RuleHome = { kind: 'app', ...input.app }
-      for (const rule of await findRulesOf(tx, input.app.appId, input.target)) {
-        await remove(tx, record, home, input.author, rule)
-      }
-    },
   }
 }
 
 export type WriteRules = ReturnType<typeof createWriteRules>
+
+/** Deletes every rule on what has ended. Rules on a key stay: they judge what it left waiting. */
+export const endRulesWith: OnEnded = async (tx, record, ended, { app, author, at }) => {
+  const target = targetThatEndsWith(ended)
+  if (target === undefined) return
+  const home: RuleHome = { kind: 'app', ...app }
+  for (const rule of await findRulesOf(tx, app.appId, target)) {
+    await removeWithRow(tx, record, home, rule, { author, at })
+  }
+}
+
+function targetThatEndsWith({ type, id }: Ended): RuleTarget | undefined {
+  if (type === 'agent' || type === 'provider') return { type, id }
+  return type === 'grant_policy' ? { type: 'grant', id } : undefined
+}
+
+async function removeWithRow(
+  tx: Tx,
+  record: RecordEvent,
+  home: RuleHome,
+  rule: Rule,
+  { author, at }: { author: ChangeAuthor; at: Date },
+): Promise<void> {
+  await keepVersion(tx, home, rule, { author: authorColumn(author), at })
+  await removeRule(tx, home, rule.id)
+  const changes = changesBetween(shownColumns(rule), {})
+  record(changeRow(author, { event: 'rule.deleted', type: 'rule', id: rule.id, changes }))
+}
 
 const MANAGERS: Record<Exclude<RuleManagedBy, 'operator'>, string> = {
   agent_policy: 'the policy of its agent',

@@ -1,8 +1,8 @@
 import type { ManagedSecret, SecretInjection } from '@alter-vault/contracts'
 import { appSettings, lockApp, readAppSettings } from '../apps/index.ts'
-import { type AuditLog, appScope, type RecordEvent } from '../audit/index.ts'
+import { type AuditLog, appScope } from '../audit/index.ts'
 import type { Keyring } from '../crypto/keyring.ts'
-import type { Database, Tx } from '../db/database.ts'
+import type { Database } from '../db/database.ts'
 import { type CredentialType, parseCredentialValue } from '../egress/credential-value.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { newId } from '../kernel/ids.ts'
@@ -17,26 +17,18 @@ import {
   secretChange,
   slugOf,
 } from '../management/index.ts'
+import type { GrantsOfSecrets } from './grants-of-secrets.ts'
 import { findSecretSlugs, getSecret, insertCredential, insertSecret, toManagedSecret } from './managed-secret-store.ts'
 import { sealCredential } from './seal-credential.ts'
 import { fieldNamesOf, parseAllowedHosts, parseSecretInjection } from './secret-rules.ts'
-
-/** What stands right of the credentials in the import order comes in from the composition root. */
-export type SecretNeighbors = {
-  /** Makes the grant by which app keys reach a new secret; the transaction holds the app's lock. Returns its id. */
-  createBaseGrant: (
-    tx: Tx,
-    record: RecordEvent,
-    input: { app: AppRef; author: ChangeAuthor; managedSecretId: string; credentialId: string; at: Date },
-  ) => Promise<string>
-}
 
 type Deps = {
   db: Pick<Database, 'forApp'>
   audit: Pick<AuditLog, 'change'>
   clock: Clock
   keyring: Pick<Keyring, 'sealFor'>
-} & SecretNeighbors
+  grants: Pick<GrantsOfSecrets, 'createBaseGrant'>
+}
 
 export type NewManagedSecret = {
   app: AppRef
@@ -57,7 +49,7 @@ export type NewManagedSecret = {
  * value, the injection or the hosts.
  */
 export const createManagedSecret =
-  ({ db, audit, clock, keyring, createBaseGrant }: Deps) =>
+  ({ db, audit, clock, keyring, grants }: Deps) =>
   async (input: NewManagedSecret): Promise<ManagedSecret & { base_grant_id: string | null }> => {
     const { app, author, name, credential_type: type } = input
     const { appId, organizationId } = app
@@ -104,7 +96,7 @@ export const createManagedSecret =
       record(changeRow(author, { event: 'secret.created', type: 'secret', id: managedSecretId, changes }))
       const grantId = input.no_base_grant
         ? null
-        : await createBaseGrant(tx, record, { app, author, managedSecretId, credentialId, at })
+        : await grants.createBaseGrant(tx, record, { app, author, managedSecretId, credentialId, at })
       return { ...toManagedSecret(await getSecret(tx, appId, managedSecretId)), base_grant_id: grantId }
     })
   }

@@ -2,8 +2,10 @@ import type { AuditLog } from '../audit/index.ts'
 import type { Keyring } from '../crypto/keyring.ts'
 import type { Database } from '../db/database.ts'
 import type { Clock } from '../kernel/clock.ts'
-import { createManagedSecret, type SecretNeighbors } from './create-managed-secret.ts'
-import { deleteManagedSecret, type SecretCascade } from './delete-managed-secret.ts'
+import type { Endings } from '../management/index.ts'
+import { createManagedSecret } from './create-managed-secret.ts'
+import { deleteManagedSecret } from './delete-managed-secret.ts'
+import type { GrantsOfSecrets } from './grants-of-secrets.ts'
 import { listManagedSecretsOf, showManagedSecret } from './read-managed-secrets.ts'
 import { rotateManagedSecret } from './rotate-managed-secret.ts'
 import { updateManagedSecret } from './update-managed-secret.ts'
@@ -13,13 +15,14 @@ export type SecretsDeps = {
   audit: Pick<AuditLog, 'change'>
   clock: Clock
   keyring: Pick<Keyring, 'sealFor'>
-} & SecretNeighbors &
-  SecretCascade
+  endings: Endings
+  grants: GrantsOfSecrets
+}
 
-export type Secrets = ReturnType<typeof createSecrets>
+export type Secrets = ReturnType<typeof secretUseCases>
 
 /** Secrets that operators store, and where they may be sent. */
-export function createSecrets(deps: SecretsDeps) {
+export function secretUseCases(deps: SecretsDeps) {
   return {
     createManagedSecret: createManagedSecret(deps),
     showManagedSecret: showManagedSecret(deps),

@@ -1,28 +1,19 @@
-import { type AppDeletionStep, lockApp } from '../apps/index.ts'
-import { type AuditLog, appScope, type RecordEvent } from '../audit/index.ts'
-import type { Tx } from '../db/database.ts'
+import { lockApp } from '../apps/index.ts'
+import { type AuditLog, appScope } from '../audit/index.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { VaultError } from '../kernel/vault-error.ts'
-import { type AppRef, assertVersion, type ChangeAuthor, changeRow } from '../management/index.ts'
+import {
+  type AppRef,
+  assertVersion,
+  type ChangeAuthor,
+  changeRow,
+  type Endings,
+  type OnEnded,
+} from '../management/index.ts'
+import type { GrantsOfSecrets } from './grants-of-secrets.ts'
 import { destroyCredentials, getSecret, markSecretsDeleted, saveSecret } from './managed-secret-store.ts'
 
-export type SecretCascade = {
-  /** Live grants by principal type. */
-  countLiveGrants: (tx: Tx, appId: string, managedSecretId: string) => Promise<Record<string, number>>
-  /** Ends every grant of the secret. Returns how many were live. */
-  revokeGrantsOfSecret: (
-    tx: Tx,
-    record: RecordEvent,
-    input: { app: AppRef; author: ChangeAuthor; managedSecretId: string; at: Date },
-  ) => Promise<number>
-  deleteRulesOf: (
-    tx: Tx,
-    record: RecordEvent,
-    input: { app: AppRef; author: ChangeAuthor; target: { type: 'provider'; id: string } },
-  ) => Promise<unknown>
-}
-
-type Deps = { audit: Pick<AuditLog, 'change'>; clock: Clock } & SecretCascade
+type Deps = { audit: Pick<AuditLog, 'change'>; clock: Clock; endings: Endings; grants: GrantsOfSecrets }
 
 export type SecretDeletion = {
   app: AppRef
@@ -40,7 +31,7 @@ export type SecretDeletion = {
  * `force` is not set (the app's own grants go without asking).
  */
 export const deleteManagedSecret =
-  ({ audit, clock, countLiveGrants, revokeGrantsOfSecret, deleteRulesOf }: Deps) =>
+  ({ audit, clock, endings, grants }: Deps) =>
   async (input: SecretDeletion): Promise<{ id: string; deleted: true; grants_revoked: number }> => {
     const { app, author, managedSecretId } = input
     return audit.change(appScope(app.appId, app.organizationId), async (tx, record) => {
@@ -50,7 +41,8 @@ export const deleteManagedSecret =
       if (input.confirm !== secret.slug) {
         throw new VaultError('confirm_mismatch', { message: '"confirm" must be the exact slug of the secret.' })
       }
-      const live = await countLiveGrants(tx, app.appId, managedSecretId)
+      const at = new Date(clock.now())
+      const { live, unrevoked } = await grants.countGrants(tx, app.appId, managedSecretId, at)
       const dependants = Object.fromEntries(Object.entries(live).filter(([type, n]) => type !== 'system' && n > 0))
       if (!input.force && Object.keys(dependants).length > 0) {
         throw new VaultError('has_dependants', {
@@ -61,16 +53,16 @@ export const deleteManagedSecret =
           fields: { details: { grants: dependants } },
         })
       }
-      const at = new Date(clock.now())
-      const revoked = await revokeGrantsOfSecret(tx, record, { app, author, managedSecretId, at })
+      const by = { app, author, at }
+      await endings.announce(tx, record, { type: 'secret', id: managedSecretId, reason: 'deleted' }, by)
       for (const credentialId of await destroyCredentials(tx, app.appId, managedSecretId)) {
         record(credentialRevoked(author, secret.slug, credentialId))
       }
-      await deleteRulesOf(tx, record, { app, author, target: { type: 'provider', id: secret.slug } })
+      await endings.announce(tx, record, { type: 'provider', id: secret.slug, reason: 'secret_deleted' }, by)
       await saveSecret(tx, app.appId, managedSecretId, { status: 'deleted' }, at)
       const slug = { field: 'slug', from: JSON.stringify(secret.slug), to: null }
       record(changeRow(author, { event: 'secret.deleted', type: 'secret', id: managedSecretId, changes: [slug] }))
-      return { id: managedSecretId, deleted: true as const, grants_revoked: revoked }
+      return { id: managedSecretId, deleted: true as const, grants_revoked: unrevoked }
     })
   }
 
@@ -85,9 +77,11 @@ const credentialRevoked = (author: ChangeAuthor, slug: string | null, credential
   })
 
 /** Destroys every value of a deleted app. */
-export const destroyCredentialsOfApp: AppDeletionStep = async (tx, { app, author, at }, record) => {
-  for (const credentialId of await destroyCredentials(tx, app.appId))
+export const endSecretsWith: OnEnded = async (tx, record, ended, { app, author, at }) => {
+  if (ended.type !== 'app' || ended.reason !== 'deleted') return
+  for (const credentialId of await destroyCredentials(tx, app.appId)) {
     record(credentialRevoked(author, null, credentialId))
+  }
   for (const id of await markSecretsDeleted(tx, app.appId, at)) {
     record(changeRow(author, { event: 'secret.deleted', type: 'secret', id }))
   }

@@ -3,7 +3,7 @@ import { PLAINTEXT, refusalOf, setUpGrants } from '../grants/grants-fixture.ts'
 import { newId } from '../kernel/ids.ts'
 import { parsePage } from '../kernel/page.ts'
 import { createManagementTest, type ManagementTest } from '../testing/management.ts'
-import { destroyCredentialsOfApp, openSealedCredential } from './index.ts'
+import { openSealedCredential } from './index.ts'
 
 /** Everything that the database and the audit log hold, as text: the log is searched too, for a value must be in neither. */
 async function everythingStored(t: ManagementTest): Promise<string> {
@@ -427,12 +427,14 @@ describe('deleting a secret', () => {
 
   test('of a whole app destroys every value', async () => {
     await using t = await createManagementTest()
-    const { addSecret } = setUpGrants(t)
+    const { endings, addSecret } = setUpGrants(t)
     await addSecret()
     await addSecret()
     await addSecret({ app: t.otherApp })
-    const at = new Date(t.clock.now())
-    await t.db.forApp(t.app.appId, (tx) => destroyCredentialsOfApp(tx, { app: t.app, author: t.owner, at }, () => ''))
+    const by = { app: t.app, author: t.owner, at: new Date(t.clock.now()) }
+    await t.db.forApp(t.app.appId, (tx) =>
+      endings.announce(tx, () => '', { type: 'app', id: t.app.appId, reason: 'deleted' }, by),
+    )
     const rows = await t.asOwner<{ app_id: string; gone: boolean }>(
       'select app_id, sealed is null as gone from credentials where app_id = any($1)',
       [[t.app.appId, t.otherApp.appId]],

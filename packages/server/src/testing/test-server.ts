@@ -1,13 +1,16 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { type DevFile, withDemonstration } from '../../../../tools/demo/demonstration.ts'
 import { createAuditLog } from '../audit/index.ts'
 import type { Config } from '../config.ts'
 import { createServer, type ServerOptions } from '../create-server.ts'
-import { openPepper } from '../crypto/pepper.ts'
+import { createInstallationKeys } from '../crypto/installation-keys.ts'
+import { createKeyDigest } from '../crypto/pepper.ts'
+import { openLocalRootKeys } from '../crypto/root-key.ts'
 import { Secret } from '../crypto/secret.ts'
-import { maintainNoncePartitions } from '../db/installation-store.ts'
-import type { DevFile } from '../demo/prepare-demonstration.ts'
+import { createInstallationKeyStore, ensureInstallation, maintainNoncePartitions } from '../db/installation-store.ts'
+import { systemClock } from '../kernel/clock.ts'
 import { newId } from '../kernel/ids.ts'
 import { silentLog } from '../kernel/log.ts'
 import { createMembers, type Members } from '../members/index.ts'
@@ -58,7 +61,7 @@ export type TestServer = AsyncDisposable & {
 
 type Options = Pick<ServerOptions, 'faults' | 'resolve'> & { clock?: HandClock }
 
-const PEPPER_FILE = 'pepper.json'
+const ROOT_KEY_FILE = 'root-keys.json'
 const MANY_CALLS_PER_MINUTE = 1_000_000
 
 /** `await using server = await createTestServer()`, in files named `*.db.test.ts`. Its clock stands still unless it is moved. */
@@ -67,7 +70,8 @@ export async function createTestServer({ clock = createHandClock(), ...options }
   const database = opened.use(await createTestDatabase())
   const dataDir = await mkdtemp(join(tmpdir(), 'alter-vault-server-'))
   opened.defer(() => rm(dataDir, { recursive: true, force: true }))
-  const server = await createServer(configFor(dataDir, database), {
+  const config = testConfig(dataDir, database)
+  const server = await createServer(config, {
     ...options,
     log: silentLog,
     clock,
@@ -76,13 +80,14 @@ export async function createTestServer({ clock = createHandClock(), ...options }
     assertContracts: true,
   })
   opened.defer(() => server.close())
+  const { dev, close } = await withDemonstration(config, server)
+  opened.defer(close)
   const origin = server.address
   const audit = createAuditLog({ db: database.db, clock, log: silentLog, processId: newId(clock.now()) })
   opened.defer(() => audit.close())
-  const { keyDigest } = await openPepper({ path: join(dataDir, PEPPER_FILE) })
+  const keyDigest = await keyDigestOf(database, dataDir)
   const members = createMembers({ audit, clock })
   const tokens = createTokens({ audit, clock, keyDigest })
-  const dev = JSON.parse(await readFile(join(dataDir, 'dev.json'), 'utf8')) as DevFile
 
   async function send(
     method: string,
@@ -128,7 +133,8 @@ export async function createTestServer({ clock = createHandClock(), ...options }
   }
 }
 
-function configFor(dataDir: string, { connection, ownerConnection }: TestDatabase): Config {
+/** A development configuration over a database of a test. */
+export function testConfig(dataDir: string, { connection, ownerConnection }: TestDatabase): Config {
   return {
     mode: 'dev',
     http: {
@@ -141,13 +147,22 @@ function configFor(dataDir: string, { connection, ownerConnection }: TestDatabas
       drainSeconds: 1,
     },
     database: { url: urlOf(connection), migrationUrl: urlOf(ownerConnection), poolSize: 5, dataDir },
-    keys: {
-      rootKeyFile: join(dataDir, 'root-keys.json'),
-      pepperFile: join(dataDir, PEPPER_FILE),
-      auditSigningKeyFile: join(dataDir, 'audit-signing-keys.json'),
-    },
+    rootKeys: { kind: 'file', path: join(dataDir, ROOT_KEY_FILE) },
     log: { level: 'error' },
   }
+}
+
+/** The digest under the pepper that the server has made. */
+async function keyDigestOf({ db }: TestDatabase, dataDir: string) {
+  const wrapper = await openLocalRootKeys({ path: join(dataDir, ROOT_KEY_FILE), clock: systemClock })
+  const installationId = await db.unscoped(ensureInstallation)
+  const store = createInstallationKeyStore(db, installationId)
+  const { open } = createInstallationKeys({ wrapper, installationId, store })('key_digests')
+  return createKeyDigest(
+    await open(() => {
+      throw new Error('the server has not made its pepper')
+    }),
+  )
 }
 
 const urlOf = ({ host, port, user, database }: SocketConnection): Secret =>

@@ -1,9 +1,9 @@
 import { type ApiKeyNeeds, reportApiCall as reportApiCallEndpoint, simulatePolicy } from '@alter-vault/contracts'
 import type { Approvals } from '../approvals/index.ts'
-import type { AuditLog, RateMeter } from '../audit/index.ts'
+import { type AuditLog, createRateMeter } from '../audit/index.ts'
 import type { Keyring } from '../crypto/keyring.ts'
 import type { Database } from '../db/database.ts'
-import type { AddressGuard } from '../egress/address-guard.ts'
+import { createAddressGuard, type Resolve } from '../egress/address-guard.ts'
 import { createAwsClockSkew } from '../egress/aws-clock-skew.ts'
 import type { Upstream } from '../egress/upstream.ts'
 import type { Presented } from '../http/authenticators.ts'
@@ -12,15 +12,19 @@ import type { RawHandler } from '../http/routes.ts'
 import type { Clock } from '../kernel/clock.ts'
 import type { Faults } from '../kernel/faults.ts'
 import { newId } from '../kernel/ids.ts'
+import type { Job } from '../kernel/jobs.ts'
 import type { Log } from '../kernel/log.ts'
+import type { Metric } from '../kernel/metric.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import { createIdentifyCaller, createSettle } from '../keys/index.ts'
 import { bindForCallers, type Operator, type SdkCaller } from '../management/index.ts'
 import { parseRequestRule } from '../policy/request-rule.ts'
+import { openSealedCredential } from '../secrets/index.ts'
 import { upsertActor } from './actor-store.ts'
 import { loadStoredRules } from './app-policy-store.ts'
 import { dropIdleCounters } from './counter-store.ts'
 import { createExecuteApproved } from './execute-approved.ts'
+import type { createExecutions } from './executions.ts'
 import { createExecutor } from './executor.ts'
 import { holdRequestOf } from './hold-request.ts'
 import { createHotRoutes } from './hot-routes.ts'
@@ -35,7 +39,7 @@ import { createSendCall, type SendDeps } from './send-call.ts'
 import { createSimulate } from './simulate.ts'
 import type { UseFacts } from './use-facts.ts'
 
-export { createWouldBeDenied } from './execute-approved.ts'
+export { createExecutions } from './executions.ts'
 export type { GrantFacts } from './grant-facts.ts'
 export { createUseFacts, type UseFacts } from './use-facts.ts'
 
@@ -48,14 +52,11 @@ export type ProxyDeps = {
   log: Log
   faults: Faults
   facts: UseFacts
-  meter: RateMeter
   approvals: Approvals
-  guard: AddressGuard['guard']
+  executions: ReturnType<typeof createExecutions>
   upstream: Pick<Upstream, 'send'>
-  openCredential: SendDeps['openCredential']
-  maxResponseBytes: number
-  /** A request came with a key that nobody has: for a metric; it makes no audit row. */
-  noteUnknownKey: (clientIp: string) => void
+  /** The resolver of upstream names; the operating system's when absent. */
+  resolve?: Resolve | undefined
 }
 
 export type Proxy = {
@@ -63,18 +64,27 @@ export type Proxy = {
   routes: BoundEndpoint[]
   /** Who makes an SDK request that is not hot; its nonce is settled here. */
   authenticate: (presented: Presented, needs: ApiKeyNeeds) => Promise<SdkCaller>
-  executor: ReturnType<typeof createExecutor>
-  /** Writes what is noted in memory: when things were last used. */
-  saveLastUses: () => Promise<void>
-  /** Deletes the rate counters of a scope that can no longer refuse anything. Returns how many. */
-  dropIdleCounters: (scopeId: string) => Promise<number>
+  jobs: Job[]
+  metrics: Metric[]
+  /** Deletes the rate counters of a scope that can no longer refuse anything. */
+  forgetInScope: (scopeId: string) => Promise<unknown>
+  /** Ends what is being executed and writes what is noted in memory. */
+  close(): Promise<void>
 }
+
+const INLINE_BODY_MAX_BYTES = 25 * 1024 * 1024
 
 const STALE_TRIES = 3
 
 /** Everything that uses a credential. */
 export function createUses(deps: ProxyDeps): Proxy {
-  const { db, audit, keyring, clock, log, faults, facts, meter, approvals } = deps
+  const { db, audit, keyring, clock, log, faults, facts, approvals } = deps
+  const meter = createRateMeter({ clock, append: audit.append })
+  const openCredential: SendDeps['openCredential'] = (appId, { credential, secret }) => {
+    if (credential.sealed === null) throw new VaultError('credential_revoked')
+    return openSealedCredential(keyring, appId, credential.credentialId, secret.type, credential.sealed)
+  }
+  let unknownKeys = 0
   const lastUses = createLastUses({ db, clock })
   const identify = createIdentifyCaller({
     clock,
@@ -86,15 +96,18 @@ export function createUses(deps: ProxyDeps): Proxy {
     }),
     takeRate: meter.take,
     checkRequestRule: parseRequestRule,
-    noteUnknownKey: deps.noteUnknownKey,
+    noteUnknownKey: (clientIp) => {
+      unknownKeys++
+      log.info({ client_ip: clientIp }, 'a request came with an unknown key')
+    },
   })
   const sendCall = createSendCall({
-    guard: deps.guard,
+    guard: createAddressGuard(deps.resolve === undefined ? {} : { resolve: deps.resolve }).guard,
     upstream: deps.upstream,
-    openCredential: deps.openCredential,
+    openCredential,
     awsClockSkew: createAwsClockSkew({ clock }),
     faults,
-    maxResponseBytes: deps.maxResponseBytes,
+    maxResponseBytes: INLINE_BODY_MAX_BYTES,
   })
   const { recordOutcome, outcomeOf } = createRecordOutcome({ audit, keyring, clock })
   const use: UseDeps = {
@@ -115,7 +128,7 @@ export function createUses(deps: ProxyDeps): Proxy {
     recordOutcome,
     hold: (request) => approvals.requestApproval(holdRequestOf(request)),
   })
-  const retrieveToken = createRetrieveToken({ ...use, openCredential: deps.openCredential })
+  const retrieveToken = createRetrieveToken({ ...use, openCredential })
   const executeApproved = createExecuteApproved({
     clock,
     log,
@@ -147,6 +160,11 @@ export function createUses(deps: ProxyDeps): Proxy {
     storedRules: (appId) => db.readForApp(appId, (tx) => loadStoredRules(tx, appId)),
   })
   const settle = createSettle(audit)
+  const executor = createExecutor({ claimDue: approvals.claimDue, executeApproved, log })
+  deps.executions.executeWith(executor)
+  const open = new AsyncDisposableStack()
+  open.defer(lastUses.save)
+  open.defer(executor.close)
 
   return {
     hotRoutes: createHotRoutes({ proxyRequest, retrieveToken }),
@@ -175,8 +193,19 @@ export function createUses(deps: ProxyDeps): Proxy {
         if (tries === STALE_TRIES) throw new VaultError('service_unavailable', { retryAfterSeconds: 1 })
       }
     },
-    executor: createExecutor({ claimDue: approvals.claimDue, executeApproved, log }),
-    saveLastUses: lastUses.save,
-    dropIdleCounters: (scopeId) => db.forApp(scopeId, (tx) => dropIdleCounters(tx, scopeId)),
+    jobs: [
+      { name: 'execute approved', everyMs: 1_000, run: executor.wake },
+      { name: 'last uses', everyMs: 60_000, run: lastUses.save },
+    ],
+    metrics: [
+      {
+        name: 'alter_unknown_keys_total',
+        help: 'Requests with an API key that is not known.',
+        type: 'counter',
+        read: () => unknownKeys,
+      },
+    ],
+    forgetInScope: (scopeId) => db.forApp(scopeId, (tx) => dropIdleCounters(tx, scopeId)),
+    close: () => open.disposeAsync(),
   }
 }

@@ -1,7 +1,7 @@
 import { timingSafeEqual } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import type { Secret } from '../crypto/secret.ts'
+import type { Secret } from '../../packages/server/src/crypto/secret.ts'
 
 /** A payment of the demonstration shop. Amounts are in cents. */
 type Payment = { id: string; amount: number; currency: 'eur'; customer: string; refunded: number; created_at: string }
@@ -9,7 +9,7 @@ type Refund = { id: string; payment: string; amount: number; reason: string | nu
 /** One line for each request that changed something: what really happened here, whatever a client believes. */
 type LedgerEntry = { seq: number; at: string; method: string; path: string; refund: string; amount: number }
 
-export type DemoApi = { url: string; close(): Promise<void> }
+export type PaymentsApi = { url: string; close(): Promise<void> }
 
 const BODY_MAX_BYTES = 64 * 1024
 
@@ -21,7 +21,7 @@ const BODY_MAX_BYTES = 64 * 1024
  *   POST /v1/refunds {payment, amount, reason?}
  *   GET  /v1/refunds             GET /v1/ledger
  */
-export async function startDemoApi({
+export async function startPaymentsApi({
   token,
   port = 0,
   now = Date.now,
@@ -29,7 +29,7 @@ export async function startDemoApi({
   token: Secret
   port?: number
   now?: () => number
-}): Promise<DemoApi> {
+}): Promise<PaymentsApi> {
   const payments = new Map<string, Payment>(
     [
       ['pay_1001', 4_900, 'Ada Vance'],

@@ -1,18 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import { chmod, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { TOKEN_SCOPE_PREFIX, tokenScopes } from '@alter-vault/contracts'
-import type { Agents } from '../agents/index.ts'
-import type { Apps } from '../apps/index.ts'
-import { Secret } from '../crypto/secret.ts'
-import type { Grants } from '../grants/index.ts'
-import type { Keys } from '../keys/index.ts'
-import { systemAuthor, tokenSession } from '../management/index.ts'
-import type { Members } from '../members/index.ts'
-import type { WriteRules } from '../rules/index.ts'
-import type { Secrets } from '../secrets/index.ts'
-import type { Tokens } from '../tokens/index.ts'
-import { type DemoApi, startDemoApi } from './demo-api.ts'
+import type { App, CreatedAgent, Grant, ManagedSecret, MintedKey } from '@alter-vault/contracts'
+import type { Config } from '../../packages/server/src/config.ts'
+import { Secret } from '../../packages/server/src/crypto/secret.ts'
+import type { RunningServer } from '../../packages/server/src/run-server.ts'
+import { startPaymentsApi } from './payments-api.ts'
 
 /** What a person who tries the vault needs at hand; written to `dev.json`, readable by the owner only. */
 export type DevFile = {
@@ -28,21 +21,8 @@ export type DevFile = {
   managed_secret_id: string
 }
 
-/** What must outlive a restart besides: the demonstration API keeps its address and token. */
+/** What must outlive a restart besides: the payments API keeps its address and token. */
 type Remembered = DevFile & { demo_port: number; demo_token: string }
-
-type Deps = {
-  dataDir: string
-  baseUrl: string
-  apps: Pick<Apps, 'createApp'>
-  members: Members
-  tokens: Tokens
-  keys: Pick<Keys, 'mintKey'>
-  agents: Pick<Agents, 'createAgent'>
-  credentials: Pick<Secrets, 'createManagedSecret'>
-  grants: Pick<Grants, 'createGrant'>
-  writeRules: Pick<WriteRules, 'createRule'>
-}
 
 const RUNTIME_SCOPES = [
   'tokens:retrieve',
@@ -60,101 +40,93 @@ const RUNTIME_SCOPES = [
 const REFUND = { method: 'POST', path: '/v1/refunds' }
 
 /**
- * Starts the demonstration API and, on a new data folder, makes the organization that calls it: an app with a runtime key, an agent with
- * its key, a managed secret with a grant for each of them, and two rules. Writes `dev.json` (mode 0600) in the data folder.
+ * Starts the payments API beside a server in development and, on a new data folder, makes the organization that calls it: an app with a
+ * runtime key, an agent with its key, a managed secret with a grant for each of them, and two rules. Writes `dev.json` (mode 0600) in
+ * the data folder. What is answered is the server with the payments API: closing it closes both.
  */
-export async function prepareDemonstration(deps: Deps): Promise<{ dev: DevFile; api: DemoApi }> {
-  const rememberedFile = join(deps.dataDir, 'demonstration.json')
+export async function withDemonstration(
+  config: Config,
+  server: RunningServer,
+): Promise<RunningServer & { dev: DevFile }> {
+  const { dataDir } = config.database
+  if (dataDir === undefined) throw new Error('the demonstration needs a data folder')
+  const rememberedFile = join(dataDir, 'demonstration.json')
   const remembered = await readJson<Remembered>(rememberedFile)
   const token = new Secret(remembered?.demo_token ?? `demo_${randomBytes(24).toString('base64url')}`)
-  const api = await startDemoApi({ token, port: remembered?.demo_port ?? 0 })
+  const api = await startPaymentsApi({ token, port: remembered?.demo_port ?? 0 })
+  await using opened = new AsyncDisposableStack()
+  opened.defer(api.close)
   const port = Number(new URL(api.url).port)
-  const made = remembered ?? { ...(await seed(deps, api.url, token)), demo_port: port, demo_token: token.reveal() }
-  const { demo_port: _, demo_token: __, ...dev } = { ...made, base_url: deps.baseUrl, demo_api: { url: api.url } }
+  const made = remembered ?? { ...(await seed(server, api.url, token)), demo_port: port, demo_token: token.reveal() }
+  const { demo_port: _, demo_token: __, ...dev } = { ...made, base_url: server.address, demo_api: { url: api.url } }
   await writePrivate(rememberedFile, made)
-  await writePrivate(join(deps.dataDir, 'dev.json'), dev)
-  return { dev, api }
+  await writePrivate(join(dataDir, 'dev.json'), dev)
+  // Calls in flight still need the payments API while the server drains.
+  opened.defer(server.close)
+  const owned = opened.move()
+  return {
+    ...server,
+    dev,
+    announcement: demonstrationLines(dev, join(dataDir, 'dev.json')),
+    close: () => owned.disposeAsync(),
+  }
 }
 
-async function seed(deps: Deps, apiUrl: string, token: Secret): Promise<DevFile> {
-  const { apps, members, tokens, keys, agents, credentials, grants, writeRules } = deps
-  const author = {
-    kind: 'member',
-    role: 'owner',
-    session: tokenSession,
-    memberId: '',
-    clientIp: '127.0.0.1',
-    userAgent: null,
-  } as const
-  const { organization, ownerId } = await members.createOrganization({
-    author: systemAuthor,
+async function seed(server: RunningServer, apiUrl: string, token: Secret): Promise<DevFile> {
+  const founded = await server.foundOrganization({
     name: 'Demonstration',
-    owner: { email: 'owner@example.com', displayName: 'Owner' },
+    ownerEmail: 'owner@example.com',
+    tokenExpiresInDays: 365,
   })
-  const owner = { ...author, memberId: ownerId }
-  const { token: pat } = await tokens.mintPersonalAccessToken({
-    author: owner,
-    organizationId: organization.id,
-    memberId: ownerId,
-    name: 'Demonstration',
-    scopes: tokenScopes.map((scope) => `${TOKEN_SCOPE_PREFIX}${scope}`),
-    expiresInDays: 365,
-  })
+  const pat = founded.token.reveal()
+  async function make<T>(path: string, body: unknown): Promise<T> {
+    const response = await fetch(`${server.address}/api/v1/apps${path}`, {
+      method: 'POST',
+      headers: { Authorization: `Bearer ${pat}`, 'Content-Type': 'application/json' },
+      body: JSON.stringify(body),
+    })
+    if (!response.ok) throw new Error(`POST ${path} answered ${response.status}: ${await response.text()}`)
+    return (await response.json()) as T
+  }
   const { host } = new URL(apiUrl)
-  const app = await apps.createApp({
-    author: owner,
-    organizationId: organization.id,
-    authorAppIds: null,
+  const app = await make<App>('', {
     name: 'Support desk',
     description: 'The app of the demonstration: an assistant that answers customers and may ask for refunds.',
     settings: { allowed_private_hosts: [host] },
   })
-  const inApp = { appId: app.id, organizationId: organization.id }
-  const runtime = await keys.mintKey({ app: inApp, author: owner, name: 'Backend', scopes: RUNTIME_SCOPES })
-  const secret = await credentials.createManagedSecret({
-    app: inApp,
-    author: owner,
+  const runtime = await make<MintedKey>(`/${app.id}/keys`, { name: 'Backend', scopes: RUNTIME_SCOPES })
+  const secret = await make<ManagedSecret & { base_grant_id: string | null }>(`/${app.id}/managed-secrets`, {
     name: 'Demo payments',
     credential_type: 'bearer',
     value: { token: token.reveal() },
     allowed_hosts: [host],
   })
-  const agent = await agents.createAgent({
-    app: inApp,
-    author: owner,
+  const agent = await make<CreatedAgent>(`/${app.id}/agents`, {
     name: 'support-bot',
     display_name: 'Support bot',
     scopes: { managed_secret_slugs: [secret.slug] },
   })
-  const agentGrant = await grants.createGrant({
-    app: inApp,
-    author: owner,
-    managedSecretId: secret.id,
+  const agentGrant = await make<Grant>(`/${app.id}/managed-secrets/${secret.id}/grants`, {
     principal: { type: 'agent', id: agent.id },
   })
-  const home = { kind: 'app', ...inApp } as const
   const target = { type: 'provider', id: secret.slug }
-  await writeRules.createRule({
-    home,
-    author: owner,
+  await make(`/${app.id}/rules`, {
     target,
     type: 'require_approval',
     name: 'Refunds need approval',
     body: { effect: 'require_approval', approval: { quorum: 1, show_result: true }, when: REFUND },
   })
-  await writeRules.createRule({
-    home,
-    author: owner,
+  await make(`/${app.id}/rules`, {
     target,
     type: 'json_match',
     name: 'No refund above 1,000 euros',
     body: { effect: 'deny', when: { ...REFUND, 'body:/amount': { gt: 100_000 } } },
   })
   return {
-    base_url: deps.baseUrl,
-    organization_id: organization.id,
+    base_url: server.address,
+    organization_id: founded.organizationId,
     app_id: app.id,
-    pat: pat.reveal(),
+    pat,
     runtime_key: shown(runtime.api_key),
     agent_key: shown(agent.api_key),
     agent_id: agent.id,
@@ -171,7 +143,7 @@ function shown(value: string | null): string {
 }
 
 /** What to click and copy, one line each. */
-export function demonstrationLines(dev: DevFile, file: string): string[] {
+function demonstrationLines(dev: DevFile, file: string): string[] {
   return [
     '',
     `  API description     ${dev.base_url}/docs/`,

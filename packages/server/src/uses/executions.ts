@@ -1,0 +1,21 @@
+import type { Executions } from '../approvals/index.ts'
+import type { Clock } from '../kernel/clock.ts'
+import type { Log } from '../kernel/log.ts'
+import { createWouldBeDenied } from './execute-approved.ts'
+import type { Executor } from './executor.ts'
+import type { UseFacts } from './use-facts.ts'
+
+/**
+ * The port by which the approvals reach the executor. It is made before both, since the executor takes its work from the approvals,
+ * and wakes nobody until it is given its executor.
+ */
+export function createExecutions({ clock, log, facts }: { clock: Clock; log: Log; facts: UseFacts }) {
+  let executor: Executor | undefined
+  return {
+    wouldBeDenied: createWouldBeDenied({ clock, ...facts }),
+    wake: () => void executor?.wake().catch((error: unknown) => log.error({ err: error }, 'executor failed')),
+    executeWith(made: Executor): void {
+      executor = made
+    },
+  } satisfies Executions & { executeWith(made: Executor): void }
+}
