@@ -93,7 +93,8 @@ function parseEntries(path: string, content: string): RootKeyEntry[] {
     if (typeof key !== 'string') throw garbled(path, `key ${id} has no "key"`)
     const bytes = Buffer.from(key, 'base64')
     if (bytes.length !== KEY_BYTES) throw garbled(path, `key ${id} has ${bytes.length} bytes and not ${KEY_BYTES}`)
-    if (check !== keyCheck(id, bytes)) throw garbled(path, `"check" of key ${id} does not fit its bytes`)
+    // Other spellings of the same bytes are no keys of ours.
+    if (bytes.toString('base64') !== key || check !== keyCheck(id, bytes)) throw garbled(path, `"check" of key ${id} does not fit its bytes`)
     return { id, created_at, key, check }
   })
 }

@@ -45,7 +45,9 @@ const KEY_NOT_BY_APP_FIRST: Readonly<Record<string, string>> = {
 const BOUND_BY: Readonly<Record<string, string>> = {
   // Small by nature.
   installation: 'one row',
-  key_file_fingerprints: 'one row for each key file that was ever used',
+  installation_keys: 'one row for each key of the installation',
+  data_key_scopes: 'one row for each scope that has data keys',
+  root_key_fingerprints: 'one row for each root key that was ever used',
   audit_signing_keys: 'one row for each signing key that was ever used',
   audit_checkpoint_times: 'one row for each scope',
   // Grow with what operators and agents make and never with calls; kept, because audit rows name what they hold.
