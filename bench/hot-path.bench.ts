@@ -66,7 +66,7 @@ const key: KeyFacts = {
   deprecated: false,
   graceUntilMs: null,
   agent: null,
-  fences: [fence('epoch'), fence(`key:${keyId}`)],
+  versions: [fence('epoch'), fence(`key:${keyId}`)],
 }
 const token = `tok_${randomBytes(24).toString('base64url')}`
 const grant: GrantFacts = {
@@ -100,7 +100,7 @@ const grant: GrantFacts = {
     ),
     hint: token.slice(-4),
   },
-  fences: [fence(`grant:${grantId}`), fence(`secret:${secretId}`), fence(`credential:${credentialId}`)],
+  versions: [fence(`grant:${grantId}`), fence(`secret:${secretId}`), fence(`credential:${credentialId}`)],
 }
 const policy = {
   appId: appId!,
@@ -124,7 +124,7 @@ const policy = {
   approvalDefaults: { channels: [], requireReason: false },
   allowedPrivateHosts: new Set(['127.0.0.1:9999']),
   captureBodies: true,
-  fence: fence('epoch'),
+  epoch: fence('epoch'),
 }
 const lane = createLane({
   scope: appScope(appId!, organizationId!),
@@ -160,7 +160,7 @@ const proxy = createUses({
     findKey: async () => key,
     findAgent: async () => undefined,
     findGrant: async () => grant,
-    findCandidates: async () => ({ grants: [], fence: fence('') }),
+    findCandidates: async () => ({ grants: [], version: fence('') }),
     appPolicy: async () => policy,
     forget: () => undefined,
   },

@@ -94,7 +94,8 @@ export function setUpGrants(t: ManagementTest) {
     keyName: 'backend',
     keyType: 'rk',
     agentId: null,
-    agentName: null,
+    agent: null,
+    user: null,
     impersonated: false,
     caller: null,
     callerType: null,
@@ -104,10 +105,7 @@ export function setUpGrants(t: ManagementTest) {
     userAgent: null,
     traceId: '0'.repeat(32),
     scopes: ['grants:write', 'secrets:write'],
-    requestRule: null,
-    nonce: { ts: 0, digest: Buffer.alloc(16) },
     answerHeaders: {},
-    fences: [],
     ...over,
   })
 

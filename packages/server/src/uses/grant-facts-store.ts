@@ -66,9 +66,9 @@ export async function loadCandidates(
     where g.app_id = ${appId} and g.principal_type = ${type} and g.principal_id is not distinct from ${id}::uuid and s.slug = ${slug}
     order by g.status, g.created_at, g.grant_id limit ${MAX_CANDIDATES}`.execute(tx)
   const subject = `principal:${type}:${id ?? ''}`
-  const fence = await sql<{ version: number }>`
+  const principalVersion = await sql<{ version: number }>`
     select version from fences where app_id = ${appId} and subject = ${subject}`.execute(tx)
-  return { grants: rows.map(toGrantFacts), fence: { subject, version: fence.rows[0]?.version ?? 0 } }
+  return { grants: rows.map(toGrantFacts), version: { subject, version: principalVersion.rows[0]?.version ?? 0 } }
 }
 
 function toGrantFacts(row: Row): GrantFacts {
@@ -95,7 +95,7 @@ function toGrantFacts(row: Row): GrantFacts {
       proxyOnly: row.proxy_only,
     },
     credential: { credentialId: row.credential_id, status: row.credential_status, sealed: row.sealed, hint: row.hint },
-    fences: [
+    versions: [
       { subject: `grant:${row.grant_id}`, version: row.grant_version },
       { subject: `secret:${row.managed_secret_id}`, version: row.secret_version },
       { subject: `credential:${row.credential_id}`, version: row.credential_version },

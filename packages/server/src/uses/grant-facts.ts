@@ -30,8 +30,8 @@ export type GrantFacts = {
   }
   credential: { credentialId: string; status: 'active' | 'revoked'; sealed: Buffer | null; hint: string | null }
   /** `grant:<id>`, `secret:<id>`, `credential:<id>`. */
-  fences: readonly ReadVersion[]
+  versions: readonly ReadVersion[]
 }
 
 /** A principal's live grants on one provider; rests on the principal's version, so that a new grant is seen. */
-export type Candidates = { grants: readonly GrantFacts[]; fence: ReadVersion }
+export type Candidates = { grants: readonly GrantFacts[]; version: ReadVersion }

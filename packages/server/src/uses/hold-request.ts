@@ -1,17 +1,16 @@
 import type { RequestApproval } from '../approvals/index.ts'
 import { storedHeaders, storedUrl } from '../audit/index.ts'
-import type { HoldRequest } from './proxy-request.ts'
-import { whoOf } from './use-rows.ts'
+import type { HoldRequest } from './proxy-use.ts'
 
 /** A held use as the approvals slice freezes it: everything it will be sent with, and no credential. */
-export function holdRequestOf({ use, made, gates, conditions }: HoldRequest): RequestApproval {
-  const { caller, grant, call, agent } = use
-  const who = whoOf(caller)
+export function holdRequestOf({ use, made, conditions }: HoldRequest): RequestApproval {
+  const { caller, grant, call, columns } = use
+  const { agent } = caller
   const { injectedNames } = grant.secret
   return {
     organizationId: caller.organizationId,
-    gates,
-    conditions: { ...conditions, charges: conditions.charges ?? [] },
+    gates: made.decision.gates,
+    conditions,
     request: {
       appId: caller.appId,
       method: call.method,
@@ -32,9 +31,9 @@ export function holdRequestOf({ use, made, gates, conditions }: HoldRequest): Re
       },
       credentialId: grant.credential.credentialId,
       provider: { id: grant.secret.slug, name: grant.secret.name, account: null },
-      key: { id: caller.keyId, prefix: caller.keyPrefix, name: caller.keyName, type: caller.keyType },
+      key: { id: caller.keyId!, prefix: caller.keyPrefix!, name: caller.keyName!, type: caller.keyType },
       agent: agent === null ? null : { id: agent.agentId, name: agent.name, type: agent.type },
-      appUserId: null,
+      appUserId: caller.user?.id ?? null,
       caller: caller.caller,
       callerType: caller.callerType,
       actorId: caller.actorId,
@@ -46,13 +45,13 @@ export function holdRequestOf({ use, made, gates, conditions }: HoldRequest): Re
       decision: made.record,
     },
     row: {
-      callerKind: who.callerKind ?? null,
-      principalType: grant.principalType,
-      principalId: grant.principalId,
-      runId: who.runId ?? null,
-      threadId: who.threadId ?? null,
+      callerKind: columns.callerKind ?? null,
+      principalType: columns.principalType,
+      principalId: columns.principalId,
+      runId: columns.runId ?? null,
+      threadId: columns.threadId ?? null,
       detail: {
-        ...who.detail,
+        ...columns.detail,
         method: call.method,
         url: storedUrl(call.url.href, injectedNames.queryParams),
         requestHeaders: storedHeaders(call.headers, injectedNames.headers),

@@ -14,27 +14,29 @@ import type { Faults } from '../kernel/faults.ts'
 import { newId } from '../kernel/ids.ts'
 import type { Log } from '../kernel/log.ts'
 import { VaultError } from '../kernel/vault-error.ts'
-import { createIdentifyCaller, createSettle } from '../keys/index.ts'
+import { createIdentifyCaller, createSettle, sdkCallerOf } from '../keys/index.ts'
 import { parseRequestRule } from '../policy/request-rule.ts'
 import { upsertActor } from './actor-store.ts'
 import { loadStoredRules } from './app-policy-store.ts'
-import { createExecuteApproved } from './execute-approved.ts'
+import { createExecuteApproved } from './execution-use.ts'
 import { createExecutor } from './executor.ts'
 import { holdRequestOf } from './hold-request.ts'
 import { createHotRoutes } from './hot-routes.ts'
 import { createLastUses } from './last-uses.ts'
 import { createObserveActor } from './observe-actor.ts'
-import { createProxyRequest, type UseDeps } from './proxy-request.ts'
+import type { PresentedDeps } from './presented-use.ts'
+import { createProxyUse } from './proxy-use.ts'
 import { createRecordOutcome } from './record-outcome.ts'
 import { createReportApiCall } from './report-api-call.ts'
 import { createResolveGrant } from './resolve-grant.ts'
-import { createRetrieveToken } from './retrieve-token.ts'
+import { createRunUse } from './run-use.ts'
 import { createSendCall, type SendDeps } from './send-call.ts'
 import { createSimulate } from './simulate.ts'
+import { createTokenUse } from './token-use.ts'
 import type { UseFacts } from './use-facts.ts'
 
-export { createWouldBeDenied } from './execute-approved.ts'
 export type { GrantFacts } from './grant-facts.ts'
+export { createWouldBeDenied } from './last-check.ts'
 export { createUseFacts, type UseFacts } from './use-facts.ts'
 
 export type ProxyDeps = {
@@ -93,34 +95,31 @@ export function createUses(deps: ProxyDeps): Proxy {
     maxResponseBytes: deps.maxResponseBytes,
   })
   const { recordOutcome, outcomeOf } = createRecordOutcome({ audit, keyring, clock })
-  const use: UseDeps = {
+  const runUse = createRunUse({ clock, audit, appPolicy: facts.appPolicy, meter, forget: facts.forget, faults })
+  const presented: PresentedDeps = {
     clock,
     audit,
     identify,
     resolveGrant: createResolveGrant(facts),
-    appPolicy: facts.appPolicy,
     lastUsedAtMs: lastUses.lastUsedAtMs,
     noteUse: lastUses.noteUse,
-    meter,
-    forget: facts.forget,
-    faults,
   }
-  const proxyRequest = createProxyRequest({
-    ...use,
+  const proxyUse = createProxyUse({
+    ...presented,
     sendCall,
     recordOutcome,
     hold: (request) => approvals.requestApproval(holdRequestOf(request)),
   })
-  const retrieveToken = createRetrieveToken({ ...use, openCredential: deps.openCredential })
+  const tokenUse = createTokenUse({ ...presented, openCredential: deps.openCredential })
   const executeApproved = createExecuteApproved({
     clock,
     log,
     faults,
     audit,
+    runUse,
     findGrant: facts.findGrant,
     findAgent: facts.findAgent,
     appPolicy: facts.appPolicy,
-    forget: facts.forget,
     sendCall,
     outcomeOf,
     renewLease: approvals.renewLease,
@@ -145,7 +144,7 @@ export function createUses(deps: ProxyDeps): Proxy {
   const settle = createSettle(audit)
 
   return {
-    hotRoutes: createHotRoutes({ proxyRequest, retrieveToken }),
+    hotRoutes: createHotRoutes({ runUse, proxyUse, tokenUse }),
     routes: [
       bind(reportApiCallEndpoint, ({ principal, body }) => reportApiCall(principal, body)),
       bind(simulatePolicy, ({ principal, params, body }) => simulate(principal, params.app_id, body)),
@@ -159,13 +158,13 @@ export function createUses(deps: ProxyDeps): Proxy {
           ...(access.inactiveAgent === undefined ? {} : { allowInactiveAgent: access.inactiveAgent }),
         })
         if (identified.kind === 'refused' && identified.known === null) throw identified.error
-        const settling = identified.kind === 'refused' ? identified.known! : identified.caller
+        const settling = identified.kind === 'refused' ? identified.known! : identified.attempt
         const settled = await settle(settling)
         if (settled.kind === 'settled') {
           if (identified.kind === 'refused') throw identified.error
-          return identified.caller
+          return sdkCallerOf(identified.attempt)
         }
-        facts.forget(settling.appId, settled.subjects)
+        facts.forget(settling.caller.appId, settled.subjects)
         if (tries === STALE_TRIES) throw new VaultError('service_unavailable', { retryAfterSeconds: 1 })
       }
     },

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import type { SdkCaller } from '../http/principals.ts'
+import type { Caller } from '../http/principals.ts'
 import { newId } from '../kernel/ids.ts'
 import { createManagementTest } from '../testing/management.ts'
 import type { GrantFacts } from './grant-facts.ts'
@@ -11,7 +11,7 @@ it('learns within a minute what another process saved, so that a grant in use ne
   const grantId = newId()
   const [mine, theirs] = [createLastUses(test), createLastUses(test)]
   expect(await mine.lastUsedAtMs(appId, grantId)).toBeNull()
-  theirs.noteUse({ appId, keyId: newId(), agentId: null } as SdkCaller, { grantId } as GrantFacts)
+  theirs.noteUse({ appId, keyId: newId(), agentId: null } as Caller, { grantId } as GrantFacts)
   const usedAtMs = test.clock.now()
   expect(await theirs.lastUsedAtMs(appId, grantId)).toBe(usedAtMs)
   await theirs.save()

@@ -1,6 +1,7 @@
 import type { ApiCallReport } from '@alter-vault/contracts'
 import {
   type AuditLog,
+  appScope,
   captureBody,
   type RowDetail,
   type SealedBody,
@@ -14,8 +15,8 @@ import { newId } from '../kernel/ids.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import type { AppPolicy } from './app-policy.ts'
 import type { GrantFacts } from './grant-facts.ts'
-import { reasonOf, scopeOf } from './proxy-request.ts'
-import { whoOf, withWhat } from './use-rows.ts'
+import { reasonOf } from './presented-use.ts'
+import { callerColumns, useColumns } from './use-rows.ts'
 
 type Deps = {
   audit: Pick<AuditLog, 'append'>
@@ -39,7 +40,7 @@ export function createReportApiCall({ audit, keyring, clock, findGrant, appPolic
     if (grant === undefined || (caller.agentId !== null && !own)) throw new VaultError('grant_not_found')
     const policy = await appPolicy(caller.appId)
     const eventId = newId(clock.now())
-    const who = whoOf(caller)
+    const columns = useColumns(callerColumns(caller), grant)
     const injected = grant.secret.injectedNames
     const bodies: SealedBody[] = []
     const keep = async (side: 'request' | 'response', body: unknown): Promise<RowDetail['requestBody']> => {
@@ -53,17 +54,16 @@ export function createReportApiCall({ audit, keyring, clock, findGrant, appPolic
       return captured.digest
     }
     const reached = report.response_status > 0
-    const result = await audit.append(scopeOf(caller), {
+    const result = await audit.append(appScope(caller.appId, caller.organizationId), {
       rows: [
         {
-          ...who,
-          ...withWhat(grant),
+          ...columns,
           event: 'call.reported',
           eventId,
           outcome: !reached ? 'network_error' : report.response_status < 400 ? 'success' : 'provider_error',
           reason: reasonOf(report.reason ?? undefined).text,
           detail: {
-            ...who.detail,
+            ...columns.detail,
             ...contextOf(report),
             source: 'sdk',
             method: report.method.toUpperCase(),

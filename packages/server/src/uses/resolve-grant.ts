@@ -1,6 +1,7 @@
-import type { SdkCaller } from '../http/principals.ts'
-import type { ReadVersion } from '../kernel/read-version.ts'
+import type { Caller } from '../http/principals.ts'
+import { addVersion, addVersions, type ReadVersions } from '../kernel/read-versions.ts'
 import { VaultError } from '../kernel/vault-error.ts'
+import type { Attempt } from '../keys/index.ts'
 import type { Candidates, GrantFacts } from './grant-facts.ts'
 
 /** How a call names its grant (connect-identity-wallet.md 5.1). */
@@ -18,19 +19,15 @@ export type ResolveDeps = {
   findCandidates: (appId: string, principal: 'system' | { agentId: string }, providerId: string) => Promise<Candidates>
 }
 
-/** Hears of every version that the resolution rests on, also when it ends in a refusal. */
-export type RestsOn = (fences: readonly ReadVersion[]) => void
-
 /**
  * The one grant that a call uses, in reach of its caller and live; or the refusal of connect-identity-wallet.md 5.2.
- * An app key reaches the app's own (`system`) grants and, by id, any grant; an agent reaches its own grants only.
+ * Adds every version that was read to the attempt, also when resolution fails. An app key reaches the app's own (`system`) grants and, by id, any grant; an agent reaches its own grants only.
  */
 export function createResolveGrant({ findGrant, findCandidates }: ResolveDeps) {
   return async function resolveGrant(
-    caller: SdkCaller,
+    { caller, readVersions }: Pick<Attempt, 'caller' | 'readVersions'>,
     address: GrantAddress,
     nowMs: number,
-    restsOn: RestsOn,
   ): Promise<GrantFacts> {
     assertAddress(address)
     if (address.user_token !== undefined) {
@@ -42,22 +39,22 @@ export function createResolveGrant({ findGrant, findCandidates }: ResolveDeps) {
     const reachesNothing = caller.keyType === 'ak' && caller.agentId === null
     if (address.grant_id !== undefined) {
       const grant = reachesNothing ? undefined : await findGrant(caller.appId, address.grant_id)
-      if (grant !== undefined) restsOn(grant.fences)
+      if (grant !== undefined) addVersions(readVersions, grant.versions)
       const own = grant?.principalType === 'agent' && grant.principalId === caller.agentId
       if (grant === undefined || (caller.agentId !== null && !own)) throw grantNotFound({ grant_id: address.grant_id })
       assertLive(grant, caller, nowMs)
       return grant
     }
-    return byProvider(caller, address, address.provider_id!, nowMs, reachesNothing, restsOn)
+    return byProvider(caller, address, address.provider_id!, nowMs, reachesNothing, readVersions)
   }
 
   async function byProvider(
-    caller: SdkCaller,
+    caller: Caller,
     address: GrantAddress,
     providerId: string,
     nowMs: number,
     reachesNothing: boolean,
-    restsOn: RestsOn,
+    readVersions: ReadVersions,
   ): Promise<GrantFacts> {
     const none = () =>
       caller.agentId === null
@@ -69,8 +66,9 @@ export function createResolveGrant({ findGrant, findCandidates }: ResolveDeps) {
     // No end user is known to this app: nothing of theirs, and no account of theirs, can be in reach.
     if (reachesNothing || address.app_user_id !== undefined || address.account !== undefined) throw none()
     const principal = caller.agentId === null ? 'system' : { agentId: caller.agentId }
-    const { grants, fence } = await findCandidates(caller.appId, principal, providerId)
-    restsOn([fence, ...grants.flatMap((grant) => grant.fences)])
+    const { grants, version } = await findCandidates(caller.appId, principal, providerId)
+    addVersion(readVersions, version)
+    for (const grant of grants) addVersions(readVersions, grant.versions)
     const labeled = address.label === undefined ? grants : grants.filter((grant) => grant.label === address.label)
     const live = labeled.filter((grant) => deathOf(grant, nowMs) === null)
     if (live.length === 0) {

@@ -14,6 +14,7 @@ import type { Faults } from '../kernel/faults.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import type { GrantFacts } from './grant-facts.ts'
 import type { PreparedCall } from './prepare-call.ts'
+import type { CallUse } from './proxy-use.ts'
 
 /** The provider's answer without the credential, and the scrubber that knows it: for what is still to be recorded. */
 export type ScrubbedAnswer = {
@@ -42,21 +43,16 @@ export type SendDeps = {
 export type SendCall = ReturnType<typeof createSendCall>
 
 /**
- * Steps 5 of a use (docs/architecture.md): guard the address, open the credential, inject, send once, scrub the answer. To be called
+ * Step 6 of a use (docs/architecture.md): guard the address, open the credential, inject, send once, scrub the answer. To be called
  * only after the intent is durable; sending begins while `window` is open, or never. Faults of ours are thrown.
  */
 export function createSendCall(deps: SendDeps) {
-  return async function sendCall(
-    appId: string,
-    call: PreparedCall,
-    grant: GrantFacts,
-    allowedPrivateHosts: ReadonlySet<string>,
-    window: SendWindow,
-  ): Promise<SendEnd> {
+  return async function sendCall({ caller, grant, call, policy }: CallUse, window: SendWindow): Promise<SendEnd> {
+    const { appId } = caller
     let scrubber: Scrubber | null = null
     let handedOver = false
     try {
-      const address = await deps.guard(call.url, allowedPrivateHosts)
+      const address = await deps.guard(call.url, policy.allowedPrivateHosts)
       const credential = await deps.openCredential(appId, grant)
       await deps.faults.at('after_open')
       const found = createScrubber(secretStrings(credential))

@@ -1,6 +1,6 @@
 import type { PolicySimulation, SimulatePolicy } from '@alter-vault/contracts'
 import { type AuditLog, appScope } from '../audit/index.ts'
-import type { Operator, SdkCaller } from '../http/principals.ts'
+import type { Operator } from '../http/principals.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { newId } from '../kernel/ids.ts'
 import { parseInstant } from '../kernel/instant.ts'
@@ -10,10 +10,11 @@ import { compileRules, type StoredRule } from '../policy/compile-rules.ts'
 import { traceRules } from '../policy/trace-rules.ts'
 import { ruleRefusalCode, validateRule } from '../policy/validate-rule.ts'
 import type { AppPolicy } from './app-policy.ts'
-import { contextOf, decideUse, type Use } from './decide-use.ts'
+import { assumedCaller } from './assumed-caller.ts'
+import { contextOf, decideUse, type UseView } from './decide-use.ts'
 import type { GrantFacts } from './grant-facts.ts'
 import { prepareCall } from './prepare-call.ts'
-import { withWhat } from './use-rows.ts'
+import { grantColumns } from './use-rows.ts'
 
 type Deps = {
   clock: Clock
@@ -73,31 +74,18 @@ export function createSimulate(deps: Deps) {
             },
             grant,
           )
-    const caller: SdkCaller = {
+    const caller = assumedCaller({
       appId,
       organizationId,
       appEnvironment: policy.appEnvironment,
-      keyId: request.key_id ?? operator.patId,
-      keyPrefix: '',
-      keyName: '',
+      keyId: request.key_id ?? null,
       keyType: agent === null ? 'rk' : 'ak',
-      agentId,
-      agentName: agent?.name ?? null,
-      impersonated: false,
+      agent,
       caller: request.caller ?? null,
-      callerType: null,
-      actorId: null,
-      context: {},
       clientIp: request.client_ip ?? operator.clientIp,
-      userAgent: null,
       traceId: newId(deps.clock.now()).replaceAll('-', ''),
-      scopes: [],
-      answerHeaders: {},
-      requestRule: null,
-      nonce: { ts: 0, digest: Buffer.alloc(0) },
-      fences: [],
-    }
-    const use: Use = { caller, agent, grant, reason: request.reason ?? null, call, declared: null, lastUsedAtMs: null }
+    })
+    const use: UseView = { caller, grant, reason: request.reason ?? null, call, declared: null, lastUsedAtMs: null }
     const atMs = request.at === undefined ? deps.clock.now() : parseInstant(request.at)
     if (atMs === undefined) throw invalidField('/at', '"at" must be a time that exists, with a zone.')
     const clock: Clock = { now: () => atMs, monotonic: deps.clock.monotonic }
@@ -107,7 +95,7 @@ export function createSimulate(deps: Deps) {
     await deps.audit.append(appScope(appId, organizationId), {
       rows: [
         {
-          ...withWhat(grant),
+          ...grantColumns(grant),
           event: 'policy.simulated',
           stream: 'runtime',
           callerKind: 'pat',

@@ -7,12 +7,14 @@ import { createIdentifyCaller, findKeyRoute, loadAgentForCall, loadKeyForAuthent
 import { parseRequestRule } from '../policy/request-rule.ts'
 import { findLastUse } from './actor-store.ts'
 import { loadAppPolicy } from './app-policy-store.ts'
+import { counterChargeOf } from './charge-use.ts'
 import { readUsed } from './counter-store.ts'
-import { counterChargeOf, decideUse, refusalOf } from './decide-use.ts'
+import { decideUse, refusalOf } from './decide-use.ts'
 import { loadCandidates, loadGrantFacts } from './grant-facts-store.ts'
 import { prepareCall } from './prepare-call.ts'
-import { assertInAgentScope, requestRuleOf } from './proxy-request.ts'
+import { decideByRequest } from './presented-use.ts'
 import { createResolveGrant } from './resolve-grant.ts'
+import { assertAgentMayUse } from './run-use.ts'
 
 /** What becomes of a use: it is let through, held for a person, or refused with a code. */
 export type Verdict = string
@@ -58,22 +60,23 @@ export function createSlowTwin({ db, clock, keyDigest }: Deps) {
     })
     const identified = await identify(presented, { scopes: ['proxy:execute'] })
     if (identified.kind === 'refused') throw identified.error
-    const { caller, agent } = identified
+    const { attempt } = identified
+    const { caller } = attempt
 
     const resolveGrant = createResolveGrant({
       findGrant: (_, grantId) => loadGrantFacts(tx, appId, grantId),
       findCandidates: (_, principal, slug) => loadCandidates(tx, appId, principal, slug),
     })
-    const grant = await resolveGrant(caller, request, clock.now(), () => undefined)
-    assertInAgentScope(agent, grant, clock.now())
+    const grant = await resolveGrant(attempt, request, clock.now())
+    assertAgentMayUse(caller, grant, clock.now())
     const call = prepareCall(request, grant)
     const policy = await loadAppPolicy(tx, appId)
     const lastUse = await findLastUse(tx, appId, `grant:${grant.grantId}`)
     const made = decideUse(
-      { caller, agent, grant, reason: null, call, declared: null, lastUsedAtMs: lastUse?.getTime() ?? null },
+      { caller, grant, reason: null, call, declared: null, lastUsedAtMs: lastUse?.getTime() ?? null },
       policy,
       clock,
-      { phase: 'request', requestRule: requestRuleOf(caller) },
+      decideByRequest(attempt),
     )
     if (made.decision.effect === 'deny') throw refusalOf(made)
     for (const charge of made.decision.charges.filter(({ exact, rule }) => exact && !rule.shadow)) {

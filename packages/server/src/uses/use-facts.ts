@@ -1,5 +1,6 @@
 import type { Database } from '../db/database.ts'
 import { createFactCache } from '../kernel/fact-cache.ts'
+import type { ReadVersion } from '../kernel/read-version.ts'
 import {
   type AgentFacts,
   findKeyRoute,
@@ -32,8 +33,8 @@ export function createUseFacts(db: Pick<Database, 'unscoped' | 'readForApp'>) {
   const candidates = createFactCache<Candidates>(MAX_CANDIDATES)
   const policies = createFactCache<AppPolicy>(MAX_APPS)
 
-  const subjectsOf = (appId: string, fences: readonly { subject: string }[]) =>
-    fences.map(({ subject }) => `${appId} ${subject}`)
+  const subjectsOf = (appId: string, versions: readonly ReadVersion[]) =>
+    versions.map(({ subject }) => `${appId} ${subject}`)
 
   return {
     /** The key of a digest. A route never changes, so only the key itself rests on versions. */
@@ -46,20 +47,20 @@ export function createUseFacts(db: Pick<Database, 'unscoped' | 'readForApp'>) {
       if (route === undefined) return undefined
       return keys.get(`${route.appId} ${route.keyId}`, async () => {
         const key = await db.readForApp(route.appId, (tx) => loadKeyForAuthentication(tx, route.appId, route.keyId))
-        return key && { value: key, subjects: subjectsOf(route.appId, key.fences) }
+        return key && { value: key, subjects: subjectsOf(route.appId, key.versions) }
       })
     },
 
     findAgent: (appId: string, agentId: string): Promise<AgentFacts | undefined> =>
       agents.get(`${appId} ${agentId}`, async () => {
         const agent = await db.readForApp(appId, (tx) => loadAgentForCall(tx, appId, agentId))
-        return agent && { value: agent, subjects: subjectsOf(appId, [agent.fence]) }
+        return agent && { value: agent, subjects: subjectsOf(appId, [agent.version]) }
       }),
 
     findGrant: (appId: string, grantId: string): Promise<GrantFacts | undefined> =>
       grants.get(`${appId} ${grantId}`, async () => {
         const grant = await db.readForApp(appId, (tx) => loadGrantFacts(tx, appId, grantId))
-        return grant && { value: grant, subjects: subjectsOf(appId, grant.fences) }
+        return grant && { value: grant, subjects: subjectsOf(appId, grant.versions) }
       }),
 
     async findCandidates(
@@ -70,8 +71,8 @@ export function createUseFacts(db: Pick<Database, 'unscoped' | 'readForApp'>) {
       const whose = principal === 'system' ? 'system' : principal.agentId
       const found = await candidates.get(`${appId} ${whose} ${providerId}`, async () => {
         const value = await db.readForApp(appId, (tx) => loadCandidates(tx, appId, principal, providerId))
-        const rests = [value.fence, ...value.grants.flatMap((grant) => grant.fences)]
-        return { value, subjects: subjectsOf(appId, rests) }
+        const versions = [value.version, ...value.grants.flatMap((grant) => grant.versions)]
+        return { value, subjects: subjectsOf(appId, versions) }
       })
       return found!
     },
@@ -79,12 +80,12 @@ export function createUseFacts(db: Pick<Database, 'unscoped' | 'readForApp'>) {
     async appPolicy(appId: string): Promise<AppPolicy> {
       const policy = await policies.get(appId, async () => {
         const value = await db.readForApp(appId, (tx) => loadAppPolicy(tx, appId))
-        return { value, subjects: subjectsOf(appId, [value.fence]) }
+        return { value, subjects: subjectsOf(appId, [value.epoch]) }
       })
       return policy!
     },
 
-    /** Drops what rests on these versions of an app. */
+    /** Drops what was read with these versions of an app. */
     forget(appId: string, subjects: readonly string[]): void {
       const named = subjects.map((subject) => `${appId} ${subject}`)
       for (const cache of [keys, agents, grants, candidates, policies]) cache.forget(named)

@@ -1,7 +1,7 @@
 import { hash, randomBytes } from 'node:crypto'
 import { formatKey, KEY_RANDOM_LENGTH, type ProxyRequestBody } from '@alter-vault/contracts'
 import { sql } from 'kysely'
-import { createAuditLog, createRateMeter } from '../audit/index.ts'
+import { appScope, createAuditLog, createRateMeter } from '../audit/index.ts'
 import type { Tx } from '../db/database.ts'
 import { createScrubber } from '../egress/scrub.ts'
 import type { Presented } from '../http/authenticators.ts'
@@ -13,8 +13,9 @@ import { createIdentifyCaller } from '../keys/index.ts'
 import { parseRequestRule } from '../policy/request-rule.ts'
 import type { ManagementTest } from '../testing/management.ts'
 import { createLastUses } from './last-uses.ts'
-import { createProxyRequest, scopeOf } from './proxy-request.ts'
+import { createProxyUse } from './proxy-use.ts'
 import { createResolveGrant } from './resolve-grant.ts'
+import { createRunUse } from './run-use.ts'
 import type { Verdict } from './slow-twin.ts'
 import { createUseFacts } from './use-facts.ts'
 
@@ -29,7 +30,15 @@ export function startProcess({ db, clock }: Pick<ManagementTest, 'db' | 'clock'>
   const meter = createRateMeter({ clock, append: audit.append })
   const facts = createUseFacts(db)
   const lastUses = createLastUses({ db, clock })
-  const proxyRequest = createProxyRequest({
+  const runUse = createRunUse({
+    clock,
+    audit,
+    appPolicy: facts.appPolicy,
+    meter,
+    forget: facts.forget,
+    faults: noFaults,
+  })
+  const proxyUse = createProxyUse({
     clock,
     audit,
     identify: createIdentifyCaller({
@@ -43,12 +52,8 @@ export function startProcess({ db, clock }: Pick<ManagementTest, 'db' | 'clock'>
       noteUnknownKey: () => undefined,
     }),
     resolveGrant: createResolveGrant(facts),
-    appPolicy: facts.appPolicy,
     lastUsedAtMs: lastUses.lastUsedAtMs,
     noteUse: lastUses.noteUse,
-    meter,
-    forget: facts.forget,
-    faults: noFaults,
     sendCall: async () => ({
       kind: 'answered',
       answer: { statusCode: 200, headers: [], body: Buffer.alloc(0), truncated: false, upstreamMs: 1 },
@@ -57,14 +62,11 @@ export function startProcess({ db, clock }: Pick<ManagementTest, 'db' | 'clock'>
     recordOutcome: async () => undefined,
     // Held under the same conditions as the real thing; what is held does not matter here.
     hold: ({ use, conditions }) =>
-      audit.change(scopeOf(use.caller), async () => ({}) as never, {
-        ...conditions,
-        charges: conditions.charges ?? [],
-      }),
+      audit.change(appScope(use.caller.appId, use.caller.organizationId), async () => ({}) as never, conditions),
   })
   return {
     async use(presented: Presented, body: ProxyRequestBody): Promise<Verdict> {
-      const outgoing = await proxyRequest({ presented, body: () => body, onCaller: () => undefined }).catch(
+      const outgoing = await runUse(proxyUse, { presented, body: () => body, onCaller: () => undefined }).catch(
         (error: unknown) => {
           if (error instanceof VaultError) return error
           throw error
