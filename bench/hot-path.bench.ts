@@ -15,7 +15,7 @@ import { createRateMeter } from '../packages/server/src/audit/rate-meter.ts'
 import { createKeyring } from '../packages/server/src/crypto/keyring.ts'
 import { createAddressGuard } from '../packages/server/src/egress/address-guard.ts'
 import { compileAllowedHosts } from '../packages/server/src/egress/allowed-hosts.ts'
-import { injectedNames } from '../packages/server/src/egress/inject.ts'
+import { credentialKinds } from '../packages/server/src/egress/credential-kinds.ts'
 import { DEFAULT_INJECTION } from '../packages/server/src/egress/injection.ts'
 import { systemClock } from '../packages/server/src/kernel/clock.ts'
 import { noFaults } from '../packages/server/src/kernel/faults.ts'
@@ -23,7 +23,7 @@ import { newId } from '../packages/server/src/kernel/ids.ts'
 import { silentLog as log } from '../packages/server/src/kernel/log.ts'
 import type { KeyFacts } from '../packages/server/src/keys/caller-facts.ts'
 import { compileRules } from '../packages/server/src/policy/compile-rules.ts'
-import { openSealedCredential } from '../packages/server/src/secrets/seal-credential.ts'
+import { createOpenCredential } from '../packages/server/src/secrets/seal-credential.ts'
 import type { GrantFacts } from '../packages/server/src/uses/grant-facts.ts'
 import { createUses, type ProxyDeps } from '../packages/server/src/uses/index.ts'
 import { benchRules } from './bench-rules.ts'
@@ -71,27 +71,28 @@ const key: KeyFacts = {
 const token = `tok_${randomBytes(24).toString('base64url')}`
 const grant: GrantFacts = {
   grantId: grantId!,
-  kind: 'managed_secret',
-  principalType: 'system',
-  principalId: null,
+  principal: { type: 'system', id: null },
   label: null,
   status: 'active',
-  expiresAtMs: null,
-  createdAtMs: clock.now() - 1_000,
+  lifetime: { createdAtMs: clock.now() - 1_000, expiresAtMs: null },
   checkRestrictions: null,
-  secret: {
-    managedSecretId: secretId!,
-    slug: 'payments',
+  target: {
+    kind: 'managed_secret',
+    providerId: 'payments',
     name: 'Payments',
     status: 'active',
-    type: 'bearer',
-    injection: DEFAULT_INJECTION,
-    injectedNames: injectedNames('bearer', DEFAULT_INJECTION),
+    scopes: [],
+    injectedNames: credentialKinds.bearer.injectedNames(DEFAULT_INJECTION),
     allowedHosts: compileAllowedHosts(['127.0.0.1:9999']),
+    querySpace: '+',
     proxyOnly: false,
   },
   credential: {
     credentialId: credentialId!,
+    kind: credentialKinds.bearer,
+    injection: DEFAULT_INJECTION,
+    generation: null,
+    usableUntilMs: null,
     status: 'active',
     sealed: await keyring.sealFor(
       appId!,
@@ -182,8 +183,7 @@ const proxy = createUses({
       upstreamMs: 1,
     }),
   },
-  openCredential: (app, { credential, secret }) =>
-    openSealedCredential(keyring, app, credential.credentialId, secret.type, credential.sealed!),
+  openCredential: createOpenCredential(keyring, clock),
   maxResponseBytes: 25 * 1024 * 1024,
 })
 const path = process.argv[3] === 'token' ? '/sdk/token' : '/sdk/proxy'

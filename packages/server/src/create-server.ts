@@ -50,7 +50,6 @@ import { type Faults, noFaults } from './kernel/faults.ts'
 import { newId } from './kernel/ids.ts'
 import { createJobs } from './kernel/jobs.ts'
 import type { Log } from './kernel/log.ts'
-import { VaultError } from './kernel/vault-error.ts'
 import {
   createKeyRoutes,
   createKeys,
@@ -66,11 +65,11 @@ import { checkGrantRestrictions } from './policy/grant-restrictions.ts'
 import { createRuleRoutes, createWriteRules, type TargetExists } from './rules/index.ts'
 import type { RunningServer } from './run-server.ts'
 import {
+  createOpenCredential,
   createSecretRoutes,
   createSecrets,
   destroyCredentialsOfApp,
   findSecretIdBySlug,
-  openSealedCredential,
 } from './secrets/index.ts'
 import { createPatAuthenticator, createTokenRoutes, createTokens } from './tokens/index.ts'
 import { createUseFacts, createUses, createWouldBeDenied } from './uses/index.ts'
@@ -235,10 +234,7 @@ async function compose(
     approvals,
     guard: createAddressGuard(resolve === undefined ? {} : { resolve }).guard,
     upstream,
-    openCredential: (appId, { credential, secret }) => {
-      if (credential.sealed === null) throw new VaultError('credential_revoked')
-      return openSealedCredential(keyring, appId, credential.credentialId, secret.type, credential.sealed)
-    },
+    openCredential: createOpenCredential(keyring, clock),
     maxResponseBytes: INLINE_BODY_MAX_BYTES,
     noteUnknownKey: (clientIp) => {
       metrics.noteUnknownKey()

@@ -1,5 +1,5 @@
 export type { PolicyRule } from './agent-policy.ts'
-export { scopesInForce } from './agent-scopes.ts'
+export { agentMayUse, type StoredScopes, scopesInForce } from './agent-scopes.ts'
 export { agentNotFound, findAgent, getAgent, lockLiveAgent } from './agent-store.ts'
 export type { AgentNeighbors, NewAgent } from './create-agent.ts'
 export { type Agents, type AgentsDeps, createAgents } from './create-agents.ts'

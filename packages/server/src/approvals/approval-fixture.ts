@@ -39,11 +39,11 @@ export async function createApprovalFixture(test: TestDatabase) {
     [appId, secretId, by],
   )
   await test.asOwner(
-    "insert into credentials (app_id, credential_id, managed_secret_id, label) values ($1, $2, $3, 'live')",
+    "insert into credentials (app_id, credential_id, source_kind, source_id, label) values ($1, $2, 'managed_secret', $3, 'live')",
     [appId, credentialId, secretId],
   )
   await test.asOwner(
-    "insert into grants (app_id, grant_id, principal_type, principal_id, managed_secret_id, credential_id, created_by) values ($1, $2, 'agent', $3, $4, $5, $6)",
+    "insert into grants (app_id, grant_id, principal_type, principal_id, provider_id, source_id, credential_id, created_by) values ($1, $2, 'agent', $3, 'stripe', $4, $5, $6)",
     [appId, grantId, agentId, secretId, credentialId, by],
   )
   await test.asOwner('select maintain_nonce_partitions(extract(epoch from now())::bigint)')

@@ -4,7 +4,7 @@ import { type AuditLog, appScope } from '../audit/index.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import { type AppRef, type ChangeAuthor, changesBetween } from '../management/index.ts'
-import { type SeenGrant, toGrant } from './grant.ts'
+import { type GrantView, toGrant } from './grant.ts'
 import { grantEvent } from './grant-event.ts'
 import { parseLabel, takeLabel } from './grant-label.ts'
 import type { GrantNeighbors } from './grant-neighbors.ts'
@@ -42,7 +42,7 @@ export const changeGrant =
     return deps.audit.change(appScope(app.appId, app.organizationId), async (tx, record) => {
       await lockApp(tx, app.appId)
       const grant = await getGrant(tx, app.appId, grantId)
-      if (grant.managed_secret_id !== managedSecretId) throw grantNotFound()
+      if (grant.source_id !== managedSecretId) throw grantNotFound()
       if (grant.status !== 'active') {
         throw new VaultError('grant_revoked', {
           message: 'This grant was revoked, which is final.',
@@ -84,7 +84,7 @@ export const changeGrant =
     })
   }
 
-function shownPolicy(grant: SeenGrant) {
+function shownPolicy(grant: GrantView) {
   const { label, expires_at, max_ttl_seconds, default_ttl_seconds, requires_approval } = grant
   const restrictions = grant.restrictions as GrantRestrictions | null
   return { label, expires_at, max_ttl_seconds, default_ttl_seconds, restrictions, requires_approval }

@@ -1,6 +1,6 @@
 import { createKeyring } from '../crypto/keyring.ts'
 import { createDataKeyStore } from '../db/data-key-store.ts'
-import type { CredentialType, CredentialValue } from '../egress/credential-value.ts'
+import type { CredentialType, CredentialValue } from '../egress/credential-kind.ts'
 import type { SdkCaller } from '../http/principals.ts'
 import { newId } from '../kernel/ids.ts'
 import type { AppRef } from '../management/index.ts'
@@ -70,7 +70,7 @@ export function setUpGrants(t: ManagementTest) {
   async function addCredential(managedSecretId: string, label: string, kind = 'developer'): Promise<string> {
     const credentialId = newId()
     await t.asOwner(
-      "insert into credentials (app_id, credential_id, managed_secret_id, label, kind, sealed) values ($1, $2, $3, $4, $5, '\\x00')",
+      "insert into credentials (app_id, credential_id, source_kind, source_id, label, kind, sealed) values ($1, $2, 'managed_secret', $3, $4, $5, '\\x00')",
       [t.app.appId, credentialId, managedSecretId, label, kind],
     )
     return credentialId

@@ -1,5 +1,6 @@
-export type { GrantPrincipal, NewGrant } from './create-grant.ts'
+export type { NewGrant } from './create-grant.ts'
 export { createGrants, type Grants, type GrantsDeps } from './create-grants.ts'
 export type { GrantNeighbors } from './grant-neighbors.ts'
 export { findGrantTargets } from './grant-store.ts'
+export { mayNameGrantOf, type Principal, principalOf, principalSubject, userTokenRefused } from './principals.ts'
 export { createGrantRoutes } from './routes.ts'

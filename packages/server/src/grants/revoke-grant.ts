@@ -5,7 +5,7 @@ import type { Tx } from '../db/database.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import type { AppRef, ChangeAuthor } from '../management/index.ts'
-import { type SeenGrant, toGrant } from './grant.ts'
+import { type GrantView, toGrant } from './grant.ts'
 import { grantEvent } from './grant-event.ts'
 import type { GrantNeighbors } from './grant-neighbors.ts'
 import { findUnrevokedGrants, getGrant, saveGrant } from './grant-store.ts'
@@ -47,7 +47,7 @@ export async function endGrant(
   { endWaitingApprovals, deleteRulesOf }: Ending,
   tx: Tx,
   record: RecordEvent,
-  grant: SeenGrant,
+  grant: GrantView,
   { app, author, at, reason }: By,
 ): Promise<void> {
   await saveGrant(tx, app.appId, grant.grant_id, { status: 'revoked', revoked_at: at, revoked_reason: reason })
@@ -63,7 +63,7 @@ type CascadeInput = { app: AppRef; author: ChangeAuthor; at: Date }
 export const revokeGrantsOfSecret =
   (deps: Ending) =>
   async (tx: Tx, record: RecordEvent, input: CascadeInput & { managedSecretId: string }): Promise<number> => {
-    const grants = await findUnrevokedGrants(tx, input.app.appId, { managedSecretId: input.managedSecretId })
+    const grants = await findUnrevokedGrants(tx, input.app.appId, { sourceId: input.managedSecretId })
     for (const grant of grants) await endGrant(deps, tx, record, grant, { ...input, reason: 'secret_deleted' })
     return grants.length
   }

@@ -22,11 +22,11 @@ import { hasActorLine, type SignedParts, stringToSign } from './string-to-sign.t
 
 /** Who calls, or why not. `known` is what an audit row of the refusal can say; null: the key is unknown, so no row is written. */
 export type Identified =
-  | { kind: 'caller'; attempt: Attempt }
+  | { kind: 'caller'; attempt: CallAttempt }
   | { kind: 'refused'; error: VaultError; known: KnownCaller | null }
 
 /** One presented request: its caller, and what holds for this request only. */
-export type Attempt = {
+export type CallAttempt = {
   caller: Caller
   /** Every version that was read for it so far. */
   readVersions: ReadVersions
@@ -38,7 +38,7 @@ export type Attempt = {
 }
 
 /** The principal of an SDK call that uses no credential. */
-export const sdkCallerOf = ({ caller, answerHeaders }: Attempt): SdkCaller =>
+export const sdkCallerOf = ({ caller, answerHeaders }: CallAttempt): SdkCaller =>
   ({ ...caller, answerHeaders }) as SdkCaller
 
 /** What is known of a caller that was refused, and the versions that the refusal was decided on. */
@@ -166,7 +166,7 @@ export function createIdentifyCaller(deps: IdentifyDeps) {
       if (parts.requestRule !== undefined) deps.checkRequestRule(parts.requestRule)
       caller.context = parseContext(parts.context)
       caller.actorId = await actorOf(key, parts, agent)
-      const attempt: Attempt = {
+      const attempt: CallAttempt = {
         caller,
         readVersions,
         nonce: { ts: Number(parts.timestamp), digest: nonceDigest(key.keyId, parts.nonce) },
@@ -428,7 +428,7 @@ function answerHeadersOf(actorId: string | null, key: KeyFacts, rate: MeterAnswe
  * was let in. Throws `nonce_replayed`.
  */
 export function createSettle(audit: Pick<AuditLog, 'append'>) {
-  return async (call: KnownCaller & Partial<Pick<Attempt, 'nonce'>>): Promise<{ kind: 'settled' } | Stale> => {
+  return async (call: KnownCaller & Partial<Pick<CallAttempt, 'nonce'>>): Promise<{ kind: 'settled' } | Stale> => {
     const versions = joinVersions(call.readVersions)
     if (isStale(versions)) return versions
     const nonce = call.nonce ? { nonce: call.nonce } : {}

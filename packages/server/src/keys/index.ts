@@ -1,7 +1,7 @@
 export { type AddressList, type AgentFacts, agentScopesAt, type KeyFacts } from './caller-facts.ts'
 export { createKeys, type Keys, type KeysDeps } from './create-keys.ts'
 export {
-  type Attempt,
+  type CallAttempt,
   createIdentifyCaller,
   createSettle,
   type Identified,

@@ -10,4 +10,4 @@ export {
   type SecretRow,
 } from './managed-secret-store.ts'
 export { createSecretRoutes } from './routes.ts'
-export { openSealedCredential } from './seal-credential.ts'
+export { createOpenCredential, openSealedCredential } from './seal-credential.ts'

@@ -1,18 +1,18 @@
-import { appScope, type Charge as CounterCharge, chargeOf, type RateMeter } from '../audit/index.ts'
+import { appScope, type Charge, chargeOf, type RateMeter } from '../audit/index.ts'
 import type { Caller } from '../http/principals.ts'
-import type { Charge, SpentBudget } from '../policy/decide.ts'
+import type { RuleCharge, SpentBudget } from '../policy/decide.ts'
 
 /** Exact charges, to be stored with the intent, and the budgets of faster ones that are spent. */
 export type TakenCharges = {
-  exact: readonly CounterCharge[]
-  byCounter: ReadonlyMap<string, Charge>
+  exact: readonly Charge[]
+  byCounter: ReadonlyMap<string, RuleCharge>
   spent: readonly SpentBudget[]
 }
 
 const NOTHING_TAKEN: TakenCharges = { exact: [], byCounter: new Map(), spent: [] }
 
 /** The ring that an exact budget is charged to. */
-export function counterChargeOf(charge: Charge, nowMs: number): CounterCharge {
+export function counterChargeOf(charge: RuleCharge, nowMs: number): Charge {
   if (charge.fixedWindow === null) return chargeOf(charge, 1, nowMs)
   return { counterId: charge.counterId, slot: charge.fixedWindow, width: 1, add: 1, max: charge.limit }
 }
@@ -21,12 +21,12 @@ export function counterChargeOf(charge: Charge, nowMs: number): CounterCharge {
 export async function takeLeases(
   meter: RateMeter,
   caller: Pick<Caller, 'appId' | 'organizationId'>,
-  charges: readonly Charge[],
+  charges: readonly RuleCharge[],
   nowMs: number,
 ): Promise<TakenCharges> {
   if (charges.length === 0) return NOTHING_TAKEN
-  const exact: CounterCharge[] = []
-  const byCounter = new Map<string, Charge>()
+  const exact: Charge[] = []
+  const byCounter = new Map<string, RuleCharge>()
   const spent: SpentBudget[] = []
   for (const charge of charges) {
     if (charge.exact) {

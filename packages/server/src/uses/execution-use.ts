@@ -11,11 +11,10 @@ import type { Log } from '../kernel/log.ts'
 import { isStale, joinVersions, type Stale } from '../kernel/read-versions.ts'
 import { Denial, type UseDecision } from './decide-use.ts'
 import { createLastCheck, executionErrorOf, type FactDeps } from './last-check.ts'
-import type { CallUse } from './proxy-use.ts'
 import type { RecordOutcome } from './record-outcome.ts'
 import type { RunUse } from './run-use.ts'
 import type { SendCall, SendEnd } from './send-call.ts'
-import type { AdmittedUse, Refusal, Use, UseKind } from './use-kind.ts'
+import type { AdmittedUse, CallUse, Refusal, Use, UseKind } from './use-kind.ts'
 
 /*
  * An approved request is sent once (control-plane.md 6.6):
@@ -46,7 +45,7 @@ function createExecutionUse(deps: ExecutionDeps): UseKind<ClaimedApproval, Froze
 
   function intent(
     { given, columns, grant, call, reason }: Use<ClaimedApproval, FrozenRequest>,
-    made: UseDecision,
+    judgment: UseDecision,
     eventId: string,
   ) {
     const row = {
@@ -61,9 +60,9 @@ function createExecutionUse(deps: ExecutionDeps): UseKind<ClaimedApproval, Froze
       detail: {
         ...columns.detail,
         method: call!.method,
-        url: storedUrl(call!.url.href, grant.secret.injectedNames.queryParams),
+        url: storedUrl(call!.url.href, grant.target.injectedNames.queryParams),
         grantLabel: grant.label,
-        decision: made.record,
+        decision: judgment.record,
         attemptId: given.attemptId,
       },
     }

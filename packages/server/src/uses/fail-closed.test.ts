@@ -2,11 +2,10 @@ import { hash } from 'node:crypto'
 import { formatKey, KEY_RANDOM_LENGTH } from '@alter-vault/contracts'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { AppendMember, AppendResult, RowDraft } from '../audit/index.ts'
-import { Secret } from '../crypto/secret.ts'
 import { createAddressGuard } from '../egress/address-guard.ts'
 import { compileAllowedHosts } from '../egress/allowed-hosts.ts'
 import { createAwsClockSkew } from '../egress/aws-clock-skew.ts'
-import { injectedNames } from '../egress/inject.ts'
+import { credentialKinds, parseCredentialValue } from '../egress/credential-kinds.ts'
 import { DEFAULT_INJECTION } from '../egress/injection.ts'
 import { openSendWindow } from '../egress/send-window.ts'
 import { createUpstream, type Upstream } from '../egress/upstream.ts'
@@ -96,28 +95,39 @@ const key: KeyFacts = {
 
 const grant = (): GrantFacts => ({
   grantId,
-  kind: 'managed_secret',
-  principalType: 'agent',
-  principalId: agentId,
+  principal: { type: 'agent', id: agentId },
   label: null,
   status: 'active',
-  expiresAtMs: null,
-  createdAtMs: 0,
+  lifetime: { createdAtMs: 0, expiresAtMs: null },
   checkRestrictions: null,
-  secret: {
-    managedSecretId: newId(),
-    slug: 'payments',
+  target: {
+    kind: 'managed_secret',
+    providerId: 'payments',
     name: 'Payments',
     status: 'active',
-    type: 'bearer',
-    injection: DEFAULT_INJECTION,
-    injectedNames: injectedNames('bearer', DEFAULT_INJECTION),
+    scopes: [],
+    injectedNames: credentialKinds.bearer.injectedNames(DEFAULT_INJECTION),
     allowedHosts: compileAllowedHosts([host()]),
+    querySpace: '+',
     proxyOnly: false,
   },
-  credential: { credentialId: newId(), status: 'active', sealed: Buffer.alloc(1), hint: null },
+  credential: {
+    credentialId: newId(),
+    kind: credentialKinds.bearer,
+    injection: DEFAULT_INJECTION,
+    generation: null,
+    usableUntilMs: null,
+    status: 'active',
+    sealed: Buffer.alloc(1),
+    hint: null,
+  },
   versions: [{ subject: `grant:${grantId}`, version: 1 }],
 })
+
+const openBearer = (token: string) =>
+  credentialKinds.bearer.open(parseCredentialValue('bearer', { token }), DEFAULT_INJECTION, {
+    awsClockSkew: createAwsClockSkew({ clock }),
+  })
 
 const rule = (type: string, body: object): StoredRule => ruleOf(type, body, { target: { type: 'app', id: appId } })
 
@@ -152,7 +162,7 @@ function workingParts() {
     appendIntent: async (member: AppendMember) => stored(member),
     appendOutcome: async (member: AppendMember) => stored(member),
     guard: createAddressGuard({ resolve: async () => [] }).guard,
-    openCredential: async () => ({ type: 'bearer' as const, token: new Secret('tok_plain') }),
+    openCredential: async () => openBearer('tok_plain'),
     send: (request: Parameters<Upstream['send']>[0]) => upstream.send(request),
     sealFor: async () => Buffer.from('sealed'),
     hold: async (_: HoldRequest): Promise<never> => {
@@ -181,6 +191,7 @@ function hotPath(broken: Partial<Record<keyof Parts, unknown>>) {
     audit,
     appPolicy: () => parts.appPolicy(),
     meter: { take: () => parts.takeSlice() },
+    usableCredentials: {},
     forget: () => undefined,
     faults: noFaults,
   })
@@ -207,7 +218,6 @@ function hotPath(broken: Partial<Record<keyof Parts, unknown>>) {
       guard: (...asked) => parts.guard(...asked),
       upstream: { send: (request) => parts.send(request) },
       openCredential: () => parts.openCredential(),
-      awsClockSkew: createAwsClockSkew({ clock }),
       faults: noFaults,
       maxResponseBytes: 1_000,
     }),
@@ -276,7 +286,7 @@ describe('before the intent', () => {
     ['findGrant', 'cannot reach the store', refuses('service_unavailable'), 'service_unavailable'],
     ['findGrant', 'throws', breaks, 'fault'],
     ['findGrant', 'finds nothing', answers(undefined), 'grant_not_found'],
-    ['findGrant', 'answers nonsense', answers({ versions: [] }), 'grant_not_found'],
+    ['findGrant', 'answers nonsense', answers({ versions: [], principal: {} }), 'grant_not_found'],
     ['appPolicy', 'cannot reach the store', refuses('service_unavailable'), 'policy_unavailable'],
     ['appPolicy', 'throws', breaks, 'policy_unavailable'],
     ['appPolicy', 'answers nothing', answers(undefined), 'fault'],

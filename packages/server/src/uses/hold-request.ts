@@ -3,13 +3,13 @@ import { storedHeaders, storedUrl } from '../audit/index.ts'
 import type { HoldRequest } from './proxy-use.ts'
 
 /** A held use as the approvals slice freezes it: everything it will be sent with, and no credential. */
-export function holdRequestOf({ use, made, conditions }: HoldRequest): RequestApproval {
+export function holdRequestOf({ use, judgment, conditions }: HoldRequest): RequestApproval {
   const { caller, grant, call, columns } = use
   const { agent } = caller
-  const { injectedNames } = grant.secret
+  const { injectedNames } = grant.target
   return {
     organizationId: caller.organizationId,
-    gates: made.decision.gates,
+    gates: judgment.decision.gates,
     conditions,
     request: {
       appId: caller.appId,
@@ -23,14 +23,14 @@ export function holdRequestOf({ use, made, conditions }: HoldRequest): RequestAp
       ],
       grant: {
         id: grant.grantId,
-        kind: grant.kind,
+        kind: grant.target.kind,
         label: grant.label,
-        principalType: grant.principalType,
-        principalId: grant.principalId,
-        scopes: [],
+        principalType: grant.principal.type,
+        principalId: grant.principal.id,
+        scopes: grant.target.scopes,
       },
       credentialId: grant.credential.credentialId,
-      provider: { id: grant.secret.slug, name: grant.secret.name, account: null },
+      provider: { id: grant.target.providerId, name: grant.target.name, account: null },
       key: { id: caller.keyId!, prefix: caller.keyPrefix!, name: caller.keyName!, type: caller.keyType },
       agent: agent === null ? null : { id: agent.agentId, name: agent.name, type: agent.type },
       appUserId: caller.user?.id ?? null,
@@ -42,7 +42,7 @@ export function holdRequestOf({ use, made, conditions }: HoldRequest): RequestAp
       traceId: caller.traceId,
       reason: use.reason,
       context: caller.context,
-      decision: made.record,
+      decision: judgment.record,
     },
     row: {
       callerKind: columns.callerKind ?? null,
@@ -56,7 +56,7 @@ export function holdRequestOf({ use, made, conditions }: HoldRequest): RequestAp
         url: storedUrl(call.url.href, injectedNames.queryParams),
         requestHeaders: storedHeaders(call.headers, injectedNames.headers),
         grantLabel: grant.label,
-        decision: made.record,
+        decision: judgment.record,
       },
     },
   }

@@ -4,7 +4,6 @@ import type { AuditLog, RateMeter } from '../audit/index.ts'
 import type { Keyring } from '../crypto/keyring.ts'
 import type { Database } from '../db/database.ts'
 import type { AddressGuard } from '../egress/address-guard.ts'
-import { createAwsClockSkew } from '../egress/aws-clock-skew.ts'
 import type { Upstream } from '../egress/upstream.ts'
 import type { Authenticators } from '../http/authenticators.ts'
 import { type BoundEndpoint, bind } from '../http/bind-endpoint.ts'
@@ -90,12 +89,19 @@ export function createUses(deps: ProxyDeps): Proxy {
     guard: deps.guard,
     upstream: deps.upstream,
     openCredential: deps.openCredential,
-    awsClockSkew: createAwsClockSkew({ clock }),
     faults,
     maxResponseBytes: deps.maxResponseBytes,
   })
   const { recordOutcome, outcomeOf } = createRecordOutcome({ audit, keyring, clock })
-  const runUse = createRunUse({ clock, audit, appPolicy: facts.appPolicy, meter, forget: facts.forget, faults })
+  const runUse = createRunUse({
+    clock,
+    audit,
+    appPolicy: facts.appPolicy,
+    meter,
+    usableCredentials: {},
+    forget: facts.forget,
+    faults,
+  })
   const presented: PresentedDeps = {
     clock,
     audit,

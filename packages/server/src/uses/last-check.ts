@@ -7,7 +7,7 @@ import type { Clock } from '../kernel/clock.ts'
 import { noFaults } from '../kernel/faults.ts'
 import { addVersion, addVersions, readVersionsOf } from '../kernel/read-versions.ts'
 import { VaultError } from '../kernel/vault-error.ts'
-import type { AgentFacts, Attempt, Identified } from '../keys/index.ts'
+import type { AgentFacts, CallAttempt, Identified } from '../keys/index.ts'
 import type { AppPolicy } from './app-policy.ts'
 import { assumedCaller } from './assumed-caller.ts'
 import { Denial, type UseDecision } from './decide-use.ts'
@@ -48,8 +48,8 @@ export function createLastCheck(deps: FactDeps) {
       return { kind: 'caller', attempt: { caller, readVersions, nonce: null, requestRule: null, answerHeaders: {} } }
     },
     read: ({ request }: Held) => request,
-    asked: ({ method, url, reason }: FrozenRequest) => ({ method, url, reason, declared: false }),
-    async resolve({ caller, readVersions }: Attempt, request: FrozenRequest) {
+    requestColumns: ({ method, url, reason }: FrozenRequest) => ({ method, url, reason, declared: false }),
+    async resolve({ caller, readVersions }: CallAttempt, request: FrozenRequest) {
       const grant = await deps.findGrant(caller.appId, request.grant.id)
       if (grant === undefined) throw new VaultError('grant_revoked')
       addVersions(readVersions, grant.versions)
@@ -65,8 +65,8 @@ export function createLastCheck(deps: FactDeps) {
       approval: { id: approvalId, approverIds, edited: false },
     }),
     /** A rule holds it that its approval does not answer: the rule is new, or was changed since. */
-    async hold(_use: unknown, made: UseDecision): Promise<never> {
-      throw new Denial('policy_denied', made.record, { fields: { execution_error: 'policy_changed' } })
+    async hold(_use: unknown, judgment: UseDecision): Promise<never> {
+      throw new Denial('policy_denied', judgment.record, { fields: { execution_error: 'policy_changed' } })
     },
   } as const
 }
@@ -77,7 +77,7 @@ export const executionErrorOf = (error: VaultError): string =>
 /** The frozen bytes as a call, held against the grant as it is now. */
 function callFromFrozen(request: FrozenRequest, grant: GrantFacts): PreparedCall {
   const url = canonicalUrl(request.url)
-  assertAllowedHost(grant.secret.allowedHosts, url)
+  assertAllowedHost(grant.target.allowedHosts, url)
   if (grant.checkRestrictions?.({ method: request.method, ...url }) != null) throw new VaultError('grant_restriction')
   return {
     method: request.method,
@@ -123,10 +123,16 @@ export function createWouldBeDenied(deps: FactDeps & Pick<RunDeps, 'forget'>): W
   const never = (): never => {
     throw new Error('A check ends with its decision.')
   }
-  const runUse = createRunUse({ ...deps, audit: { append: never }, meter: { take: never }, faults: noFaults })
+  const runUse = createRunUse({
+    ...deps,
+    audit: { append: never },
+    meter: { take: never },
+    usableCredentials: {},
+    faults: noFaults,
+  })
   const check: UseKind<Held, FrozenRequest, never, Reasons> = {
     ...createLastCheck(deps),
-    onlyDecide: (_use, made) => (made.decision.effect === 'allow' ? MAY_BE_SENT : null),
+    onlyDecide: (_use, judgment) => (judgment.decision.effect === 'allow' ? MAY_BE_SENT : null),
     intent: never,
     intentId: never,
     perform: never,

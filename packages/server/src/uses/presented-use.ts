@@ -3,7 +3,7 @@ import type { Presented } from '../http/authenticators.ts'
 import type { Caller } from '../http/principals.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { VaultError } from '../kernel/vault-error.ts'
-import type { Attempt, IdentifyCaller } from '../keys/index.ts'
+import type { CallAttempt, IdentifyCaller } from '../keys/index.ts'
 import { compileRequestRule } from '../policy/compile-rules.ts'
 import { parseRequestRule } from '../policy/request-rule.ts'
 import type { DecideOptions, UseDecision } from './decide-use.ts'
@@ -18,7 +18,7 @@ export type Incoming<Body> = {
   /** The body in its declared shape; throws `validation_failed` and its kin. */
   body: () => Body
   /** Called as soon as the caller is known, so that refusals carry its headers too. */
-  onCaller: (attempt: Attempt) => void
+  onCaller: (attempt: CallAttempt) => void
 }
 
 export type PresentedDeps = {
@@ -70,7 +70,7 @@ function assertClockTrusted(behindMs: number): void {
 
 const NO_REQUEST_RULE: DecideOptions = { phase: 'request', requestRule: null }
 
-export function decideByRequest({ requestRule }: Attempt): DecideOptions {
+export function decideByRequest({ requestRule }: CallAttempt): DecideOptions {
   if (requestRule === null) return NO_REQUEST_RULE
   return { phase: 'request', requestRule: compileRequestRule(parseRequestRule(requestRule)) }
 }
@@ -83,7 +83,7 @@ export function reasonOf(given: string | undefined): { text: string | null; trun
 }
 
 /** A failure after the decision names it too. */
-export function withDecision(error: VaultError, made: UseDecision): VaultError {
-  error.fields.decision_id ??= made.record.decision_id
+export function withDecision(error: VaultError, judgment: UseDecision): VaultError {
+  error.fields.decision_id ??= judgment.record.decision_id
   return error
 }

@@ -5,12 +5,11 @@ import { inlineResultHeaders } from '../egress/header-rules.ts'
 import { newId } from '../kernel/ids.ts'
 import { reasonsForCaller } from '../policy/decision-record.ts'
 import type { UseDecision } from './decide-use.ts'
-import type { PreparedCall } from './prepare-call.ts'
 import { prepareCall } from './prepare-call.ts'
 import { createPresentedUse, type Incoming, type PresentedDeps, reasonOf, withDecision } from './presented-use.ts'
 import type { RecordOutcome } from './record-outcome.ts'
 import type { SendCall, SendEnd } from './send-call.ts'
-import type { AdmittedUse, Charges, Ended, NotStored, Use, UseKind } from './use-kind.ts'
+import type { AdmittedUse, CallUse, Charges, Ended, NotStored, Use, UseKind } from './use-kind.ts'
 import { intentRow } from './use-rows.ts'
 
 /** What is answered: the provider's answer, or that people have to agree first, or what would be decided. */
@@ -21,13 +20,10 @@ export type Outgoing =
 
 type Given = Incoming<ProxyRequestBody>
 
-/** A use that will send a call. */
-export type CallUse = Use<unknown, unknown> & { call: PreparedCall }
-
 /** A held request, with the conditions that an intent would have had. */
 export type HoldRequest = {
   use: CallUse
-  made: UseDecision
+  judgment: UseDecision
   conditions: ChangeConditions
 }
 
@@ -44,14 +40,17 @@ export type ProxyUse = UseKind<Given, ProxyRequestBody, SendEnd, Outgoing>
 export function createProxyUse(deps: ProxyUseDeps): ProxyUse {
   const { clock, audit } = deps
 
-  async function simulated(use: Use<Given, ProxyRequestBody>, made: UseDecision): Promise<Ended<Outgoing> | NotStored> {
+  async function simulated(
+    use: Use<Given, ProxyRequestBody>,
+    judgment: UseDecision,
+  ): Promise<Ended<Outgoing> | NotStored> {
     const { columns, attempt, versions } = use
-    const record = { ...made.record, phase: 'simulation' as const }
+    const record = { ...judgment.record, phase: 'simulation' as const }
     const row = {
       ...columns,
       event: 'policy.simulated',
       outcome: 'success' as const,
-      decisionEffect: made.decision.effect,
+      decisionEffect: judgment.decision.effect,
       reason: use.reason,
       detail: { ...columns.detail, method: use.call?.method ?? null, decision: record },
     }
@@ -63,15 +62,15 @@ export function createProxyUse(deps: ProxyUseDeps): ProxyUse {
       ...settled,
     })
     if (stored.kind !== 'stored') return stored
-    const shown = { ...record, reasons: reasonsForCaller(made.decision.reasons) }
+    const shown = { ...record, reasons: reasonsForCaller(judgment.decision.reasons) }
     return { kind: 'ended', result: { kind: 'simulated', record: shown } }
   }
 
-  async function hold(use: Use<Given, ProxyRequestBody>, made: UseDecision, charges: Charges) {
+  async function hold(use: Use<Given, ProxyRequestBody>, judgment: UseDecision, charges: Charges) {
     const { nonce } = use.attempt
     const conditions = { fences: use.versions, charges, ...(nonce === null ? {} : { nonce }) }
     try {
-      const pending = await deps.hold({ use: use as CallUse, made, conditions })
+      const pending = await deps.hold({ use: use as CallUse, judgment, conditions })
       return { kind: 'ended' as const, result: { kind: 'held' as const, pending } }
     } catch (error) {
       if (error instanceof ConditionRefused) return error.result
@@ -84,8 +83,8 @@ export function createProxyUse(deps: ProxyUseDeps): ProxyUse {
     deps.noteUse(admitted.use.caller, admitted.use.grant)
   }
 
-  function result({ use, made, startedMs }: AdmittedUse<Given, ProxyRequestBody>, end: SendEnd): Outgoing {
-    if (end.kind === 'failed') throw withDecision(end.error, made)
+  function result({ use, judgment, startedMs }: AdmittedUse<Given, ProxyRequestBody>, end: SendEnd): Outgoing {
+    if (end.kind === 'failed') throw withDecision(end.error, judgment)
     const { answer } = end
     const result = {
       status_code: answer.statusCode,
@@ -101,16 +100,16 @@ export function createProxyUse(deps: ProxyUseDeps): ProxyUse {
 
   return {
     ...createPresentedUse<ProxyRequestBody>(deps, 'proxy', 'proxy:execute'),
-    asked: ({ method, url, reason }) => ({
+    requestColumns: ({ method, url, reason }) => ({
       method: method.slice(0, 32),
       url,
       reason: reasonOf(reason).text,
       declared: false,
     }),
     prepare: (request, grant) => ({ call: prepareCall(request, grant), declared: null }),
-    onlyDecide: (use, made) => (use.request.dry_run === true ? simulated(use, made) : null),
+    onlyDecide: (use, judgment) => (use.request.dry_run === true ? simulated(use, judgment) : null),
     hold,
-    intent: (use, made, intentId) => ({ rows: [intentRow('proxy', use, made.record, intentId)] }),
+    intent: (use, judgment, intentId) => ({ rows: [intentRow('proxy', use, judgment.record, intentId)] }),
     intentId: () => newId(clock.now()),
     perform: ({ use, window }) => deps.sendCall(use as CallUse, window),
     record,

@@ -53,8 +53,8 @@ export function createRecordOutcome({ audit, keyring, clock }: OutcomeDeps) {
     const call = use.call!
     const eventId = newId(clock.now())
     const { scrubber } = end
-    const url = storedUrl(call.url.href, grant.secret.injectedNames.queryParams)
-    const injected = grant.secret.injectedNames.headers
+    const url = storedUrl(call.url.href, grant.target.injectedNames.queryParams)
+    const injected = grant.target.injectedNames.headers
     const detail: RowDetail = {
       method: call.method,
       url: scrubber?.text(url) ?? url,
@@ -63,9 +63,15 @@ export function createRecordOutcome({ audit, keyring, clock }: OutcomeDeps) {
       bytesOut: call.body?.length ?? 0,
     }
     const bodies: SealedBody[] = []
-    const into = { appId: use.caller.appId, eventId, bodies: policy.captureBodies ? bodies : null }
+    const row = { appId: use.caller.appId, eventId, bodies: policy.captureBodies ? bodies : null }
     if (call.body !== undefined) {
-      detail.requestBody = await keep(into, 'request', scrubber?.body(call.body) ?? call.body, call.headers)
+      detail.requestBody = await keepBody(
+        keyring,
+        row,
+        'request',
+        scrubber?.body(call.body) ?? call.body,
+        contentTypeOf(call.headers),
+      )
     }
     if (end.kind === 'answered') {
       const { answer } = end
@@ -73,7 +79,7 @@ export function createRecordOutcome({ audit, keyring, clock }: OutcomeDeps) {
       detail.responseHeaders = storedHeaders(answer.headers, injected)
       detail.upstreamMs = answer.upstreamMs
       detail.bytesIn = answer.body.length
-      detail.responseBody = await keep(into, 'response', answer.body, answer.headers)
+      detail.responseBody = await keepBody(keyring, row, 'response', answer.body, contentTypeOf(answer.headers))
     } else {
       detail.errorCode = end.error.code
     }
@@ -92,25 +98,28 @@ export function createRecordOutcome({ audit, keyring, clock }: OutcomeDeps) {
     return { rows, bodies }
   }
 
-  /** The digest of a body; the body itself is sealed where the app captures bodies. */
-  async function keep(
-    { appId, eventId, bodies }: { appId: string; eventId: string; bodies: SealedBody[] | null },
-    side: 'request' | 'response',
-    body: Buffer,
-    headers: HeaderList,
-  ): Promise<BodyDigest> {
-    const captured = captureBody(body, headers.find(([name]) => name === 'content-type')?.[1] ?? null)
-    if (bodies !== null && captured.toSeal !== null) {
-      const place = { table: 'audit_bodies', column: 'frames', rowId: `${eventId}:${side}` }
-      bodies.push({ eventId, side, frame: await keyring.sealFor(appId, place, captured.toSeal) })
-    }
-    return captured.digest
-  }
-
   return { recordOutcome, outcomeOf }
 }
 
 export type RecordOutcome = ReturnType<typeof createRecordOutcome>
+
+/** The digest of a body, for its row. The body itself is sealed into `bodies`; null where the app captures none. */
+export async function keepBody(
+  keyring: Pick<Keyring, 'sealFor'>,
+  { appId, eventId, bodies }: { appId: string; eventId: string; bodies: SealedBody[] | null },
+  side: 'request' | 'response',
+  body: Buffer,
+  contentType: string | null,
+): Promise<BodyDigest> {
+  const captured = captureBody(body, contentType)
+  if (bodies !== null && captured.toSeal !== null) {
+    const place = { table: 'audit_bodies', column: 'frames', rowId: `${eventId}:${side}` }
+    bodies.push({ eventId, side, frame: await keyring.sealFor(appId, place, captured.toSeal) })
+  }
+  return captured.digest
+}
+
+const contentTypeOf = (headers: HeaderList) => headers.find(([name]) => name === 'content-type')?.[1] ?? null
 
 function endingOf(end: SendEnd): Pick<RowDraft, 'event' | 'outcome' | 'primaryReason'> {
   if (end.kind === 'answered') {

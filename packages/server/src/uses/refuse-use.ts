@@ -25,14 +25,14 @@ const REFUSED_NOT_DENIED = new Set([
 export function createRefuseUse({ audit, clock }: Deps, name: 'proxy' | 'token') {
   /** Records a refusal under the versions it was decided on, then throws it. */
   async function refuse(_given: unknown, refusal: Refusal): Promise<Stale> {
-    const { error, attempt, versions, asked, grant } = refusal
+    const { error, attempt, who, versions, requestColumns, grant } = refusal
     if (error.code === 'audit_unavailable') throw error
     if (isStale(versions)) return versions
-    const isDenied = asked !== null && !REFUSED_NOT_DENIED.has(error.code)
+    const isDenied = requestColumns !== null && !REFUSED_NOT_DENIED.has(error.code)
     const record = error instanceof Denial ? error.record : isDenied ? baseDecision(error, clock.now()) : null
     const { caller, nonce } = attempt
     const result = await audit.append(appScope(caller.appId, caller.organizationId), {
-      rows: [refusedUseRow(name, caller, grant, asked, error, record)],
+      rows: [refusedUseRow(name, who, grant, requestColumns, error, record)],
       fences: versions,
       // A replayed nonce is not settled again; any other refusal uses its nonce up.
       ...(error.code === 'nonce_replayed' || nonce === null ? {} : { nonce }),

@@ -1,22 +1,25 @@
+import { agentMayUse } from '../agents/index.ts'
 import { type AuditLog, appScope, type RateMeter } from '../audit/index.ts'
 import type { Caller } from '../http/principals.ts'
 import type { Clock } from '../kernel/clock.ts'
 import type { Faults } from '../kernel/faults.ts'
 import { addVersion, isStale, joinVersions, type Stale } from '../kernel/read-versions.ts'
 import { VaultError } from '../kernel/vault-error.ts'
-import { type Attempt, agentScopesAt } from '../keys/index.ts'
+import { agentScopesAt, type CallAttempt } from '../keys/index.ts'
 import type { AppPolicy } from './app-policy.ts'
 import { spentOf, type TakenCharges, takeLeases } from './charge-use.ts'
 import { decideUse, refusalOf, type UseDecision, withSpentBudgets } from './decide-use.ts'
 import type { GrantFacts } from './grant-facts.ts'
+import { ensureUsable, type UsableCredentials } from './usable-credential.ts'
 import type { AdmittedUse, Ended, NotStored, Refusal, Use, UseKind } from './use-kind.ts'
-import { type AskedColumns, callerColumns, useColumns } from './use-rows.ts'
+import { callerColumns, type RequestColumns, useColumns } from './use-rows.ts'
 
 export type RunDeps = {
   clock: Clock
   audit: Pick<AuditLog, 'append'>
   appPolicy: (appId: string) => Promise<AppPolicy>
   meter: RateMeter
+  usableCredentials: UsableCredentials
   /** Drops cached facts that were read with these versions. */
   forget: (appId: string, subjects: readonly string[]) => void
   faults: Faults
@@ -55,17 +58,17 @@ export function createRunUse(deps: RunDeps) {
   async function runOnce<Given, Request, End extends object, Result extends object>(
     kind: UseKind<Given, Request, End, Result>,
     given: Given,
-    attempt: Attempt,
+    attempt: CallAttempt,
     isLast: boolean,
   ): Promise<Result | Stale> {
     const { caller, readVersions } = attempt
     const who = callerColumns(caller)
-    let asked: AskedColumns | null = null
+    let requestColumns: RequestColumns | null = null
     let grant: GrantFacts | null = null
     let admitted: AdmittedUse<Given, Request>
     try {
       const request = kind.read(given)
-      asked = kind.asked(request)
+      requestColumns = kind.requestColumns(request)
       grant = await kind.resolve(attempt, request)
       assertAgentMayUse(caller, grant, clock.now())
       const { call, declared } = kind.prepare(request, grant)
@@ -73,35 +76,24 @@ export function createRunUse(deps: RunDeps) {
       addVersion(readVersions, policy.epoch)
       const versions = fresh(joinVersions(readVersions))
       const lastUsedAtMs = await kind.lastUsedAtMs(caller.appId, grant.grantId)
-      const { reason } = asked
+      const { reason } = requestColumns
       const columns = useColumns(who, grant)
-      const use = {
-        caller,
-        grant,
-        call,
-        declared,
-        reason,
-        lastUsedAtMs,
-        given,
-        request,
-        attempt,
-        policy,
-        versions,
-        asked,
-        columns,
-      }
-      let made = decideUse(use, policy, clock, kind.decideBy(given, attempt))
+      const view = { caller, grant, call, declared, reason, lastUsedAtMs }
+      const use = { ...view, given, request, attempt, policy, versions, requestColumns, columns }
+      let judgment = decideUse(use, policy, clock, kind.decideBy(given, attempt))
 
-      const early = kind.onlyDecide(use, made)
+      const early = kind.onlyDecide(use, judgment)
       if (early !== null) return resultOf(await early)
-      const leased = await takeLeases(deps.meter, caller, made.decision.charges, clock.now())
-      if (leased.spent.length > 0) made = withSpentBudgets(made, leased.spent)
-      if (made.decision.effect === 'deny') throw refusalOf(made)
-      const stored = await store(kind, use, made, leased)
+      const leased = await takeLeases(deps.meter, caller, judgment.decision.charges, clock.now())
+      if (leased.spent.length > 0) judgment = withSpentBudgets(judgment, leased.spent)
+      if (judgment.decision.effect === 'deny') throw refusalOf(judgment)
+      const usable = judgment.decision.effect === 'allow' ? ensureUsable(deps.usableCredentials, use) : null
+      if (usable !== null) fresh(await usable)
+      const stored = await store(kind, use, judgment, leased)
       if (stored.kind === 'ended') return stored.result
       admitted = stored
     } catch (error) {
-      return refuse(kind, given, { error, attempt, asked, grant }, isLast)
+      return refuse(kind, given, { error, attempt, who, requestColumns, grant }, isLast)
     }
     await deps.faults.at(kind.faults[1])
     const end = await kind.perform(admitted)
@@ -126,22 +118,23 @@ export function createRunUse(deps: RunDeps) {
     const startedMs = clock.monotonic()
     if (!holds && kind.faults[0] !== null) await deps.faults.at(kind.faults[0])
     const intentId = kind.intentId(use.given)
-    for (let made = decided, charges = exact; ; ) {
+    for (let judgment = decided, charges = exact; ; ) {
       const result = holds
-        ? await kind.hold(use, made, charges)
+        ? await kind.hold(use, judgment, charges)
         : await deps.audit.append(appScope(caller.appId, caller.organizationId), {
-            ...kind.intent(use, made, intentId),
+            ...kind.intent(use, judgment, intentId),
             fences: use.versions,
             ...(nonce === null ? {} : { nonce }),
             charges,
           })
-      if (result.kind === 'stored') return { kind: 'admitted', use, made, intentId, startedMs, window: result.window }
+      if (result.kind === 'stored')
+        return { kind: 'admitted', use, judgment, intentId, startedMs, window: result.window }
       if (result.kind === 'ended') return result
       if (result.kind !== 'budget_spent') throw notStored(result)
-      const after = withSpentBudgets(made, spentOf(result.counterIds, byCounter))
+      const after = withSpentBudgets(judgment, spentOf(result.counterIds, byCounter))
       const left = charges.filter(({ counterId }) => !result.counterIds.includes(counterId))
       if (after.decision.effect === 'deny' || left.length === charges.length) throw refusalOf(after)
-      made = after
+      judgment = after
       charges = left
     }
   }
@@ -196,13 +189,13 @@ function resultOf<Result>(ended: Ended<Result> | NotStored): Result {
 }
 
 /** The agent's scope map names what it may use (control-plane.md 4). */
-export function assertAgentMayUse({ agent }: Pick<Caller, 'agent'>, grant: GrantFacts, nowMs: number): void {
-  if (agent === null) return
-  const slugs = agentScopesAt(agent, nowMs).managed_secret_slugs ?? []
-  if (slugs.includes(grant.secret.slug)) return
+export function assertAgentMayUse({ agent }: Pick<Caller, 'agent'>, { target }: GrantFacts, nowMs: number): void {
+  if (agent === null || agentMayUse(agentScopesAt(agent, nowMs), target)) return
+  const { providerId } = target
+  const where = target.kind === 'managed_secret' ? ' under "managed_secret_slugs"' : ''
   throw new VaultError('agent_scope_not_allowed', {
-    message: `The scopes of agent "${agent.name}" do not name "${grant.secret.slug}" under "managed_secret_slugs". Nothing was sent.`,
-    fields: { agent_id: agent.agentId, provider_id: grant.secret.slug },
+    message: `The scopes of agent "${agent.name}" do not name "${providerId}"${where}. Nothing was sent.`,
+    fields: { agent_id: agent.agentId, provider_id: providerId },
   })
 }
 

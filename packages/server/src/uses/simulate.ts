@@ -39,7 +39,7 @@ export function createSimulate(deps: Deps) {
     const { organizationId } = operator
     const grant = await deps.findGrant(appId, request.grant_id)
     if (grant === undefined) throw new VaultError('grant_not_found', { message: 'There is no grant with this id.' })
-    const agentId = request.agent_id ?? (grant.principalType === 'agent' ? grant.principalId : null)
+    const agentId = request.agent_id ?? (grant.principal.type === 'agent' ? grant.principal.id : null)
     const agent = agentId === null ? null : await deps.findAgent(appId, agentId)
     if (agent === undefined) throw new VaultError('agent_not_found', { message: 'There is no agent with this id.' })
     const policy = await deps.appPolicy(appId)
@@ -90,7 +90,7 @@ export function createSimulate(deps: Deps) {
     if (atMs === undefined) throw invalidField('/at', '"at" must be a time that exists, with a zone.')
     const clock: Clock = { now: () => atMs, monotonic: deps.clock.monotonic }
     const rules = compileRules([...stored, ...drafts])
-    const made = decideUse(use, { ...policy, rules }, clock, { phase: 'simulation', requestRule: null })
+    const judgment = decideUse(use, { ...policy, rules }, clock, { phase: 'simulation', requestRule: null })
     const traces = traceRules({ rules, context: contextOf(use, atMs), atMs, phase: 'simulation' })
     await deps.audit.append(appScope(appId, organizationId), {
       rows: [
@@ -102,16 +102,16 @@ export function createSimulate(deps: Deps) {
           memberId: operator.memberId,
           agentId,
           outcome: 'success',
-          decisionEffect: made.decision.effect,
+          decisionEffect: judgment.decision.effect,
           traceId: caller.traceId,
-          detail: { clientIp: operator.clientIp, userAgent: operator.userAgent, method, decision: made.record },
+          detail: { clientIp: operator.clientIp, userAgent: operator.userAgent, method, decision: judgment.record },
         },
       ],
     })
     return {
-      decision: made.record,
+      decision: judgment.record,
       rules: traces,
-      gates: made.decision.gates.map(({ quorum, configuration, rules }) => ({
+      gates: judgment.decision.gates.map(({ quorum, configuration, rules }) => ({
         quorum,
         window_seconds: configuration.window_seconds,
         link_mode: configuration.link_mode,

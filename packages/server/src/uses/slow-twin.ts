@@ -11,6 +11,7 @@ import { counterChargeOf } from './charge-use.ts'
 import { readUsed } from './counter-store.ts'
 import { decideUse, refusalOf } from './decide-use.ts'
 import { loadCandidates, loadGrantFacts } from './grant-facts-store.ts'
+import { grantSources } from './grant-source.ts'
 import { prepareCall } from './prepare-call.ts'
 import { decideByRequest } from './presented-use.ts'
 import { createResolveGrant } from './resolve-grant.ts'
@@ -64,26 +65,26 @@ export function createSlowTwin({ db, clock, keyDigest }: Deps) {
     const { caller } = attempt
 
     const resolveGrant = createResolveGrant({
-      findGrant: (_, grantId) => loadGrantFacts(tx, appId, grantId),
-      findCandidates: (_, principal, slug) => loadCandidates(tx, appId, principal, slug),
+      findGrant: (_, grantId) => loadGrantFacts(tx, appId, grantId, grantSources),
+      findCandidates: (_, principal, slug) => loadCandidates(tx, appId, principal, slug, grantSources),
     })
     const grant = await resolveGrant(attempt, request, clock.now())
     assertAgentMayUse(caller, grant, clock.now())
     const call = prepareCall(request, grant)
     const policy = await loadAppPolicy(tx, appId)
     const lastUse = await findLastUse(tx, appId, `grant:${grant.grantId}`)
-    const made = decideUse(
+    const judgment = decideUse(
       { caller, grant, reason: null, call, declared: null, lastUsedAtMs: lastUse?.getTime() ?? null },
       policy,
       clock,
       decideByRequest(attempt),
     )
-    if (made.decision.effect === 'deny') throw refusalOf(made)
-    for (const charge of made.decision.charges.filter(({ exact, rule }) => exact && !rule.shadow)) {
+    if (judgment.decision.effect === 'deny') throw refusalOf(judgment)
+    for (const charge of judgment.decision.charges.filter(({ exact, rule }) => exact && !rule.shadow)) {
       const counter = counterChargeOf(charge, clock.now())
       if ((await readUsed(tx, appId, counter)) + counter.add > counter.max) return 'quota_exceeded'
     }
-    return made.decision.effect
+    return judgment.decision.effect
   }
 }
 

@@ -2,7 +2,7 @@ import type { TokenRequestBody, TokenResult } from '@alter-vault/contracts'
 import { appScope } from '../audit/index.ts'
 import { assertAllowedHost } from '../egress/allowed-hosts.ts'
 import { canonicalUrl } from '../egress/canonical-url.ts'
-import { retrieveFields } from '../egress/inject.ts'
+import type { RetrieveFields } from '../egress/credential-kind.ts'
 import { newId } from '../kernel/ids.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import { refusalOf } from './decide-use.ts'
@@ -30,9 +30,9 @@ export function createTokenUse(deps: PresentedDeps & Pick<SendDeps, 'openCredent
     window,
   }: AdmittedUse<Given, TokenRequestBody>): Promise<End> {
     try {
-      const credential = await deps.openCredential(caller.appId, grant)
+      const opened = await deps.openCredential(caller.appId, grant)
       if (!window.isOpen()) throw tooLateToRelease()
-      return { kind: 'retrieved', token: tokenOf(grant, retrieveFields(credential, grant.secret.injection)) }
+      return { kind: 'retrieved', token: tokenOf(grant, opened.retrieve()) }
     } catch (error) {
       const refusal = error instanceof VaultError ? error : new VaultError('internal_error', { cause: error })
       return { kind: 'failed', error: refusal }
@@ -61,7 +61,7 @@ export function createTokenUse(deps: PresentedDeps & Pick<SendDeps, 'openCredent
 
   return {
     ...createPresentedUse<TokenRequestBody>(deps, 'token', 'tokens:retrieve'),
-    asked: ({ request, reason }) => ({
+    requestColumns: ({ request, reason }) => ({
       method: request?.method ?? null,
       url: request?.url ?? null,
       reason: reasonOf(reason).text,
@@ -69,19 +69,19 @@ export function createTokenUse(deps: PresentedDeps & Pick<SendDeps, 'openCredent
     }),
     prepare({ request: declared }, grant) {
       assertRetrievable(grant)
-      if (declared !== undefined) assertAllowedHost(grant.secret.allowedHosts, canonicalUrl(declared.url))
+      if (declared !== undefined) assertAllowedHost(grant.target.allowedHosts, canonicalUrl(declared.url))
       return { call: null, declared: declared ?? null }
     },
     onlyDecide: () => null,
-    async hold(_use, made) {
-      throw refusalOf(made)
+    async hold(_use, judgment) {
+      throw refusalOf(judgment)
     },
-    intent: (use, made, intentId) => ({ rows: [intentRow('token', use, made.record, intentId)] }),
+    intent: (use, judgment, intentId) => ({ rows: [intentRow('token', use, judgment.record, intentId)] }),
     intentId: () => newId(clock.now()),
     perform: releaseCredential,
     record,
-    result({ made }, end) {
-      if (end.kind === 'failed') throw withDecision(end.error, made)
+    result({ judgment }, end) {
+      if (end.kind === 'failed') throw withDecision(end.error, judgment)
       return end
     },
   }
@@ -94,23 +94,23 @@ const tooLateToRelease = () =>
   })
 
 function assertRetrievable(grant: GrantFacts): void {
-  if (grant.checkRestrictions === null && !grant.secret.proxyOnly) return
+  const { proxyOnly, providerId } = grant.target
+  if (grant.checkRestrictions === null && !proxyOnly) return
   throw new VaultError('restricted_grant_requires_proxy', {
-    message: `The ${grant.secret.proxyOnly ? `secret "${grant.secret.slug}"` : 'grant'} may be used through the proxy only: its credential is never handed out.`,
+    message: `The ${proxyOnly ? `secret "${providerId}"` : 'grant'} may be used through the proxy only: its credential is never handed out.`,
     fields: { grant_id: grant.grantId },
   })
 }
 
-function tokenOf(grant: GrantFacts, fields: ReturnType<typeof retrieveFields>): TokenResult {
+function tokenOf({ grantId, lifetime, target, credential }: GrantFacts, fields: RetrieveFields): TokenResult {
   return {
     ...fields,
-    grant_id: grant.grantId,
-    token_type: grant.secret.type === 'basic' ? 'Basic' : 'Bearer',
+    grant_id: grantId,
     expires_in: null,
-    expires_at: grant.expiresAtMs === null ? null : new Date(grant.expiresAtMs).toISOString(),
-    scopes: [],
-    provider_id: grant.secret.slug,
-    token_generation: null,
+    expires_at: lifetime.expiresAtMs === null ? null : new Date(lifetime.expiresAtMs).toISOString(),
+    scopes: [...target.scopes],
+    provider_id: target.providerId,
+    token_generation: credential.generation === null ? null : String(credential.generation),
     scope_mismatch: false,
   }
 }

@@ -1,4 +1,5 @@
 import type { Database } from '../db/database.ts'
+import { type Principal, principalSubject } from '../grants/index.ts'
 import { createFactCache } from '../kernel/fact-cache.ts'
 import type { ReadVersion } from '../kernel/read-version.ts'
 import {
@@ -12,6 +13,7 @@ import type { AppPolicy } from './app-policy.ts'
 import { loadAppPolicy } from './app-policy-store.ts'
 import type { Candidates, GrantFacts } from './grant-facts.ts'
 import { loadCandidates, loadGrantFacts } from './grant-facts-store.ts'
+import { grantSources } from './grant-source.ts'
 
 export type UseFacts = ReturnType<typeof createUseFacts>
 
@@ -25,7 +27,7 @@ const MAX_APPS = 2_000
  * The facts that uses rest on, in this process's memory. Each was read in one snapshot with its versions, which the intent carries: a
  * fact that has moved since is refused there, forgotten here and read again. Nothing needs to be told of a change.
  */
-export function createUseFacts(db: Pick<Database, 'unscoped' | 'readForApp'>) {
+export function createUseFacts(db: Pick<Database, 'unscoped' | 'readForApp'>, sources = grantSources) {
   const routes = createFactCache<{ appId: string; keyId: string }>(MAX_KEYS)
   const keys = createFactCache<KeyFacts>(MAX_KEYS)
   const agents = createFactCache<AgentFacts>(MAX_AGENTS)
@@ -41,8 +43,8 @@ export function createUseFacts(db: Pick<Database, 'unscoped' | 'readForApp'>) {
     async findKey(digest: Buffer): Promise<KeyFacts | undefined> {
       const name = digest.toString('latin1')
       const route = await routes.get(name, async () => {
-        const found = await db.unscoped((tx) => findKeyRoute(tx, digest))
-        return found && { value: found, subjects: [] }
+        const stored = await db.unscoped((tx) => findKeyRoute(tx, digest))
+        return stored && { value: stored, subjects: [] }
       })
       if (route === undefined) return undefined
       return keys.get(`${route.appId} ${route.keyId}`, async () => {
@@ -59,22 +61,18 @@ export function createUseFacts(db: Pick<Database, 'unscoped' | 'readForApp'>) {
 
     findGrant: (appId: string, grantId: string): Promise<GrantFacts | undefined> =>
       grants.get(`${appId} ${grantId}`, async () => {
-        const grant = await db.readForApp(appId, (tx) => loadGrantFacts(tx, appId, grantId))
+        const grant = await db.readForApp(appId, (tx) => loadGrantFacts(tx, appId, grantId, sources))
         return grant && { value: grant, subjects: subjectsOf(appId, grant.versions) }
       }),
 
-    async findCandidates(
-      appId: string,
-      principal: 'system' | { agentId: string },
-      providerId: string,
-    ): Promise<Candidates> {
-      const whose = principal === 'system' ? 'system' : principal.agentId
-      const found = await candidates.get(`${appId} ${whose} ${providerId}`, async () => {
-        const value = await db.readForApp(appId, (tx) => loadCandidates(tx, appId, principal, providerId))
+    async findCandidates(appId: string, principal: Principal, providerId: string): Promise<Candidates> {
+      const name = `${appId} ${principalSubject(principal)} ${providerId}`
+      const cached = await candidates.get(name, async () => {
+        const value = await db.readForApp(appId, (tx) => loadCandidates(tx, appId, principal, providerId, sources))
         const versions = [value.version, ...value.grants.flatMap((grant) => grant.versions)]
         return { value, subjects: subjectsOf(appId, versions) }
       })
-      return found!
+      return cached!
     },
 
     async appPolicy(appId: string): Promise<AppPolicy> {

@@ -35,6 +35,7 @@ export function startProcess({ db, clock }: Pick<ManagementTest, 'db' | 'clock'>
     audit,
     appPolicy: facts.appPolicy,
     meter,
+    usableCredentials: {},
     forget: facts.forget,
     faults: noFaults,
   })
@@ -119,8 +120,8 @@ export async function seedApp({ db, organizationId }: Pick<ManagementTest, 'db' 
     for (const { slug, id, credentialId } of secrets) {
       await sql`insert into managed_secrets (app_id, managed_secret_id, slug, name, credential_type, allowed_hosts, created_by)
         values (${appId}, ${id}, ${slug}, ${slug}, 'bearer', ${['api.example']}, ${CREATED_BY})`.execute(tx)
-      await sql`insert into credentials (app_id, credential_id, managed_secret_id, label, sealed)
-        values (${appId}, ${credentialId}, ${id}, 'Default', ${Buffer.from('sealed')})`.execute(tx)
+      await sql`insert into credentials (app_id, credential_id, source_kind, source_id, label, sealed)
+        values (${appId}, ${credentialId}, 'managed_secret', ${id}, 'Default', ${Buffer.from('sealed')})`.execute(tx)
     }
   })
   const world = {
@@ -144,13 +145,13 @@ export function insertGrant(
   tx: Tx,
   world: { appId: string; grants: string[] },
   agentId: string | null,
-  secret: { id: string; credentialId: string } | undefined,
+  secret: { slug: string; id: string; credentialId: string } | undefined,
   label: string | null,
 ) {
   const grantId = newId()
   world.grants.push(grantId)
-  return sql`insert into grants (app_id, grant_id, principal_type, principal_id, managed_secret_id, credential_id, label, created_by)
-    values (${world.appId}, ${grantId}, ${agentId === null ? 'system' : 'agent'}, ${agentId}, ${secret?.id}, ${secret?.credentialId}, ${label}, ${CREATED_BY})
+  return sql`insert into grants (app_id, grant_id, principal_type, principal_id, provider_id, source_id, credential_id, label, created_by)
+    values (${world.appId}, ${grantId}, ${agentId === null ? 'system' : 'agent'}, ${agentId}, ${secret?.slug}, ${secret?.id}, ${secret?.credentialId}, ${label}, ${CREATED_BY})
     on conflict do nothing`.execute(tx)
 }
 

@@ -2,13 +2,13 @@ import { callerKindOf, type RowDetail, type RowDraft, storedUrl } from '../audit
 import type { Caller } from '../http/principals.ts'
 import type { VaultError } from '../kernel/vault-error.ts'
 import type { GrantFacts } from './grant-facts.ts'
-import type { Use } from './use-kind.ts'
+import type { PreparedCall } from './prepare-call.ts'
 
 const RUN_AND_THREAD_MAX_LENGTH = 255
 const SDK_USER_AGENT = /^alter-sdk-[a-z]+\/[0-9A-Za-z.+-]{1,40}$/
 
 /** What a caller asks for. `declared`: they say so, and nobody holds them to it. */
-export type AskedColumns = { method: string | null; url: string | null; reason: string | null; declared: boolean }
+export type RequestColumns = { method: string | null; url: string | null; reason: string | null; declared: boolean }
 
 /** The columns that all rows of one attempt share. */
 export type CallerColumns = Pick<
@@ -16,6 +16,8 @@ export type CallerColumns = Pick<
   'stream' | 'callerKind' | 'keyId' | 'agentId' | 'actorId' | 'traceId' | 'runId' | 'threadId'
 > & { detail: RowDetail }
 
+/** What rows need of a use. */
+type RowUse = { columns: UseColumns; grant: GrantFacts }
 export type UseColumns = CallerColumns & ReturnType<typeof grantColumns>
 
 /** Who made a call. */
@@ -45,11 +47,11 @@ export function callerColumns(caller: Caller): CallerColumns {
 /** What is used. */
 export function grantColumns(grant: GrantFacts) {
   return {
-    principalType: grant.principalType,
-    principalId: grant.principalId,
+    principalType: grant.principal.type,
+    principalId: grant.principal.id,
     grantId: grant.grantId,
-    providerId: grant.secret.slug,
-    resourceKind: grant.kind,
+    providerId: grant.target.providerId,
+    resourceKind: grant.target.kind,
   }
 }
 
@@ -81,14 +83,13 @@ export function refusedCallerRow(name: string, caller: Caller, error: VaultError
 /** The refusal of a request whose caller is known. With a decision it is `.denied`, else `.refused`. */
 export function refusedUseRow(
   name: string,
-  caller: Caller,
+  who: CallerColumns,
   grant: GrantFacts | null,
-  asked: AskedColumns | null,
+  requestColumns: RequestColumns | null,
   error: VaultError,
   decision: Record<string, unknown> | null,
 ): RowDraft {
-  const who = callerColumns(caller)
-  const cut = asked === null ? null : { ...asked, url: asked.url?.slice(0, 4_096) ?? null }
+  const cut = requestColumns === null ? null : { ...requestColumns, url: requestColumns.url?.slice(0, 4_096) ?? null }
   return {
     ...who,
     ...(grant === null ? {} : grantColumns(grant)),
@@ -96,10 +97,10 @@ export function refusedUseRow(
     outcome: decision === null ? 'refused' : 'policy_denied',
     decisionEffect: decision === null ? null : 'deny',
     primaryReason: error.code,
-    reason: asked?.reason ?? null,
+    reason: requestColumns?.reason ?? null,
     detail: {
       ...who.detail,
-      ...askedDetail(cut ?? NOTHING_ASKED, grant),
+      ...requestDetail(cut ?? NOTHING_ASKED, grant),
       grantLabel: grant?.label ?? null,
       decision,
       errorCode: error.code,
@@ -107,22 +108,22 @@ export function refusedUseRow(
   }
 }
 
-const NOTHING_ASKED: AskedColumns = { method: null, url: null, reason: null, declared: false }
+const NOTHING_ASKED: RequestColumns = { method: null, url: null, reason: null, declared: false }
 
-function askedDetail({ method, url, declared }: AskedColumns, grant: GrantFacts | null): RowDetail {
-  const stored = url === null ? null : storedUrl(url, grant?.secret.injectedNames.queryParams)
+function requestDetail({ method, url, declared }: RequestColumns, grant: GrantFacts | null): RowDetail {
+  const stored = url === null ? null : storedUrl(url, grant?.target.injectedNames.queryParams)
   return declared ? { declaredMethod: method, declaredUrl: stored } : { method, url: stored }
 }
 
 /** The row that says a credential will be used. What the caller sent besides method and URL is recorded with the outcome, scrubbed. */
 export function intentRow(
   name: string,
-  { columns, grant, asked, call }: Pick<Use<unknown, unknown>, 'columns' | 'grant' | 'asked' | 'call'>,
+  { columns, grant, requestColumns, call }: RowUse & { requestColumns: RequestColumns; call: PreparedCall | null },
   decision: Record<string, unknown>,
   eventId: string,
 ): RowDraft {
   const { detail, ...shared } = columns
-  const what = call === null ? asked : { ...asked, method: call.method, url: call.url.href }
+  const what = call === null ? requestColumns : { ...requestColumns, method: call.method, url: call.url.href }
   return {
     ...shared,
     event: `${name}.requested`,
@@ -130,14 +131,14 @@ export function intentRow(
     outcome: 'allowed',
     decisionEffect: 'allow',
     primaryReason: null,
-    reason: asked.reason,
-    detail: { ...detail, ...askedDetail(what, grant), grantLabel: grant.label, decision },
+    reason: requestColumns.reason,
+    detail: { ...detail, ...requestDetail(what, grant), grantLabel: grant.label, decision },
   }
 }
 
 /** What became of an intent. Strings that came from outside must be scrubbed already. */
 export function outcomeRow(
-  { columns, grant }: Pick<Use<unknown, unknown>, 'columns' | 'grant'>,
+  { columns, grant }: RowUse,
   intentId: string,
   outcome: Pick<RowDraft, 'event' | 'outcome' | 'primaryReason' | 'eventId' | 'reason'> & { detail: RowDetail },
 ): RowDraft {
