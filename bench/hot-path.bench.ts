@@ -13,7 +13,7 @@ import type { AppendMember } from '../packages/server/src/audit/lane.ts'
 import { createLane } from '../packages/server/src/audit/lane.ts'
 import { createKeyring } from '../packages/server/src/crypto/keyring.ts'
 import { compileAllowedHosts } from '../packages/server/src/egress/allowed-hosts.ts'
-import { injectedNames } from '../packages/server/src/egress/inject.ts'
+import { credentialKinds } from '../packages/server/src/egress/credential-kinds.ts'
 import { DEFAULT_INJECTION } from '../packages/server/src/egress/injection.ts'
 import { systemClock } from '../packages/server/src/kernel/clock.ts'
 import { noFaults } from '../packages/server/src/kernel/faults.ts'
@@ -64,32 +64,33 @@ const key: KeyFacts = {
   deprecated: false,
   graceUntilMs: null,
   agent: null,
-  fences: [fence('epoch'), fence(`key:${keyId}`)],
+  versions: [fence('epoch'), fence(`key:${keyId}`)],
 }
 const token = `tok_${randomBytes(24).toString('base64url')}`
 const grant: GrantFacts = {
   grantId: grantId!,
-  kind: 'managed_secret',
-  principalType: 'system',
-  principalId: null,
+  principal: { type: 'system', id: null },
   label: null,
   status: 'active',
-  expiresAtMs: null,
-  createdAtMs: clock.now() - 1_000,
+  lifetime: { createdAtMs: clock.now() - 1_000, expiresAtMs: null },
   checkRestrictions: null,
-  secret: {
-    managedSecretId: secretId!,
-    slug: 'payments',
+  target: {
+    kind: 'managed_secret',
+    providerId: 'payments',
     name: 'Payments',
     status: 'active',
-    type: 'bearer',
-    injection: DEFAULT_INJECTION,
-    injectedNames: injectedNames('bearer', DEFAULT_INJECTION),
+    scopes: [],
+    injectedNames: credentialKinds.bearer.injectedNames(DEFAULT_INJECTION),
     allowedHosts: compileAllowedHosts(['127.0.0.1:9999']),
+    querySpace: '+',
     proxyOnly: false,
   },
   credential: {
     credentialId: credentialId!,
+    kind: credentialKinds.bearer,
+    injection: DEFAULT_INJECTION,
+    generation: null,
+    usableUntilMs: null,
     status: 'active',
     sealed: await keyring.sealFor(
       appId!,
@@ -98,7 +99,7 @@ const grant: GrantFacts = {
     ),
     hint: token.slice(-4),
   },
-  fences: [fence(`grant:${grantId}`), fence(`secret:${secretId}`), fence(`credential:${credentialId}`)],
+  versions: [fence(`grant:${grantId}`), fence(`secret:${secretId}`), fence(`credential:${credentialId}`)],
 }
 const policy = {
   appId: appId!,
@@ -122,7 +123,7 @@ const policy = {
   approvalDefaults: { channels: [], requireReason: false },
   allowedPrivateHosts: new Set(['127.0.0.1:9999']),
   captureBodies: true,
-  fence: fence('epoch'),
+  epoch: fence('epoch'),
 }
 const lane = createLane({
   scope: appScope(appId!, organizationId!),
@@ -158,7 +159,7 @@ const proxy = createUses({
     findKey: async () => key,
     findAgent: async () => undefined,
     findGrant: async () => grant,
-    findCandidates: async () => ({ grants: [], fence: fence('') }),
+    findCandidates: async () => ({ grants: [], version: fence('') }),
     appPolicy: async () => policy,
     forget: () => undefined,
   },

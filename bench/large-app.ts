@@ -16,8 +16,8 @@ export async function growApp(
     await owner.query('set local session_replication_role = replica')
     await owner.query(
       `with made as (
-         insert into grants (app_id, grant_id, principal_type, managed_secret_id, credential_id, label, created_by)
-         select app_id, gen_random_uuid(), principal_type, managed_secret_id, credential_id, 'filler-' || n, created_by
+         insert into grants (app_id, grant_id, principal_type, provider_id, source_id, credential_id, label, created_by)
+         select app_id, gen_random_uuid(), principal_type, provider_id, source_id, credential_id, 'filler-' || n, created_by
          from grants, generate_series(1, $3::int) n where app_id = $1 and grant_id = $2
          returning app_id, grant_id
        )

@@ -296,7 +296,9 @@ create unique index managed_secrets_slug on managed_secrets (app_id, slug) where
 create table credentials (
   app_id uuid not null,
   credential_id uuid not null,
-  managed_secret_id uuid not null,
+  -- What the credential belongs to. Each kind of source is a table of its own.
+  source_kind text not null check (source_kind in ('managed_secret', 'connection')),
+  source_id uuid not null,
   label text not null,
   kind text not null default 'developer' check (kind in ('developer', 'end_user')),
   sealed bytea,
@@ -307,9 +309,9 @@ create table credentials (
   created_at timestamptz not null default now(),
   rotated_at timestamptz,
   primary key (app_id, credential_id),
-  foreign key (app_id, managed_secret_id) references managed_secrets
+  unique (app_id, credential_id, source_id)
 );
-create unique index credentials_label on credentials (app_id, managed_secret_id, label) where status = 'active';
+create unique index credentials_label on credentials (app_id, source_id, label) where status = 'active';
 
 create table grants (
   app_id uuid not null references apps,
@@ -317,7 +319,10 @@ create table grants (
   grant_kind text not null default 'managed_secret' check (grant_kind in ('oauth', 'managed_secret')),
   principal_type text not null check (principal_type in ('user', 'group', 'system', 'agent')),
   principal_id uuid,
-  managed_secret_id uuid,
+  -- Provider id, or the slug of the managed secret: what rules and calls name. It never changes.
+  provider_id text not null,
+  -- The credential's source: the managed secret, or the connection.
+  source_id uuid not null,
   credential_id uuid not null,
   label text,
   restrictions jsonb,
@@ -331,14 +336,13 @@ create table grants (
   created_by jsonb not null,
   created_at timestamptz not null default now(),
   primary key (app_id, grant_id),
-  foreign key (app_id, managed_secret_id) references managed_secrets,
-  foreign key (app_id, credential_id) references credentials,
+  foreign key (app_id, credential_id, source_id) references credentials (app_id, credential_id, source_id),
   check ((principal_type = 'agent') = (principal_id is not null) or principal_type in ('user', 'group'))
 );
 create unique index grants_label on grants (app_id, credential_id, principal_type, coalesce(principal_id, app_id), coalesce(label, ''))
   where status = 'active';
 create index grants_by_principal on grants (app_id, principal_type, principal_id, created_at);
-create index grants_by_secret on grants (app_id, managed_secret_id);
+create index grants_by_source on grants (app_id, source_id);
 
 -- ───────────── rules ─────────────
 

@@ -1,7 +1,7 @@
 import type { AgentScopes } from '@alter-vault/contracts'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { parseAgentScopes, planScopeChange, type StoredScopes, scopesInForce } from './agent-scopes.ts'
+import { agentMayUse, parseAgentScopes, planScopeChange, type StoredScopes, scopesInForce } from './agent-scopes.ts'
 
 const provider = fc.constantFrom('stripe', 'github', 'managed_secret_slugs')
 const list = fc.uniqueArray(fc.constantFrom('a', 'b', 'c'), { minLength: 1 })
@@ -108,5 +108,20 @@ describe('a scope map', () => {
     const desired = { constructor: ['a'] } as unknown as AgentScopes
     const plan = planScopeChange({ current: {}, desired, nowMs: 0, wideningDelaySeconds: 0, knowsVersion: false })
     expect(plan.scopes).toEqual({ constructor: ['a'] })
+  })
+})
+
+describe('what an agent may use', () => {
+  it.each([
+    ['managed_secret', 'stripe', { managed_secret_slugs: ['stripe'] }, true],
+    ['managed_secret', 'stripe', { stripe: ['charges.read'] }, false],
+    ['managed_secret', 'stripe', {}, false],
+    ['oauth', 'github', { github: ['repo'] }, true],
+    ['oauth', 'github', { github: [] }, false],
+    ['oauth', 'github', { managed_secret_slugs: ['github'] }, false],
+    ['oauth', 'managed_secret_slugs', { managed_secret_slugs: ['github'] }, false],
+    ['oauth', 'constructor', {}, false],
+  ] as const)('on a %s named "%s" under %o: %s', (kind, providerId, scopes, expected) => {
+    expect(agentMayUse(scopes as AgentScopes, { kind, providerId })).toBe(expected)
   })
 })

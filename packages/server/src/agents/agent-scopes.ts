@@ -24,6 +24,18 @@ export function scopesInForce(stored: StoredScopes, nowMs: number): StoredScopes
   return { scopes: scopesPending, scopesPending: null, scopesAppliesAt: null }
 }
 
+/** The member of the map that names managed secrets; every other one is a provider id. */
+const SECRET_SLUGS = 'managed_secret_slugs'
+
+/** Whether a scope map names a target: the slug of a managed secret, or a provider with at least one scope. */
+export function agentMayUse(
+  scopes: Readonly<Record<string, readonly string[]>>,
+  { kind, providerId }: { kind: 'oauth' | 'managed_secret'; providerId: string },
+): boolean {
+  if (kind === 'managed_secret') return scopes[SECRET_SLUGS]?.includes(providerId) ?? false
+  return providerId !== SECRET_SLUGS && Object.hasOwn(scopes, providerId) && scopes[providerId]!.length > 0
+}
+
 /** The map without repeats. Refusal: `validation_failed` over 12 KiB of compact JSON. */
 export function parseAgentScopes(scopes: AgentScopes, pointer = '/scopes'): AgentScopes {
   const parsed = Object.fromEntries(Object.entries(scopes).map(([provider, list]) => [provider, [...new Set(list)]]))

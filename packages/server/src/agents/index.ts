@@ -1,7 +1,7 @@
 import { type AgentsDeps, agentUseCases } from './create-agents.ts'
 import { createAgentRoutes } from './routes.ts'
 
-export { scopesInForce } from './agent-scopes.ts'
+export { agentMayUse, type StoredScopes, scopesInForce } from './agent-scopes.ts'
 export { agentNotFound, findAgent, getAgent, lockLiveAgent } from './agent-store.ts'
 export type { NewAgent } from './create-agent.ts'
 export type { Agents, AgentsDeps } from './create-agents.ts'

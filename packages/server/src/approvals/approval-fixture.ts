@@ -29,9 +29,10 @@ export async function createApprovalFixture(test: TestDatabase) {
       agent as (insert into agents (app_id, agent_id, name, type, created_by) values ($2, $3, 'refunder', 'agent', $7)),
       secret as (insert into managed_secrets (app_id, managed_secret_id, slug, name, credential_type, allowed_hosts, created_by)
         values ($2, $4, 'stripe', 'Stripe', 'bearer', '{api.stripe.com}', $7)),
-      credential as (insert into credentials (app_id, credential_id, managed_secret_id, label) values ($2, $5, $4, 'live'))
-    insert into grants (app_id, grant_id, principal_type, principal_id, managed_secret_id, credential_id, created_by)
-      values ($2, $6, 'agent', $3, $4, $5, $7)`,
+      credential as (insert into credentials (app_id, credential_id, source_kind, source_id, label)
+        values ($2, $5, 'managed_secret', $4, 'live'))
+    insert into grants (app_id, grant_id, principal_type, principal_id, provider_id, source_id, credential_id, created_by)
+      values ($2, $6, 'agent', $3, 'stripe', $4, $5, $7)`,
     [organizationId, appId, agentId, secretId, credentialId, grantId, by],
   )
   await test.asOwner('select maintain_nonce_partitions(extract(epoch from now())::bigint)')
@@ -192,7 +193,8 @@ export async function createApprovalFixture(test: TestDatabase) {
       keyName: 'main',
       keyType: 'ak',
       agentId,
-      agentName: 'refunder',
+      agent: null,
+      user: null,
       impersonated: false,
       caller: null,
       callerType: null,
@@ -202,9 +204,6 @@ export async function createApprovalFixture(test: TestDatabase) {
       userAgent: null,
       traceId: 'a'.repeat(32),
       scopes: ['proxy:execute'],
-      requestRule: null,
-      nonce: { ts: Math.floor(Date.now() / 1_000), digest: randomBytes(16) },
-      fences: [],
       answerHeaders: {},
       ...changes,
     }),

@@ -94,7 +94,8 @@ function parseEntries(path: string, content: string): RootKeyEntry[] {
     const bytes = Buffer.from(key, 'base64')
     if (bytes.length !== KEY_BYTES) throw garbled(path, `key ${id} has ${bytes.length} bytes and not ${KEY_BYTES}`)
     // Other spellings of the same bytes are no keys of ours.
-    if (bytes.toString('base64') !== key || check !== keyCheck(id, bytes)) throw garbled(path, `"check" of key ${id} does not fit its bytes`)
+    if (bytes.toString('base64') !== key || check !== keyCheck(id, bytes))
+      throw garbled(path, `"check" of key ${id} does not fit its bytes`)
     return { id, created_at, key, check }
   })
 }

@@ -251,7 +251,8 @@ export type CountersTable = {
 export type CredentialsTable = {
   app_id: string
   credential_id: string
-  managed_secret_id: string
+  source_kind: 'managed_secret' | 'connection'
+  source_id: string
   label: string
   kind: Defaulted<'developer' | 'end_user'>
   sealed: Buffer | null
@@ -292,7 +293,8 @@ export type GrantsTable = {
   grant_kind: Defaulted<'oauth' | 'managed_secret'>
   principal_type: 'user' | 'group' | 'system' | 'agent'
   principal_id: string | null
-  managed_secret_id: string | null
+  provider_id: string
+  source_id: string
   credential_id: string
   label: string | null
   restrictions: JsonOrNull

@@ -1,14 +1,27 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { canonicalUrl } from './canonical-url.ts'
-import { type CredentialType, type CredentialValue, parseCredentialValue } from './credential-value.ts'
-import { dropInjectedNames, injectCredential, injectedNames, retrieveFields } from './inject.ts'
+import { createAwsClockSkew } from './aws-clock-skew.ts'
+import { type CanonicalUrl, canonicalUrl } from './canonical-url.ts'
+import type { CredentialType, CredentialValue } from './credential-kind.ts'
+import { credentialKinds, parseCredentialValue } from './credential-kinds.ts'
+import { dropInjectedNames } from './inject.ts'
 import { DEFAULT_INJECTION, type Injection } from './injection.ts'
 
-type Carried = Exclude<CredentialValue, { type: 'aws_sigv4' }>
+const credential = parseCredentialValue
+const context = { awsClockSkew: createAwsClockSkew({ clock: { now: () => 0 } }) }
+const open = (value: CredentialValue, injection: Injection) =>
+  credentialKinds[value.type].open(value, injection, context)
+const injectedNames = (type: CredentialType, injection: Injection) => credentialKinds[type].injectedNames(injection)
+const retrieveFields = (value: CredentialValue, injection: Injection) => open(value, injection).retrieve()
 
-function credential(type: Exclude<CredentialType, 'aws_sigv4'>, json: unknown): Carried {
-  return parseCredentialValue(type, json) as Carried
+function injectCredential(
+  value: CredentialValue,
+  injection: Injection,
+  call: { url: CanonicalUrl; headers: [string, string][] },
+) {
+  const { apply, secrets } = open(value, injection)
+  const names = injectedNames(value.type, injection)
+  return { ...apply({ ...call, method: 'GET', body: undefined }), names, secrets }
 }
 
 const CUSTOM = credential('custom', { token: 'tok-$&-1', fields: { account: 'acct/1', region: 'eu' } })
@@ -136,6 +149,7 @@ describe('a credential handed to a client', () => {
   ] as const)('of type %s says where it goes', (type, json, fields) => {
     const injection: Injection = { header: 'X-Key', format: 'k={token}', additional: [] }
     expect(retrieveFields(parseCredentialValue(type, json), injection)).toEqual({
+      token_type: type === 'basic' ? 'Basic' : 'Bearer',
       ...fields,
       additional_credentials: null,
       additional_injections: null,
@@ -145,6 +159,7 @@ describe('a credential handed to a client', () => {
   test('of type custom brings its fields and rules', () => {
     expect(retrieveFields(CUSTOM, CUSTOM_INJECTION)).toEqual({
       access_token: 'tok-$&-1',
+      token_type: 'Bearer',
       injection_header: 'X-Token',
       injection_format: 'Token token="{token}"',
       additional_credentials: { account: 'acct/1', region: 'eu' },
@@ -165,6 +180,7 @@ describe('a credential handed to a client', () => {
     })
     expect(retrieveFields(value, DEFAULT_INJECTION)).toEqual({
       access_token: 'AKIAIOSFODNN7EXAMPLE',
+      token_type: 'Bearer',
       injection_header: 'Authorization',
       injection_format: 'AWS4-HMAC-SHA256',
       additional_credentials: { secret_key: 'secret-1', session_token: 'session-1', region: 'eu-west-1' },

@@ -1,41 +1,36 @@
+import type { Secret } from '../crypto/secret.ts'
 import { appendPairs, formEncode } from './append-query.ts'
 import { type CanonicalUrl, withQuery } from './canonical-url.ts'
-import { type CredentialType, type CredentialValue, secretStrings } from './credential-value.ts'
+import type { InjectedNames, Opened, RetrieveFields } from './credential-kind.ts'
 import type { HeaderList } from './header-rules.ts'
-import { type Injection, SIGV4_FORMAT } from './injection.ts'
-import { AWS_SIGNING_HEADERS } from './sigv4.ts'
-
-/** The names a credential takes on a request: headers in lower case, query names as they are. */
-export type InjectedNames = { headers: string[]; queryParams: string[] }
+import type { Injection, InjectionTraits } from './injection.ts'
 
 /** A caller's request without what the credential will set. */
 export type Cleared = { url: CanonicalUrl; headers: HeaderList; dropped: InjectedNames }
 
-/** A request that carries its credential; from here on it is plaintext and goes to the upstream only. */
-export type Injected = {
-  url: CanonicalUrl
-  headers: HeaderList
-  names: InjectedNames
-  /** What to search for in everything that comes back or is recorded. */
-  secrets: string[]
+/** A credential whose token travels on the request. */
+export type Carried = {
+  kind: InjectionTraits
+  injection: Injection
+  tokenType: RetrieveFields['token_type']
+  token: Secret
+  fields?: ReadonlyMap<string, Secret>
 }
 
-/** The members of a retrieve answer that carry the credential (docs/spec/wire-protocol.md#retrieving-a-credential). Plaintext. */
-export type RetrieveFields = {
-  access_token: string
-  injection_header: string
-  injection_format: string
-  additional_credentials: Record<string, string> | null
-  additional_injections: { target: 'header' | 'query_param'; key: string; value_source: string }[] | null
+/** What a standard fixes of an injection holds whatever the rules say; the rest goes where it is told. */
+function effectiveInjection({ standard }: InjectionTraits, injection: Injection): Injection {
+  return standard === null ? injection : { ...injection, header: 'Authorization', format: standard.format }
 }
 
-/** The names that `injection` takes for this type of credential, without opening one. */
-export function injectedNames(type: CredentialType, injection: Injection): InjectedNames {
-  if (type === 'aws_sigv4') return { headers: [...AWS_SIGNING_HEADERS], queryParams: [] }
-  const { header, additional } = effectiveInjection(type, injection)
-  const named = (target: string) => additional.filter((one) => one.target === target).map(({ key }) => key)
-  const headers = [header, ...named('header')].map((name) => name.toLowerCase())
-  return { headers, queryParams: named('query_param') }
+/** The names that a credential of this kind takes on a request. */
+export function takenNames(kind: InjectionTraits, injection: Injection): InjectedNames {
+  const { header, additional } = effectiveInjection(kind, injection)
+  const names: InjectedNames = { headers: [header.toLowerCase()], queryParams: [] }
+  for (const { target, key } of additional) {
+    if (target === 'header') names.headers.push(key.toLowerCase())
+    else names.queryParams.push(key)
+  }
+  return names
 }
 
 /**
@@ -60,80 +55,54 @@ export function dropInjectedNames(names: InjectedNames, url: CanonicalUrl, heade
   return { url: clearedUrl, headers: keptHeaders, dropped }
 }
 
-/**
- * Puts a credential on a request. The caller's values of the same names are dropped here once more, whatever happened
- * before. AWS keys do not travel, they sign: see `signAwsRequest`.
- */
-export function injectCredential(
-  credential: Exclude<CredentialValue, { type: 'aws_sigv4' }>,
-  injection: Injection,
-  request: { url: CanonicalUrl; headers: HeaderList },
-): Injected {
-  const { header, format, additional } = effectiveInjection(credential.type, injection)
-  const names = injectedNames(credential.type, injection)
-  const cleared = dropInjectedNames(names, request.url, request.headers)
-  const headers: HeaderList = [...cleared.headers, [header.toLowerCase(), fillFormat(format, mainToken(credential))]]
+/** Opens a credential that goes on requests in the places that its injection names. */
+export const openCarried = (carried: Carried, secrets: string[]): Opened => ({
+  secrets,
+  apply: (call) => inject(carried, call),
+  retrieve: () => retrieveFields(carried),
+})
+
+/** Puts a token on a request. The caller's values of the same names are dropped here once more, whatever happened before. */
+function inject(carried: Carried, call: { url: CanonicalUrl; headers: HeaderList }): ReturnType<Opened['apply']> {
+  const { header, format, additional } = effectiveInjection(carried.kind, carried.injection)
+  const names = takenNames(carried.kind, carried.injection)
+  const { url, headers } = dropInjectedNames(names, call.url, call.headers)
+  headers.push([header.toLowerCase(), fillFormat(format, carried.token.reveal())])
   const pairs: string[] = []
   for (const { target, key, valueSource } of additional) {
-    const value = sourceValue(credential, valueSource)
+    const value = sourceValue(carried, valueSource)
     if (target === 'header') headers.push([key.toLowerCase(), value])
     else pairs.push(`${formEncode(key)}=${formEncode(value, '%20')}`)
   }
-  return { url: appendPairs(cleared.url, pairs), headers, names, secrets: secretStrings(credential) }
+  return { url: appendPairs(url, pairs), headers }
 }
 
-/** The same injection as told to a client that will do it itself. The answer holds the credential in the clear. */
-export function retrieveFields(credential: CredentialValue, injection: Injection): RetrieveFields {
-  if (credential.type === 'aws_sigv4') {
-    const { accessKeyId, secretAccessKey, sessionToken, region, service } = credential
-    return {
-      access_token: accessKeyId,
-      injection_header: 'Authorization',
-      injection_format: SIGV4_FORMAT,
-      additional_credentials: {
-        secret_key: secretAccessKey.reveal(),
-        ...(sessionToken === undefined ? {} : { session_token: sessionToken.reveal() }),
-        ...(region === undefined ? {} : { region }),
-        ...(service === undefined ? {} : { service }),
-      },
-      additional_injections: null,
-    }
-  }
-  const { header, format, additional } = effectiveInjection(credential.type, injection)
-  const fields =
-    credential.type === 'custom' ? [...credential.fields].map(([name, field]) => [name, field.reveal()] as const) : []
+function retrieveFields({ kind, injection, tokenType, token, fields }: Carried): RetrieveFields {
+  const { header, format, additional } = effectiveInjection(kind, injection)
+  const injections = additional.map(({ target, key, valueSource }) => ({ target, key, value_source: valueSource }))
   return {
-    access_token: mainToken(credential),
+    access_token: token.reveal(),
+    token_type: tokenType,
     injection_header: header,
     injection_format: format,
-    additional_credentials: fields.length === 0 ? null : Object.fromEntries(fields),
-    additional_injections:
-      additional.length === 0
-        ? null
-        : additional.map(({ target, key, valueSource }) => ({ target, key, value_source: valueSource })),
+    additional_credentials: fields === undefined || fields.size === 0 ? null : revealed(fields),
+    additional_injections: injections.length === 0 ? null : injections,
   }
 }
 
-/** Bearer and Basic credentials have their one place by RFC 6750 and RFC 7617; the others go where they are told. */
-function effectiveInjection(type: Exclude<CredentialType, 'aws_sigv4'>, injection: Injection): Injection {
-  if (type === 'bearer') return { ...injection, header: 'Authorization', format: 'Bearer {token}' }
-  if (type === 'basic') return { ...injection, header: 'Authorization', format: 'Basic {token}' }
-  return injection
-}
-
-function mainToken(credential: Exclude<CredentialValue, { type: 'aws_sigv4' }>): string {
-  return credential.type === 'basic' ? credential.encoded.reveal() : credential.token.reveal()
-}
+/** Named fields in the clear. */
+export const revealed = (fields: ReadonlyMap<string, Secret>): Record<string, string> =>
+  Object.fromEntries([...fields].map(([name, field]) => [name, field.reveal()]))
 
 /** A function as replacement: in text `$&` of a token would be an instruction. */
 function fillFormat(format: string, token: string): string {
   return format.replace('{token}', () => token)
 }
 
-function sourceValue(credential: Exclude<CredentialValue, { type: 'aws_sigv4' }>, valueSource: string): string {
-  if (valueSource === 'token') return mainToken(credential)
+function sourceValue({ token, fields }: Carried, valueSource: string): string {
+  if (valueSource === 'token') return token.reveal()
   const name = valueSource.slice('additional_credentials.'.length)
-  const field = credential.type === 'custom' ? credential.fields.get(name) : undefined
+  const field = fields?.get(name)
   if (field === undefined)
     throw new Error(`The injection reads the field "${name}", which the credential does not have.`)
   return field.reveal()

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import type { CredentialType } from './credential-value.ts'
+import type { CredentialType } from './credential-kind.ts'
+import { credentialKinds } from './credential-kinds.ts'
 import { parseInjection } from './injection.ts'
 
 const additional = (over: Record<string, string>) => ({
@@ -8,9 +9,15 @@ const additional = (over: Record<string, string>) => ({
 
 describe('injection rules', () => {
   test('have defaults', () => {
-    expect(parseInjection('api_key', {})).toEqual({ header: 'Authorization', format: 'Bearer {token}', additional: [] })
-    expect(parseInjection('aws_sigv4', {}).format).toBe('AWS4-HMAC-SHA256')
-    expect(parseInjection('api_key', { header: null, format: null, additional: null }).header).toBe('Authorization')
+    expect(parseInjection(credentialKinds.api_key, {})).toEqual({
+      header: 'Authorization',
+      format: 'Bearer {token}',
+      additional: [],
+    })
+    expect(parseInjection(credentialKinds.aws_sigv4, {}).format).toBe('AWS4-HMAC-SHA256')
+    expect(parseInjection(credentialKinds.api_key, { header: null, format: null, additional: null }).header).toBe(
+      'Authorization',
+    )
   })
 
   test('may set several headers and query parameters', () => {
@@ -22,7 +29,7 @@ describe('injection rules', () => {
         { target: 'query_param', key: 'api_key', value_source: 'token' },
       ],
     }
-    expect(parseInjection('custom', raw, { fieldNames: new Set(['account_id']) })).toEqual({
+    expect(parseInjection(credentialKinds.custom, raw, { fieldNames: new Set(['account_id']) })).toEqual({
       header: 'X-Api-Key',
       format: '{token}',
       additional: [
@@ -40,8 +47,10 @@ describe('injection rules', () => {
   ])('never use the header %s', (name) => {
     const refused = (pointer: string) =>
       expect.objectContaining({ errors: [expect.objectContaining({ pointer, code: 'forbidden_header' })] })
-    expect(() => parseInjection('api_key', { header: name })).toThrow(refused('/injection/header'))
-    expect(() => parseInjection('api_key', additional({ key: name }))).toThrow(refused('/injection/additional/0/key'))
+    expect(() => parseInjection(credentialKinds.api_key, { header: name })).toThrow(refused('/injection/header'))
+    expect(() => parseInjection(credentialKinds.api_key, additional({ key: name }))).toThrow(
+      refused('/injection/additional/0/key'),
+    )
   })
 
   test.each([
@@ -75,7 +84,7 @@ describe('injection rules', () => {
   ] as [CredentialType, Parameters<typeof parseInjection>[1], string][])(
     'of %s are refused for %o',
     (type, raw, pointer) => {
-      expect(() => parseInjection(type, raw, { fieldNames: new Set(['account_id']) })).toThrow(
+      expect(() => parseInjection(credentialKinds[type], raw, { fieldNames: new Set(['account_id']) })).toThrow(
         expect.objectContaining({ code: 'validation_failed', errors: [expect.objectContaining({ pointer })] }),
       )
     },

@@ -1,5 +1,4 @@
 import { type FieldError, VaultError } from '../kernel/vault-error.ts'
-import type { CredentialType } from './credential-value.ts'
 
 /** Where a part of the credential goes beside the main header. */
 export type AdditionalInjection = {
@@ -13,6 +12,16 @@ export type AdditionalInjection = {
 export type Injection = { header: string; format: string; additional: AdditionalInjection[] }
 
 export const DEFAULT_INJECTION: Injection = { header: 'Authorization', format: 'Bearer {token}', additional: [] }
+
+/** What a kind of credential says of its injection. */
+export type InjectionTraits = {
+  /** The standard that fixes header and format; null: they are chosen. */
+  standard: { name: string; format: string } | null
+  /** It signs requests and has no token to place. */
+  signs: boolean
+  /** It has named fields that an injection may read. */
+  hasFields: boolean
+}
 
 /** The format that says "sign with AWS Signature Version 4" instead of naming a place for a token. */
 export const SIGV4_FORMAT = 'AWS4-HMAC-SHA256'
@@ -67,7 +76,7 @@ function isNeverInjected(name: string): boolean {
  * is known; a rule that reads another field is refused. Throws `validation_failed` that names every fault below `pointer`.
  */
 export function parseInjection(
-  type: CredentialType,
+  { signs, hasFields }: InjectionTraits,
   raw: RawInjection,
   { pointer = '/injection', fieldNames }: { pointer?: string; fieldNames?: ReadonlySet<string> } = {},
 ): Injection {
@@ -77,7 +86,7 @@ export function parseInjection(
 
   const header = raw.header ?? DEFAULT_INJECTION.header
   checkHeaderName('/header', header, HEADER, MAX_HEADER)
-  const format = raw.format ?? (type === 'aws_sigv4' ? SIGV4_FORMAT : DEFAULT_INJECTION.format)
+  const format = raw.format ?? (signs ? SIGV4_FORMAT : DEFAULT_INJECTION.format)
   checkFormat()
   const additional = (raw.additional ?? []).map(({ target, key, value_source }, index) => {
     checkAdditional(`/additional/${index}`, target, key, value_source)
@@ -103,7 +112,7 @@ export function parseInjection(
   }
 
   function checkFormat(): void {
-    if (type === 'aws_sigv4') {
+    if (signs) {
       if (format !== SIGV4_FORMAT)
         fault('/format', 'invalid', `Expected "format" to be "${SIGV4_FORMAT}" for AWS keys.`)
     } else if (format.length > MAX_FORMAT || !FORMAT_CHARACTERS.test(format)) {
@@ -130,7 +139,7 @@ export function parseInjection(
     const match = VALUE_SOURCE.exec(source)
     if (match === null) {
       fault(`${at}/value_source`, 'invalid', 'Expected "token" or "additional_credentials.<field>".')
-    } else if (match[1] !== undefined && type !== 'custom') {
+    } else if (match[1] !== undefined && !hasFields) {
       fault(`${at}/value_source`, 'invalid', 'Only a "custom" credential has fields.')
     } else if (match[1] !== undefined && fieldNames !== undefined && !fieldNames.has(match[1])) {
       fault(`${at}/value_source`, 'unknown_field', `The credential has no field "${match[1]}".`)

@@ -4,7 +4,7 @@ import { type AuditLog, appScope } from '../audit/index.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import { type AppRef, type ChangeAuthor, changesBetween, type Endings, type ManagedRules } from '../management/index.ts'
-import { type SeenGrant, toGrant } from './grant.ts'
+import { type GrantView, toGrant } from './grant.ts'
 import { grantEvent } from './grant-event.ts'
 import { parseLabel, takeLabel } from './grant-label.ts'
 import { assertRestrictions, changedLifetime, type LifetimeWrite } from './grant-policy.ts'
@@ -41,7 +41,7 @@ export const changeGrant =
     return audit.change(appScope(app.appId, app.organizationId), async (tx, record) => {
       await lockApp(tx, app.appId)
       const grant = await getGrant(tx, app.appId, grantId)
-      if (grant.managed_secret_id !== managedSecretId) throw grantNotFound()
+      if (grant.source_id !== managedSecretId) throw grantNotFound()
       if (grant.status !== 'active') {
         throw new VaultError('grant_revoked', {
           message: 'This grant was revoked, which is final.',
@@ -83,7 +83,7 @@ export const changeGrant =
     })
   }
 
-function shownPolicy(grant: SeenGrant) {
+function shownPolicy(grant: GrantView) {
   const { label, expires_at, max_ttl_seconds, default_ttl_seconds, requires_approval } = grant
   const restrictions = grant.restrictions as GrantRestrictions | null
   return { label, expires_at, max_ttl_seconds, default_ttl_seconds, restrictions, requires_approval }

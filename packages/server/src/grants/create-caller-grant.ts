@@ -2,8 +2,9 @@ import type { Grant, sdkCreateSecretGrant } from '@alter-vault/contracts'
 import type Type from 'typebox'
 import { VaultError } from '../kernel/vault-error.ts'
 import { callerAuthor, type SdkCaller } from '../management/index.ts'
-import type { GrantPrincipal, NewGrant } from './create-grant.ts'
-import { appOf, isAgent, refuseUserToken } from './sdk-caller.ts'
+import type { NewGrant } from './create-grant.ts'
+import { type Principal, principalKinds } from './principals.ts'
+import { appOf, isAgent } from './sdk-caller.ts'
 
 type CreateBody = Type.Static<typeof sdkCreateSecretGrant.body>
 type CreateAnswer = Type.Static<typeof sdkCreateSecretGrant.success>
@@ -16,7 +17,7 @@ type CreateAnswer = Type.Static<typeof sdkCreateSecretGrant.success>
 export const createCallerGrant =
   ({ createGrant }: { createGrant: (input: NewGrant) => Promise<Grant> }) =>
   async (caller: SdkCaller, managedSecretId: string, body: CreateBody): Promise<CreateAnswer> => {
-    const principal = principalOf(caller, body.principal)
+    const principal = askedPrincipal(caller, body.principal)
     const grant = await createGrant({
       app: appOf(caller),
       author: callerAuthor(caller),
@@ -36,7 +37,7 @@ export const createCallerGrant =
     }
   }
 
-function principalOf(caller: SdkCaller, principal: CreateBody['principal']): GrantPrincipal {
+function askedPrincipal(caller: SdkCaller, principal: CreateBody['principal']): Principal {
   if (isAgent(caller) && !caller.impersonated) {
     throw new VaultError('app_key_required', { message: 'An agent does not widen what it reaches. Use an app key.' })
   }
@@ -46,22 +47,7 @@ function principalOf(caller: SdkCaller, principal: CreateBody['principal']): Gra
         'A call that acts as an agent makes grants for that agent only: expected "principal.type" to be "agent".',
     })
   }
-  switch (principal.type) {
-    case 'system':
-      return { type: 'system' }
-    case 'agent':
-      if (caller.agentId === null) {
-        throw new VaultError('agent_principal_requires_agent', {
-          message: 'A grant for an agent is made while acting as it: send its id in "X-Alter-Caller".',
-        })
-      }
-      return { type: 'agent', id: caller.agentId }
-    case 'user':
-      refuseUserToken(principal.user_token)
-      throw new TypeError('a user principal carries a token')
-    case 'group':
-      throw new VaultError('group_grants_unsupported')
-  }
+  return principalKinds[principal.type].askedBy(caller)
 }
 
 /** The agent ended between authentication and the change: the answer is that of a call that names it now. */

@@ -1,5 +1,4 @@
 import type { Grant, GrantPolicyWrite } from '@alter-vault/contracts'
-import { agentNotFound, findAgent } from '../agents/index.ts'
 import { lockApp } from '../apps/index.ts'
 import { type AuditLog, appScope, type RecordEvent } from '../audit/index.ts'
 import type { Tx } from '../db/database.ts'
@@ -15,23 +14,21 @@ import {
   type ManagedRules,
 } from '../management/index.ts'
 import { chooseCredential, getSecret } from '../secrets/index.ts'
-import { toGrant } from './grant.ts'
+import { type GrantRow, toGrant } from './grant.ts'
 import { grantEvent } from './grant-event.ts'
 import { parseLabel, takeLabel } from './grant-label.ts'
 import { assertRestrictions, newLifetime } from './grant-policy.ts'
 import { getGrant, insertGrant } from './grant-store.ts'
+import { type Principal, principalKinds } from './principals.ts'
 import { requireApproval } from './require-approval.ts'
 
 type Deps = { audit: Pick<AuditLog, 'change'>; clock: Clock; endings: Endings; rules: ManagedRules }
-
-/** Whom a grant is for. Nobody else is known to an app without an identity provider. */
-export type GrantPrincipal = { type: 'system' } | { type: 'agent'; id: string }
 
 export type NewGrant = {
   app: AppRef
   author: ChangeAuthor
   managedSecretId: string
-  principal: GrantPrincipal
+  principal: { type: Principal['type']; id?: string | null }
   label?: string | null | undefined
   /** Where `label` was written, for errors. */
   labelPointer?: string
@@ -55,13 +52,13 @@ export const createGrant =
       await lockApp(tx, appId)
       const { secret, credentials } = await getSecret(tx, appId, input.managedSecretId)
       const { credential_id: credentialId } = chooseCredential(credentials, input.credentialId)
-      if (principal.type === 'agent') await assertAgentLives(tx, appId, principal.id)
+      const { type, id = null } = principal
+      await principalKinds[type].lock(tx, appId, id)
       const at = new Date(clock.now())
-      const principalId = principal.type === 'agent' ? principal.id : null
-      const place = { credential_id: credentialId, principal_type: principal.type, principal_id: principalId, label }
+      const place = { credential_id: credentialId, principal_type: type, principal_id: id, label }
       await takeLabel(endings, tx, record, place, { app, author, at })
-      const { managed_secret_id: managedSecretId } = secret
-      const grantId = await storeGrant(tx, record, { app, author, managedSecretId, ...place, policy, at })
+      const target = { kind: 'managed_secret', providerId: secret.slug, sourceId: secret.managed_secret_id } as const
+      const grantId = await storeGrant(tx, record, { app, author, target, ...place, policy, at })
       if (policy.requires_approval !== undefined) {
         await requireApproval(rules, tx, record, { app, author, grantId, approval: policy.requires_approval })
       }
@@ -69,15 +66,19 @@ export const createGrant =
     })
   }
 
+/** What a grant is on: the provider that calls and rules name, and the source of its credential. */
+type GrantTarget = { kind: GrantRow['grant_kind']; providerId: string; sourceId: string }
+
 /** Makes the grant by which app keys reach a new secret, in the transaction that makes the secret. Returns its id. */
 export async function createBaseGrant(
   tx: Tx,
   record: RecordEvent,
-  input: { app: AppRef; author: ChangeAuthor; managedSecretId: string; credentialId: string; at: Date },
+  input: { app: AppRef; author: ChangeAuthor; managedSecretId: string; slug: string; credentialId: string; at: Date },
 ): Promise<string> {
-  const { credentialId, ...rest } = input
+  const { credentialId, managedSecretId, slug, ...rest } = input
   return storeGrant(tx, record, {
     ...rest,
+    target: { kind: 'managed_secret', providerId: slug, sourceId: managedSecretId },
     credential_id: credentialId,
     principal_type: 'system',
     principal_id: null,
@@ -92,16 +93,16 @@ async function storeGrant(
   grant: {
     app: AppRef
     author: ChangeAuthor
-    managedSecretId: string
+    target: GrantTarget
     credential_id: string
-    principal_type: 'system' | 'agent'
+    principal_type: Principal['type']
     principal_id: string | null
     label: string | null
     policy: GrantPolicyWrite
     at: Date
   },
 ): Promise<string> {
-  const { app, author, managedSecretId, credential_id, principal_type, principal_id, label, policy, at } = grant
+  const { app, author, target, credential_id, principal_type, principal_id, label, policy, at } = grant
   const { expiresAt, maxTtlSeconds, defaultTtlSeconds } = newLifetime(policy, at.getTime())
   const grantId = newId(at.getTime())
   const shown = {
@@ -117,20 +118,16 @@ async function storeGrant(
     grant_id: grantId,
     principal_type,
     principal_id,
-    managed_secret_id: managedSecretId,
+    grant_kind: target.kind,
+    provider_id: target.providerId,
+    source_id: target.sourceId,
     credential_id,
     revoked_at: null,
     revoked_reason: null,
     created_by: authorColumn(author),
     created_at: at,
   })
-  const changes = changesBetween({}, { managed_secret_id: managedSecretId, credential_id, ...shown })
+  const changes = changesBetween({}, { managed_secret_id: target.sourceId, credential_id, ...shown })
   record(grantEvent(author, 'grant.created', await getGrant(tx, app.appId, grantId), { changes }))
   return grantId
-}
-
-/** An agent that is not revoked, held until the grant is stored. Refusal: `agent_not_found`. */
-async function assertAgentLives(tx: Tx, appId: string, agentId: string): Promise<void> {
-  const agent = await findAgent(tx, appId, agentId, { lock: true })
-  if (agent === undefined || agent.status === 'revoked') throw agentNotFound()
 }

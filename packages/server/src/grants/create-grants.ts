@@ -6,7 +6,7 @@ import type { GrantsOfSecrets } from '../secrets/index.ts'
 import { changeGrant } from './change-grant.ts'
 import { createCallerGrant } from './create-caller-grant.ts'
 import { createBaseGrant, createGrant } from './create-grant.ts'
-import { countGrantsOfSecret } from './grant-store.ts'
+import { countGrantsOf } from './grant-store.ts'
 import { listCallerGrants } from './list-caller-grants.ts'
 import { listGrantsOf, showGrant } from './read-grants.ts'
 import { revokeCallerGrant } from './revoke-caller-grant.ts'
@@ -41,4 +41,4 @@ export function grantUseCases(deps: GrantsDeps) {
 }
 
 /** The grants' side of making and deleting secrets. */
-export const grantsOfSecrets: GrantsOfSecrets = { createBaseGrant, countGrants: countGrantsOfSecret }
+export const grantsOfSecrets: GrantsOfSecrets = { createBaseGrant, countGrants: countGrantsOf }

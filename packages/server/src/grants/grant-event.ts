@@ -1,6 +1,6 @@
 import type { RowDraft } from '../audit/index.ts'
 import { type ChangeAuthor, changeRow } from '../management/index.ts'
-import type { SeenGrant } from './grant.ts'
+import type { GrantView } from './grant.ts'
 
 type Change = { field: string; from: string | null; to: string | null }
 
@@ -8,7 +8,7 @@ type Change = { field: string; from: string | null; to: string | null }
 export function grantEvent(
   author: ChangeAuthor,
   event: 'grant.created' | 'grant.updated' | 'grant.revoked',
-  grant: SeenGrant,
+  grant: GrantView,
   more: { changes?: readonly Change[]; reason?: string | null } = {},
 ): RowDraft {
   return changeRow(author, {
@@ -17,8 +17,8 @@ export function grantEvent(
     type: 'grant',
     id: grant.grant_id,
     grantId: grant.grant_id,
-    providerId: grant.slug,
-    resourceKind: 'managed_secret',
+    providerId: grant.provider_id,
+    resourceKind: grant.grant_kind,
     principalType: grant.principal_type,
     principalId: grant.principal_id,
     ...(more.reason == null ? {} : { reason: more.reason }),

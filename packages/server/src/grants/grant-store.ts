@@ -1,25 +1,27 @@
+import type { AgentScopes } from '@alter-vault/contracts'
 import { type Insertable, type RawBuilder, sql } from 'kysely'
+import type { StoredScopes } from '../agents/index.ts'
 import type { Tx } from '../db/database.ts'
 import type { GrantsTable } from '../db/schema.generated.ts'
 import { isUuid } from '../kernel/ids.ts'
 import type { Page } from '../kernel/page.ts'
 import { VaultError } from '../kernel/vault-error.ts'
-import type { GrantRow, GrantState, SeenGrant } from './grant.ts'
+import type { GrantRow, GrantState, GrantView } from './grant.ts'
 
 export const grantNotFound = (): VaultError =>
   new VaultError('grant_not_found', { message: 'There is no grant with this id.' })
 
-/** Grants of managed secrets with what lists show of them. */
-const seen = (appId: string): RawBuilder<unknown> => sql`
-  select g.*, g.created_at::text as place_at, s.slug, s.name as secret_name,
+/** Grants with what lists show of them. Every grant is one row, whatever else is there: what ends grants reads them here, too. */
+const viewed = (appId: string): RawBuilder<unknown> => sql`
+  select g.*, g.created_at::text as place_at, s.name as source_name,
     c.label as credential_label, c.kind as credential_kind, coalesce(a.display_name, a.name) as agent_name,
     (select r.body -> 'approval' from rules r where r.app_id = ${appId} and r.target_type = 'grant'
       and r.target_id = g.grant_id::text and r.managed_by = 'grant_policy' and r.type = 'require_approval' limit 1)
       as requires_approval,
     (select u.used_at from last_uses u where u.app_id = ${appId} and u.subject = 'grant:' || g.grant_id) as last_used_at
   from grants g
-  join managed_secrets s on s.app_id = ${appId} and s.managed_secret_id = g.managed_secret_id
-  join credentials c on c.app_id = ${appId} and c.credential_id = g.credential_id
+  left join managed_secrets s on s.app_id = ${appId} and g.grant_kind = 'managed_secret' and s.managed_secret_id = g.source_id
+  left join credentials c on c.app_id = ${appId} and c.credential_id = g.credential_id
   left join agents a on a.app_id = ${appId} and g.principal_type = 'agent' and a.agent_id = g.principal_id`
 
 export async function insertGrant(
@@ -33,15 +35,15 @@ export async function insertGrant(
     .execute()
 }
 
-export async function findGrant(tx: Tx, appId: string, grantId: string): Promise<SeenGrant | undefined> {
+export async function findGrant(tx: Tx, appId: string, grantId: string): Promise<GrantView | undefined> {
   if (!isUuid(grantId)) return undefined
-  const { rows } = await sql<SeenGrant>`${seen(appId)}
+  const { rows } = await sql<GrantView>`${viewed(appId)}
     where g.app_id = ${appId} and g.grant_id = ${grantId}`.execute(tx)
   return rows[0]
 }
 
 /** Refusal: `grant_not_found`. */
-export async function getGrant(tx: Tx, appId: string, grantId: string): Promise<SeenGrant> {
+export async function getGrant(tx: Tx, appId: string, grantId: string): Promise<GrantView> {
   const grant = await findGrant(tx, appId, grantId)
   if (grant === undefined) throw grantNotFound()
   return grant
@@ -79,8 +81,8 @@ export async function findNamesake(
   tx: Tx,
   appId: string,
   of: Pick<GrantRow, 'credential_id' | 'principal_type' | 'principal_id' | 'label'>,
-): Promise<SeenGrant | undefined> {
-  const { rows } = await sql<SeenGrant>`${seen(appId)}
+): Promise<GrantView | undefined> {
+  const { rows } = await sql<GrantView>`${viewed(appId)}
     where g.app_id = ${appId} and g.status = 'active' and g.credential_id = ${of.credential_id}
       and g.principal_type = ${of.principal_type} and g.principal_id is not distinct from ${of.principal_id}::uuid
       and lower(coalesce(g.label, '')) = lower(coalesce(${of.label}::text, ''))
@@ -104,8 +106,8 @@ export type GrantFilter = {
   states?: readonly GrantState[] | undefined
   /** Null: whichever. */
   ids?: readonly string[] | null
-  managedSecretId?: string | undefined
-  slug?: string | undefined
+  sourceId?: string | undefined
+  providerId?: string | undefined
   principalType?: GrantRow['principal_type'] | undefined
   principalId?: string | undefined
   label?: string | undefined
@@ -113,20 +115,20 @@ export type GrantFilter = {
 }
 
 function matching(appId: string, filter: GrantFilter, at: Date): RawBuilder<unknown> {
-  const { states, ids, managedSecretId, slug, principalType, principalId, label, search } = filter
+  const { states, ids, sourceId, providerId, principalType, principalId, label, search } = filter
   const conditions = [sql`g.app_id = ${appId}`]
   if (states !== undefined) {
     const any = states.map((state) => inState(state, at))
     conditions.push(any.length === 0 ? sql`false` : sql`(${sql.join(any, sql` or `)})`)
   }
   if (ids) conditions.push(sql`g.grant_id::text = any(${ids}::text[])`)
-  if (managedSecretId !== undefined) conditions.push(sql`g.managed_secret_id = ${managedSecretId}`)
-  if (slug !== undefined) conditions.push(sql`s.slug = ${slug}`)
+  if (sourceId !== undefined) conditions.push(sql`g.source_id = ${sourceId}`)
+  if (providerId !== undefined) conditions.push(sql`g.provider_id = ${providerId}`)
   if (principalType !== undefined) conditions.push(sql`g.principal_type = ${principalType}`)
   if (principalId !== undefined) conditions.push(sql`g.principal_id = ${principalId}`)
   if (label !== undefined) conditions.push(sql`g.label = ${label}`)
   if (search !== undefined) {
-    const texts = [sql`g.label`, sql`s.slug`, sql`s.name`, sql`a.name`, sql`a.display_name`]
+    const texts = [sql`g.label`, sql`g.provider_id`, sql`s.name`, sql`a.name`, sql`a.display_name`]
     const any = texts.map((text) => sql`strpos(lower(coalesce(${text}, '')), lower(${search}::text)) > 0`)
     conditions.push(sql`(${sql.join(any, sql` or `)})`)
   }
@@ -140,75 +142,77 @@ export async function listGrants(
   filter: GrantFilter,
   page: Page,
   at: Date,
-): Promise<(SeenGrant & { place_at: string })[]> {
+): Promise<(GrantView & { place_at: string })[]> {
   const after =
     page.after === undefined
       ? sql``
       : sql`and (g.created_at, g.grant_id) < (${page.after.at}::timestamptz, ${page.after.id}::uuid)`
-  const { rows } = await sql<SeenGrant & { place_at: string }>`${seen(appId)} ${matching(appId, filter, at)} ${after}
+  const { rows } = await sql<GrantView & { place_at: string }>`${viewed(appId)} ${matching(appId, filter, at)} ${after}
     order by g.created_at desc, g.grant_id desc limit ${page.limit + 1} offset ${page.offset}`.execute(tx)
   return rows
 }
 
 export async function countGrants(tx: Tx, appId: string, filter: GrantFilter, at: Date): Promise<number> {
   const { rows } = await sql<{ n: number }>`select count(*)::int as n
-    from (${seen(appId)} ${matching(appId, filter, at)}) found`.execute(tx)
+    from (${viewed(appId)} ${matching(appId, filter, at)}) found`.execute(tx)
   return rows[0]!.n
 }
 
 /** A live grant with what decides whether its agent may use it. */
-export type ReachingGrant = SeenGrant & {
+export type ReachingGrant = GrantView & {
   agent_status: 'active' | 'inactive' | 'revoked' | null
-  agent_scopes: unknown
-  agent_scopes_pending: unknown
-  agent_scopes_applies_at: Date | null
+  agent_scopes: StoredScopes
 }
 
-/** The live grants of a secret, oldest first. */
-export async function findReachingGrants(
-  tx: Tx,
-  appId: string,
-  managedSecretId: string,
-  at: Date,
-): Promise<ReachingGrant[]> {
-  const filter = { states: ['active'], managedSecretId } as const
-  const { rows } = await sql<ReachingGrant>`
-    select found.*, b.status as agent_status, b.scopes as agent_scopes, b.scopes_pending as agent_scopes_pending,
-      b.scopes_applies_at as agent_scopes_applies_at
-    from (${seen(appId)} ${matching(appId, filter, at)}) found
+/** The live grants of a source, oldest first. */
+export async function findReachingGrants(tx: Tx, appId: string, sourceId: string, at: Date): Promise<ReachingGrant[]> {
+  const filter = { states: ['active'], sourceId } as const
+  const { rows } = await sql<GrantView & AgentColumns>`
+    select found.*, b.status as agent_status, b.scopes, b.scopes_pending, b.scopes_applies_at
+    from (${viewed(appId)} ${matching(appId, filter, at)}) found
     left join agents b on b.app_id = ${appId} and found.principal_type = 'agent' and b.agent_id = found.principal_id
     order by found.created_at, found.grant_id`.execute(tx)
-  return rows
+  return rows.map(({ scopes, scopes_pending: scopesPending, scopes_applies_at: scopesAppliesAt, ...row }) => ({
+    ...row,
+    agent_scopes: { scopes: scopes ?? {}, scopesPending, scopesAppliesAt },
+  }))
 }
 
-/** The grants that are not revoked, of a secret, an agent or the whole app; expired ones too. In the order of their ids. */
+type AgentColumns = {
+  agent_status: ReachingGrant['agent_status']
+  scopes: AgentScopes | null
+  scopes_pending: AgentScopes | null
+  scopes_applies_at: Date | null
+}
+
+/** The grants that are not revoked, of a source, an agent or the whole app; expired ones too. In the order of their ids. */
 export async function findUnrevokedGrants(
   tx: Tx,
   appId: string,
-  of: { managedSecretId: string } | { agentId: string } | { all: true },
-): Promise<SeenGrant[]> {
+  of: { sourceId: string } | { agentId: string } | { all: true },
+): Promise<GrantView[]> {
   const whose =
-    'managedSecretId' in of
-      ? sql`and g.managed_secret_id = ${of.managedSecretId}`
+    'sourceId' in of
+      ? sql`and g.source_id = ${of.sourceId}`
       : 'agentId' in of
         ? sql`and g.principal_type = 'agent' and g.principal_id = ${of.agentId}`
         : sql``
-  const { rows } = await sql<SeenGrant>`${seen(appId)}
+  const { rows } = await sql<GrantView>`${viewed(appId)}
     where g.app_id = ${appId} and g.status = 'active' ${whose} order by g.grant_id`.execute(tx)
   return rows
 }
 
-/** The grants of a secret that are not revoked, expired ones too, and the live ones by principal type. */
-export async function countGrantsOfSecret(
+/** The grants of a source that are not revoked, expired ones too, and the live ones by principal type. */
+export async function countGrantsOf(
   tx: Tx,
   appId: string,
-  managedSecretId: string,
+  sourceId: string,
   at: Date,
 ): Promise<{ unrevoked: number; live: Record<string, number> }> {
   const { rows } = await sql<{ principal_type: string; unrevoked: number; live: number }>`
     select g.principal_type, count(*)::int as unrevoked, (count(*) filter (where ${inState('active', at)}))::int as live
     from grants g
-    where g.app_id = ${appId} and g.managed_secret_id = ${managedSecretId} and g.status = 'active'
+    where g.app_id = ${appId} and g.source_id = ${sourceId} and g.status = 'active'
     group by g.principal_type`.execute(tx)
   return {
     unrevoked: rows.reduce((sum, row) => sum + row.unrevoked, 0),
@@ -216,12 +220,18 @@ export async function countGrantsOfSecret(
   }
 }
 
-/** What the rules on a grant meet: the slug it is used by and the agent it belongs to; undefined when the app has no such grant. */
+/** What the rules on a grant meet: the provider it is used by and its agent; undefined when the app has no such grant. */
 export async function findGrantTargets(
   tx: Tx,
   appId: string,
   grantId: string,
 ): Promise<{ providerId: string; agentId: string | null } | undefined> {
-  const grant = await findGrant(tx, appId, grantId)
-  return grant && { providerId: grant.slug, agentId: grant.principal_type === 'agent' ? grant.principal_id : null }
+  if (!isUuid(grantId)) return undefined
+  const row = await tx
+    .selectFrom('grants')
+    .select(['provider_id', 'principal_type', 'principal_id'])
+    .where('app_id', '=', appId)
+    .where('grant_id', '=', grantId)
+    .executeTakeFirst()
+  return row && { providerId: row.provider_id, agentId: row.principal_type === 'agent' ? row.principal_id : null }
 }

@@ -13,11 +13,10 @@ import { shownAuthor } from '../management/index.ts'
 
 export type GrantRow = Selectable<GrantsTable>
 
-/** A grant with the names of what it joins. */
-export type SeenGrant = GrantRow & {
-  managed_secret_id: string
-  slug: string
-  secret_name: string
+/** A grant with the names that lists show of it. */
+export type GrantView = GrantRow & {
+  /** Null where the source has no row of its own. */
+  source_name: string | null
   credential_label: string
   credential_kind: 'developer' | 'end_user'
   agent_name: string | null
@@ -35,15 +34,15 @@ export function grantState(row: Pick<GrantRow, 'status' | 'expires_at'>, now: Da
 
 const iso = (time: Date | null): string | null => time?.toISOString() ?? null
 
-export function toGrant(row: SeenGrant, now: Date): Grant {
+export function toGrant(row: GrantView, now: Date): Grant {
   return {
     id: row.grant_id,
     grant_kind: row.grant_kind,
     status: grantState(row, now),
     principal: { type: row.principal_type, id: row.principal_id, name: row.agent_name },
-    provider_id: row.slug,
-    managed_secret_id: row.managed_secret_id,
-    managed_secret_name: row.secret_name,
+    provider_id: row.provider_id,
+    managed_secret_id: row.grant_kind === 'managed_secret' ? row.source_id : null,
+    managed_secret_name: row.source_name,
     credential_id: row.credential_id,
     credential_label: row.credential_label,
     label: row.label,
@@ -64,16 +63,16 @@ export function toGrant(row: SeenGrant, now: Date): Grant {
 }
 
 /** As the SDK reads it. */
-export function toSdkGrant(row: SeenGrant, now: Date): Type.Static<typeof SdkManagedSecretGrant> {
+export function toSdkGrant(row: GrantView, now: Date): Type.Static<typeof SdkManagedSecretGrant> {
   const createdAt = row.created_at.toISOString()
   return {
     grant_kind: 'managed_secret',
     grant_id: row.grant_id,
     status: grantState(row, now),
     principal_type: row.principal_type,
-    managed_secret_id: row.managed_secret_id,
-    managed_secret_slug: row.slug,
-    managed_secret_name: row.secret_name,
+    managed_secret_id: row.source_id,
+    managed_secret_slug: row.provider_id,
+    managed_secret_name: row.source_name ?? row.provider_id,
     agent_id: row.principal_type === 'agent' ? row.principal_id : null,
     credential_kind: row.credential_kind,
     credential_label: row.credential_label,

@@ -1,6 +1,6 @@
 import { createKeyring } from '../crypto/keyring.ts'
 import { createDataKeyStore } from '../db/data-key-store.ts'
-import type { CredentialType, CredentialValue } from '../egress/credential-value.ts'
+import type { CredentialType, CredentialValue } from '../egress/credential-kind.ts'
 import { newId } from '../kernel/ids.ts'
 import { type AppRef, createEndings, type OnEnded, type SdkCaller } from '../management/index.ts'
 import { createWriteRules, endRulesWith } from '../rules/index.ts'
@@ -63,7 +63,7 @@ export function setUpGrants(t: ManagementTest) {
   async function addCredential(managedSecretId: string, label: string, kind = 'developer'): Promise<string> {
     const credentialId = newId()
     await t.asOwner(
-      "insert into credentials (app_id, credential_id, managed_secret_id, label, kind, sealed) values ($1, $2, $3, $4, $5, '\\x00')",
+      "insert into credentials (app_id, credential_id, source_kind, source_id, label, kind, sealed) values ($1, $2, 'managed_secret', $3, $4, $5, '\\x00')",
       [t.app.appId, credentialId, managedSecretId, label, kind],
     )
     return credentialId
@@ -87,7 +87,8 @@ export function setUpGrants(t: ManagementTest) {
     keyName: 'backend',
     keyType: 'rk',
     agentId: null,
-    agentName: null,
+    agent: null,
+    user: null,
     impersonated: false,
     caller: null,
     callerType: null,
@@ -97,10 +98,7 @@ export function setUpGrants(t: ManagementTest) {
     userAgent: null,
     traceId: '0'.repeat(32),
     scopes: ['grants:write', 'secrets:write'],
-    requestRule: null,
-    nonce: { ts: 0, digest: Buffer.alloc(16) },
     answerHeaders: {},
-    fences: [],
     ...over,
   })
 

@@ -5,6 +5,7 @@ import type { Ended } from '../management/index.ts'
 import { findRulesOf } from '../rules/index.ts'
 import { createManagementTest, type ManagementTest } from '../testing/management.ts'
 import { loadCandidates, loadGrantFacts } from '../uses/grant-facts-store.ts'
+import { grantSources } from '../uses/grant-source.ts'
 import { refusalOf, setUpGrants } from './grants-fixture.ts'
 import { findGrantTargets } from './index.ts'
 
@@ -14,7 +15,7 @@ const approval = { approvers: ['ann@acme.test'], quorum: 1 }
 const rulesOn = (t: ManagementTest, grantId: string) =>
   t.db.forApp(t.app.appId, (tx) => findRulesOf(tx, t.app.appId, { type: 'grant', id: grantId }))
 const factsOf = (t: ManagementTest, grantId: string) =>
-  t.db.readForApp(t.app.appId, (tx) => loadGrantFacts(tx, t.app.appId, grantId))
+  t.db.readForApp(t.app.appId, (tx) => loadGrantFacts(tx, t.app.appId, grantId, grantSources))
 
 describe('creating a grant', () => {
   test('lets a use find it at once, bumps its principal’s fence and records it', async () => {
@@ -52,14 +53,17 @@ describe('creating a grant', () => {
     const after = await t.fences()
     expect(after[subject]).toBe(before[subject]! + 1)
     expect(after['principal:system:']).toBe(before['principal:system:'])
-    const found = await t.db.readForApp(t.app.appId, (tx) => loadCandidates(tx, t.app.appId, { agentId }, 'stripe'))
+    const principal = { type: 'agent', id: agentId } as const
+    const found = await t.db.readForApp(t.app.appId, (tx) =>
+      loadCandidates(tx, t.app.appId, principal, 'stripe', grantSources),
+    )
     expect(found.grants.map((facts) => facts.grantId)).toEqual([grant.id])
     const facts = found.grants[0]!
     expect(
       facts.checkRestrictions!({ method: 'POST', scheme: 'https', host: 'api.stripe.com', port: 443, path: '/' }),
     ).toEqual({ list: 'allowed_methods' })
-    expect(facts.secret.allowedHosts.allows({ scheme: 'https', host: 'api.stripe.com', port: 443 })).toBe(true)
-    expect(facts.secret.injection).toEqual({ header: 'Authorization', format: 'Bearer {token}', additional: [] })
+    expect(facts.target.allowedHosts.allows({ scheme: 'https', host: 'api.stripe.com', port: 443 })).toBe(true)
+    expect(facts.credential.injection).toEqual({ header: 'Authorization', format: 'Bearer {token}', additional: [] })
     const row = (await t.auditRows()).at(-1)!
     expect(row.keep).toMatchObject({
       event: 'grant.created',
@@ -383,6 +387,44 @@ describe('revoking a grant', () => {
     expect(await Promise.all([others.id, secret.base_grant_id!].map(statusOf))).toEqual(['revoked', 'revoked'])
     expect((await grants.showGrant(t.otherApp, elsewhere.base_grant_id!)).status).toBe('active')
   })
+
+  test.each(['agent', 'source', 'app'] as const)(
+    'by its %s ends every row, also of a kind that has no managed secret',
+    async (by) => {
+      await using t = await createManagementTest()
+      const { endings, addSecret, addAgent, grantTo } = setUpGrants(t)
+      const agentId = await addAgent()
+      const secret = await addSecret()
+      await grantTo(secret.id, { principal: { type: 'agent', id: agentId } })
+      const [connectionId, credentialId] = [newId(), newId()]
+      await t.asOwner(
+        "insert into credentials (app_id, credential_id, source_kind, source_id, label) values ($1, $2, 'connection', $3, 'ann@acme.test')",
+        [t.app.appId, credentialId, connectionId],
+      )
+      for (const principal of [null, agentId]) {
+        await t.asOwner(
+          `insert into grants (app_id, grant_id, grant_kind, principal_type, principal_id, provider_id, source_id, credential_id, created_by)
+            values ($1, $2, 'oauth', $3, $4, 'github', $5, $6, '{"kind":"system"}')`,
+          [t.app.appId, newId(), principal === null ? 'system' : 'agent', principal, connectionId, credentialId],
+        )
+      }
+      const ending = { app: t.app, author: t.owner, at: new Date(t.clock.now()) }
+      const ended: Record<typeof by, Ended> = {
+        agent: { type: 'agent', id: agentId, reason: 'revoked' },
+        source: { type: 'secret', id: connectionId, reason: 'deleted' },
+        app: { type: 'app', id: t.app.appId, reason: 'deleted' },
+      }
+      await t.db.forApp(t.app.appId, (tx) => endings.announce(tx, () => '', ended[by], ending))
+      const of = { agent: 'principal_id = $2', source: 'source_id = $2', app: 'app_id = $2' }[by]
+      const id = { agent: agentId, source: connectionId, app: t.app.appId }[by]
+      const rows = await t.asOwner<{ status: string; own: boolean }>(
+        `select status, coalesce(${of}, false) as own from grants where app_id = $1`,
+        [t.app.appId, id],
+      )
+      expect(rows.filter(({ own }) => own).length).toBe({ agent: 2, source: 2, app: 4 }[by])
+      expect(rows.map(({ status }) => status)).toEqual(rows.map(({ own }) => (own ? 'revoked' : 'active')))
+    },
+  )
 })
 
 describe('reading grants', () => {
@@ -406,8 +448,8 @@ describe('reading grants', () => {
     expect(await ids({ states: ['active'] })).toEqual([agents.id, stripe.base_grant_id])
     expect(await ids({ states: ['expired'] })).toEqual([brief.id])
     expect(await ids({ states: ['revoked'] })).toEqual([mail.base_grant_id])
-    expect(await ids({ slug: 'stripe' })).toEqual([agents.id, stripe.base_grant_id])
-    expect(await ids({ managedSecretId: mail.id })).toEqual([brief.id, mail.base_grant_id])
+    expect(await ids({ providerId: 'stripe' })).toEqual([agents.id, stripe.base_grant_id])
+    expect(await ids({ sourceId: mail.id })).toEqual([brief.id, mail.base_grant_id])
     expect(await ids({ principalType: 'agent', principalId: agentId })).toEqual([agents.id])
     for (const search of ['refunds', 'REFUNDER']) expect(await ids({ search })).toEqual([agents.id])
     expect(await ids({ search: 'mail' })).toEqual([brief.id, mail.base_grant_id])

@@ -30,7 +30,7 @@ export const listCallerGrants =
     const filter: GrantFilter = {
       states: reachesNothing ? [] : visible.filter((state) => body.status === undefined || state === body.status),
       ids: visibleInstances(caller.scopes, 'grants', 'read'),
-      slug: body.provider_id,
+      providerId: body.provider_id,
       label: body.label,
       ...(caller.agentId === null ? {} : { principalType: 'agent', principalId: caller.agentId }),
     }

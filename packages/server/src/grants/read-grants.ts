@@ -15,12 +15,12 @@ export const showGrant =
   async ({ appId }: AppRef, grantId: string): Promise<Grant> =>
     db.forApp(appId, async (tx) => toGrant(await getGrant(tx, appId, grantId), new Date(clock.now())))
 
-/** The grants of an app, newest first. With `managedSecretId` refuses `managed_secret_not_found`. */
+/** The grants of an app, newest first. With `sourceId` refuses `managed_secret_not_found`. */
 export const listGrantsOf =
   ({ db, clock }: Deps) =>
   async ({ appId }: AppRef, filter: GrantFilter, page: Page): Promise<ListPage<Grant>> =>
     db.forApp(appId, async (tx) => {
-      if (filter.managedSecretId !== undefined) await getSecret(tx, appId, filter.managedSecretId)
+      if (filter.sourceId !== undefined) await getSecret(tx, appId, filter.sourceId)
       const now = new Date(clock.now())
       const rows = await listGrants(tx, appId, filter, page, now)
       return toPage(

@@ -13,7 +13,7 @@ import {
   type Endings,
   type OnEnded,
 } from '../management/index.ts'
-import { type SeenGrant, toGrant } from './grant.ts'
+import { type GrantView, toGrant } from './grant.ts'
 import { grantEvent } from './grant-event.ts'
 import { findUnrevokedGrants, getGrant, saveGrant } from './grant-store.ts'
 
@@ -51,7 +51,7 @@ export async function endGrant(
   endings: Endings,
   tx: Tx,
   record: RecordEvent,
-  grant: SeenGrant,
+  grant: GrantView,
   by: EndedBy,
   reason: string | null,
 ): Promise<void> {
@@ -74,7 +74,7 @@ export const endGrantsWith: OnEnded = async (tx, record, ended, by, endings) => 
 }
 
 function grantsThatEndWith(ended: Ended): Parameters<typeof findUnrevokedGrants>[2] | undefined {
-  if (ended.type === 'secret') return { managedSecretId: ended.id }
+  if (ended.type === 'secret') return { sourceId: ended.id }
   if (ended.type === 'agent') return { agentId: ended.id }
   return ended.type === 'app' && ended.reason === 'deleted' ? { all: true } : undefined
 }

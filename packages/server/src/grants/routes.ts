@@ -1,11 +1,10 @@
 import * as contract from '@alter-vault/contracts'
 import type { BoundEndpoint } from '../http/bind-endpoint.ts'
 import { parsePage } from '../kernel/page.ts'
-import { invalidField, VaultError } from '../kernel/vault-error.ts'
 import { bindForCallers, bindForOperators } from '../management/index.ts'
-import type { GrantPrincipal } from './create-grant.ts'
 import type { Grants } from './create-grants.ts'
 import type { GrantFilter } from './grant-store.ts'
+import { principalKinds } from './principals.ts'
 
 const inApp = ({ app_id: appId }: { app_id: string }, { organizationId }: { organizationId: string }) => ({
   appId,
@@ -20,7 +19,7 @@ export function createGrantRoutes({ grants }: { grants: Grants }): BoundEndpoint
         inApp(params, principal),
         {
           states: query.status && [query.status],
-          slug: query.provider,
+          providerId: query.provider,
           search: query.search,
           ...principalFilter(query),
         },
@@ -43,7 +42,7 @@ export function createGrantRoutes({ grants }: { grants: Grants }): BoundEndpoint
       grants.listGrants(
         inApp(params, principal),
         {
-          managedSecretId: params.managed_secret_id,
+          sourceId: params.managed_secret_id,
           states: query.status && [query.status],
           ...principalFilter(query),
         },
@@ -55,7 +54,7 @@ export function createGrantRoutes({ grants }: { grants: Grants }): BoundEndpoint
         app: inApp(params, principal),
         author,
         managedSecretId: params.managed_secret_id,
-        principal: operatorsPrincipal(body.principal),
+        principal: principalKinds[body.principal.type].namedBy(body.principal.id),
         label: body.label,
         credentialId: body.credential_id,
         ...(body.grant_policy === undefined ? {} : { policy: body.grant_policy }),
@@ -103,28 +102,4 @@ function principalFilter(query: PrincipalQuery): GrantFilter {
   const ids = new Set([query.principal_id, query.app_user, query.agent_id].filter((id) => id !== undefined))
   if (types.size > 1 || ids.size > 1) return { states: [] }
   return { principalType: [...types][0], principalId: [...ids][0] }
-}
-
-/** Refusals: `group_grants_unsupported`; `validation_failed` for users, whom no identity provider tells the app. */
-function operatorsPrincipal({ type, id }: { type: contract.Grant['principal']['type']; id?: string }): GrantPrincipal {
-  switch (type) {
-    case 'system':
-      if (id === undefined) return { type }
-      throw invalidField(
-        '/principal/id',
-        'A "system" principal is the app itself and has no "id".',
-        'not_allowed_value',
-      )
-    case 'agent':
-      if (id !== undefined) return { type, id }
-      throw invalidField('/principal/id', '"principal.id" is missing; expected the id of the agent.', 'required')
-    case 'group':
-      throw new VaultError('group_grants_unsupported')
-    case 'user':
-      throw invalidField(
-        '/principal/type',
-        'This app has no identity provider, so it knows no users: expected "system" or "agent".',
-        'not_allowed_value',
-      )
-  }
 }

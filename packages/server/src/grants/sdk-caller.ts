@@ -1,5 +1,5 @@
-import { VaultError } from '../kernel/vault-error.ts'
 import type { AppRef, SdkCaller } from '../management/index.ts'
+import { userTokenRefused } from './principals.ts'
 
 /* What the SDK's calls about grants ask of their caller (docs/spec/wire-protocol.md#life-of-a-grant). */
 
@@ -10,8 +10,5 @@ export const isAgent = (caller: SdkCaller): boolean => caller.agentId !== null |
 
 /** No app has an identity provider that could vouch for a user. */
 export function refuseUserToken(token: string | undefined): void {
-  if (token === undefined) return
-  throw new VaultError('jwt_validation_error', {
-    message: '"user_token" cannot be verified: this app has no identity provider. Nothing was done.',
-  })
+  if (token !== undefined) throw userTokenRefused('Nothing was done.')
 }

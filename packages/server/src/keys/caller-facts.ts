@@ -1,5 +1,6 @@
 import type { AddressList } from '../kernel/ip-range.ts'
 import type { ReadVersion } from '../kernel/read-version.ts'
+import type { CallerAgent } from '../management/index.ts'
 
 /** What authentication reads of a key, in one snapshot with the versions it rests on. Cached; never "not found". */
 export type KeyFacts = {
@@ -24,25 +25,19 @@ export type KeyFacts = {
   /** The agent that the key belongs to. */
   agent: AgentFacts | null
   /** `epoch`, `key:<id>` and, for an agent's key, `agent:<id>`. */
-  fences: readonly ReadVersion[]
+  versions: readonly ReadVersion[]
 }
 
 /** What a call made as an agent rests on. */
-export type AgentFacts = {
-  agentId: string
-  name: string
-  type: 'agent' | 'service'
+export type AgentFacts = CallerAgent & {
   status: 'active' | 'inactive' | 'revoked'
-  scopes: Readonly<Record<string, readonly string[]>>
-  scopesPending: Readonly<Record<string, readonly string[]>> | null
-  scopesAppliesAtMs: number | null
   rateLimitPerMinute: number | null
   /** `agent:<id>`. */
-  fence: ReadVersion
+  version: ReadVersion
 }
 
 /** The scope map in force now: a change that is due applies by itself, not by a timer. */
-export function agentScopesAt(agent: AgentFacts, nowMs: number): Readonly<Record<string, readonly string[]>> {
+export function agentScopesAt(agent: CallerAgent, nowMs: number): Readonly<Record<string, readonly string[]>> {
   const due = agent.scopesPending !== null && agent.scopesAppliesAtMs !== null && agent.scopesAppliesAtMs <= nowMs
   return due ? agent.scopesPending! : agent.scopes
 }

@@ -7,34 +7,43 @@ import type { Presented } from '../http/authenticators.ts'
 import type { Clock } from '../kernel/clock.ts'
 import type { HmacKey } from '../kernel/hmac.ts'
 import { isUuid, randomHex } from '../kernel/ids.ts'
-import type { ReadVersion } from '../kernel/read-version.ts'
+import {
+  addVersion,
+  isStale,
+  joinVersions,
+  type ReadVersions,
+  readVersionsOf,
+  type Stale,
+} from '../kernel/read-versions.ts'
 import { sha256 } from '../kernel/sha256.ts'
 import { VaultError } from '../kernel/vault-error.ts'
-import type { SdkCaller } from '../management/index.ts'
+import type { Caller, SdkCaller } from '../management/index.ts'
 import type { AgentFacts, KeyFacts } from './caller-facts.ts'
 import { hasActorLine, type SignedParts, stringToSign } from './string-to-sign.ts'
 
 /** Who calls, or why not. `known` is what an audit row of the refusal can say; null: the key is unknown, so no row is written. */
 export type Identified =
-  | { kind: 'caller'; caller: SdkCaller; agent: AgentFacts | null }
+  | { kind: 'caller'; attempt: CallAttempt }
   | { kind: 'refused'; error: VaultError; known: KnownCaller | null }
 
-/** What is known of a caller that was refused. */
-export type KnownCaller = {
-  appId: string
-  organizationId: string
-  keyId: string
-  keyPrefix: string
-  keyType: 'rk' | 'ak' | 'dk'
-  agentId: string | null
-  caller: string | null
-  callerType: string | null
-  clientIp: string
-  userAgent: string | null
-  traceId: string
-  /** What the refusal rests on: it is refused only while these hold. */
-  fences: readonly ReadVersion[]
+/** One presented request: its caller, and what holds for this request only. */
+export type CallAttempt = {
+  caller: Caller
+  /** Every version that was read for it so far. */
+  readVersions: ReadVersions
+  /** Settled with the write that the call makes. Null: nothing was presented, an approved request is executed. */
+  nonce: { ts: number; digest: Buffer } | null
+  /** The one-off rule as presented (`X-Alter-Request-Rule`), verified as part of the signature, not yet parsed. */
+  requestRule: string | null
+  answerHeaders: SdkCaller['answerHeaders']
 }
+
+/** The principal of an SDK call that uses no credential. */
+export const sdkCallerOf = ({ caller, answerHeaders }: CallAttempt): SdkCaller =>
+  ({ ...caller, answerHeaders }) as SdkCaller
+
+/** What is known of a caller that was refused, and the versions that the refusal was decided on. */
+export type KnownCaller = { caller: Caller; readVersions: ReadVersions }
 
 export type IdentifyDeps = {
   clock: Clock
@@ -75,6 +84,7 @@ const CONTEXT_MAX_VALUE_LENGTH = 512
 const CONTEXT_MAX_LENGTH = 4096
 const RATE_WINDOW_MS = 60_000
 const MAX_SIGNING_KEYS = 20_000
+const NOTHING_ASSERTED = {}
 
 /**
  * Says who makes an SDK request: key state, signature, time, address, rate, caller agent, scopes, in the order of
@@ -114,19 +124,27 @@ export function createIdentifyCaller(deps: IdentifyDeps) {
 
     const nowMs = deps.clock.now()
     const parts = signedParts(request)
-    const known: KnownCaller = {
+    const readVersions = readVersionsOf(key.versions)
+    const caller: { -readonly [member in keyof Caller]: Caller[member] } = {
       appId: key.appId,
       organizationId: key.organizationId,
+      appEnvironment: key.appEnvironment,
       keyId: key.keyId,
       keyPrefix: key.keyPrefix,
+      keyName: key.keyName,
       keyType: key.keyType,
       agentId: key.agent?.agentId ?? null,
+      agent: key.agent,
+      user: null,
+      impersonated: false,
       caller: parts.caller ?? null,
       callerType: parts.callerType ?? null,
+      actorId: null,
+      context: NOTHING_ASSERTED,
       clientIp: request.clientIp,
       userAgent: single(request, 'user-agent')?.slice(0, 255) ?? null,
       traceId: traceIdOf(single(request, 'traceparent')),
-      fences: key.fences,
+      scopes: [],
     }
     try {
       assertKeyLive(key, nowMs, options.allowInactiveAgent === true)
@@ -137,48 +155,28 @@ export function createIdentifyCaller(deps: IdentifyDeps) {
         })
       }
       const rate = await assertRate(key)
-      const { agent, impersonated } = await callerAgent(key, parts, (fence) => {
-        known.fences = [...key.fences, fence]
-      })
-      if (agent !== null) known.agentId = agent.agentId
-      const fences: ReadVersion[] = impersonated && agent !== null ? [...key.fences, agent.fence] : [...key.fences]
-      known.fences = fences
-      if (agent?.rateLimitPerMinute) await assertAgentRate(key, agent)
-      const scopes = effectiveScopes(key, parts)
-      assertScopes(scopes, options)
-      if (parts.requestRule !== undefined) deps.checkRequestRule(parts.requestRule)
-      const context = parseContext(parts.context)
-      const actorId = await actorOf(key, parts, agent)
-      return {
-        kind: 'caller',
-        agent,
-        caller: {
-          appId: key.appId,
-          organizationId: key.organizationId,
-          appEnvironment: key.appEnvironment,
-          keyId: key.keyId,
-          keyPrefix: key.keyPrefix,
-          keyName: key.keyName,
-          keyType: key.keyType,
-          agentId: agent?.agentId ?? null,
-          agentName: agent?.name ?? null,
-          impersonated,
-          caller: parts.caller ?? null,
-          callerType: parts.callerType ?? null,
-          actorId,
-          context,
-          clientIp: request.clientIp,
-          userAgent: known.userAgent,
-          traceId: known.traceId,
-          scopes,
-          answerHeaders: answerHeadersOf(actorId, key, rate),
-          requestRule: parts.requestRule ?? null,
-          nonce: { ts: Number(parts.timestamp), digest: nonceDigest(key.keyId, parts.nonce) },
-          fences,
-        },
+      const agent = await callerAgent(key, parts, readVersions)
+      if (agent !== null) {
+        caller.agent = agent
+        caller.agentId = agent.agentId
+        caller.impersonated = key.agent === null
+        if (agent.rateLimitPerMinute) await assertAgentRate(key, agent)
       }
+      caller.scopes = effectiveScopes(key, parts)
+      assertScopes(caller.scopes, options)
+      if (parts.requestRule !== undefined) deps.checkRequestRule(parts.requestRule)
+      caller.context = parseContext(parts.context)
+      caller.actorId = await actorOf(key, parts, agent)
+      const attempt: CallAttempt = {
+        caller,
+        readVersions,
+        nonce: { ts: Number(parts.timestamp), digest: nonceDigest(key.keyId, parts.nonce) },
+        requestRule: parts.requestRule ?? null,
+        answerHeaders: answerHeadersOf(caller.actorId, key, rate),
+      }
+      return { kind: 'caller', attempt }
     } catch (error) {
-      if (error instanceof VaultError) return { kind: 'refused', error, known }
+      if (error instanceof VaultError) return { kind: 'refused', error, known: { caller, readVersions } }
       throw error
     }
   }
@@ -215,12 +213,12 @@ export function createIdentifyCaller(deps: IdentifyDeps) {
   async function callerAgent(
     key: KeyFacts,
     parts: SignedParts,
-    restsOn: (fence: ReadVersion) => void,
-  ): Promise<{ agent: AgentFacts | null; impersonated: boolean }> {
+    readVersions: ReadVersions,
+  ): Promise<AgentFacts | null> {
     const named = parts.caller?.toLowerCase()
-    if (named === undefined || !isUuid(named)) return { agent: key.agent, impersonated: false }
+    if (named === undefined || !isUuid(named)) return key.agent
     if (key.agent !== null) {
-      if (key.agent.agentId === named) return { agent: key.agent, impersonated: false }
+      if (key.agent.agentId === named) return key.agent
       throw new VaultError('caller_agent_mismatch', {
         message: `"X-Alter-Caller" names the agent ${named}, but the key belongs to ${key.agent.agentId}.`,
       })
@@ -228,13 +226,13 @@ export function createIdentifyCaller(deps: IdentifyDeps) {
     const agent = await deps.findAgent(key.appId, named).catch((cause: unknown) => {
       throw new VaultError('caller_agent_resolution_error', { retryAfterSeconds: 2, cause })
     })
-    if (agent !== undefined) restsOn(agent.fence)
+    if (agent !== undefined) addVersion(readVersions, agent.version)
     if (agent === undefined || agent.status !== 'active') {
       throw new VaultError('caller_agent_unresolved', {
         message: `"X-Alter-Caller" names ${named}, which is no active agent of this app.`,
       })
     }
-    return { agent, impersonated: true }
+    return agent
   }
 
   async function actorOf(key: KeyFacts, parts: SignedParts, agent: AgentFacts | null): Promise<string | null> {
@@ -360,7 +358,7 @@ function assertScopes(
 }
 
 function parseContext(header: string | undefined): Readonly<Record<string, string>> {
-  if (header === undefined || header === '') return {}
+  if (header === undefined || header === '') return NOTHING_ASSERTED
   const invalid = (message: string) => new VaultError('invalid_context', { message })
   if (header.length > CONTEXT_MAX_LENGTH)
     throw invalid(`"X-Alter-Context" holds ${header.length} characters; at most ${CONTEXT_MAX_LENGTH} are kept.`)
@@ -431,18 +429,12 @@ function answerHeadersOf(actorId: string | null, key: KeyFacts, rate: MeterAnswe
  * was let in. Throws `nonce_replayed`.
  */
 export function createSettle(audit: Pick<AuditLog, 'append'>) {
-  return async (call: {
-    appId: string
-    organizationId: string
-    fences: readonly ReadVersion[]
-    nonce?: SdkCaller['nonce']
-  }): Promise<{ kind: 'settled' } | { kind: 'stale'; subjects: readonly string[] }> => {
-    const { fences, nonce } = call
-    const result = await audit.append(appScope(call.appId, call.organizationId), {
-      rows: [],
-      fences,
-      ...(nonce === undefined ? {} : { nonce }),
-    })
+  return async (call: KnownCaller & Partial<Pick<CallAttempt, 'nonce'>>): Promise<{ kind: 'settled' } | Stale> => {
+    const versions = joinVersions(call.readVersions)
+    if (isStale(versions)) return versions
+    const nonce = call.nonce ? { nonce: call.nonce } : {}
+    const scope = appScope(call.caller.appId, call.caller.organizationId)
+    const result = await audit.append(scope, { rows: [], fences: versions, ...nonce })
     if (result.kind === 'nonce_replayed') throw new VaultError('nonce_replayed')
     return result.kind === 'stale' ? result : { kind: 'settled' }
   }

@@ -4,12 +4,14 @@ import { createKeyRoutes } from './routes.ts'
 export { type AgentFacts, agentScopesAt, type KeyFacts } from './caller-facts.ts'
 export type { Keys, KeysDeps } from './create-keys.ts'
 export {
+  type CallAttempt,
   createIdentifyCaller,
   createSettle,
   type Identified,
   type IdentifyCaller,
   type IdentifyOptions,
   type KnownCaller,
+  sdkCallerOf,
 } from './identify-caller.ts'
 export { findKey, findKeyRoute, loadAgentForCall, loadKeyForAuthentication } from './key-store.ts'
 export type { MintDeps, NewAgentKey, NewKey } from './mint-key.ts'

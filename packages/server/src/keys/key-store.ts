@@ -222,10 +222,10 @@ export async function loadKeyForAuthentication(tx: Tx, appId: string, keyId: str
     deprecated: row.deprecated_at !== null,
     graceUntilMs: row.rotated_to === null ? null : (row.grace_until?.getTime() ?? 0),
     agent,
-    fences: [
+    versions: [
       { subject: 'epoch', version: row.epoch_version ?? 0 },
       { subject: `key:${row.key_id}`, version: row.key_version ?? 0 },
-      ...(agent === null ? [] : [agent.fence]),
+      ...(agent === null ? [] : [agent.version]),
     ],
   }
 }
@@ -288,6 +288,6 @@ function toAgentFacts(agent: AgentJson, version: number): AgentFacts {
     scopesPending: agent.scopes_pending,
     scopesAppliesAtMs: agent.scopes_applies_at === null ? null : Date.parse(agent.scopes_applies_at),
     rateLimitPerMinute: agent.rate_limit_per_minute,
-    fence: { subject: `agent:${agent.agent_id}`, version },
+    version: { subject: `agent:${agent.agent_id}`, version },
   }
 }

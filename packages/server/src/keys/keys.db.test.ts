@@ -357,7 +357,7 @@ describe('a managed agent’s key', () => {
       scopes: managedAgentKeyScopes,
       agent: { agentId, scopes: { stripe: ['charges'] } },
     })
-    expect(facts!.fences.map((fence) => fence.subject)).toEqual(['epoch', `key:${first.key_id}`, `agent:${agentId}`])
+    expect(facts!.versions.map((read) => read.subject)).toEqual(['epoch', `key:${first.key_id}`, `agent:${agentId}`])
     for (let n = 0; n < 8; n++) await mint()
     const results = await Promise.allSettled([mint(), mint()])
     expect(results.map((result) => result.status).sort()).toEqual(['fulfilled', 'rejected'])
@@ -374,12 +374,12 @@ describe('what authentication reads', () => {
     const key = await mint()
     const facts = (await authenticate(key.api_key!))!
     const versions = await t.fences()
-    for (const { subject, version } of facts.fences) expect(version).toBe(versions[subject])
+    for (const { subject, version } of facts.versions) expect(version).toBe(versions[subject])
     expect(facts).toMatchObject({ organizationId: t.organizationId, appStatus: 'live', appEnvironment: 'production' })
     await t.asOwner("update apps set status = 'archived' where app_id = $1", [t.app.appId])
     const archived = (await authenticate(key.api_key!))!
     expect(archived.appStatus).toBe('archived')
-    expect(archived.fences[0]!.version).toBe(facts.fences[0]!.version + 1)
+    expect(archived.versions[0]!.version).toBe(facts.versions[0]!.version + 1)
   })
 
   test('of an agent is nothing in another app', async () => {
@@ -389,7 +389,7 @@ describe('what authentication reads', () => {
     expect(await load(t.app.appId)).toMatchObject({
       agentId,
       status: 'inactive',
-      fence: { subject: `agent:${agentId}` },
+      version: { subject: `agent:${agentId}` },
     })
     expect(await load(t.otherApp.appId)).toBeUndefined()
   })

@@ -15,5 +15,5 @@ export { createEndings, type Ended, type EndedBy, type Endings, type OnEnded } f
 export type { ManagedRule, ManagedRules } from './managed-rules.ts'
 export { admitOperator, type Operator, tokenSession } from './operator.ts'
 export { bindForOperators, refuseTokens } from './operator-endpoint.ts'
-export { bindForCallers, callerAuthenticator, type SdkCaller } from './sdk-caller.ts'
+export { bindForCallers, type Caller, type CallerAgent, callerAuthenticator, type SdkCaller } from './sdk-caller.ts'
 export { freeSlug, slugOf } from './slug.ts'

@@ -1,21 +1,34 @@
 import type { ApiKeyNeeds } from '@alter-vault/contracts'
 import type { Authenticator, Presented } from '../http/authenticators.ts'
 import { bindFor } from '../http/bind-endpoint.ts'
-import type { ReadVersion } from '../kernel/read-version.ts'
 import { VaultError } from '../kernel/vault-error.ts'
+import type { PolicyContext } from '../policy/policy-context.ts'
 
-/** Who makes an SDK call: a key, and the agent it acts as. Made by the keys slice from a verified signature. */
-export type SdkCaller = {
+/** The agent that a call is made as. */
+export type CallerAgent = {
+  agentId: string
+  name: string
+  type: 'agent' | 'service'
+  scopes: Readonly<Record<string, readonly string[]>>
+  scopesPending: Readonly<Record<string, readonly string[]>> | null
+  scopesAppliesAtMs: number | null
+}
+
+/** Who asks for something: all that rules and audit rows see of them. */
+export type Caller = {
   appId: string
   organizationId: string
   appEnvironment: string
-  keyId: string
-  keyPrefix: string
-  keyName: string
+  /** Null where nobody presented a key: in a simulation. */
+  keyId: string | null
+  keyPrefix: string | null
+  keyName: string | null
   keyType: 'rk' | 'ak' | 'dk'
   /** The agent the call is made as: the key's own, or the one that `X-Alter-Caller` names. */
   agentId: string | null
-  agentName: string | null
+  agent: CallerAgent | null
+  /** The end user on whose behalf the call is made. */
+  user: PolicyContext['user']
   /** True when an app key acts as the agent. */
   impersonated: boolean
   caller: string | null
@@ -27,14 +40,14 @@ export type SdkCaller = {
   traceId: string
   /** The scopes in force after attenuation. */
   scopes: readonly string[]
-  /** The one-off rule as presented (`X-Alter-Request-Rule`), verified as part of the signature, not yet parsed. */
-  requestRule: string | null
-  /** The request's nonce: settled with the write that the call makes. */
-  nonce: { ts: number; digest: Buffer }
+}
+
+/** Who makes an SDK call that uses no credential. */
+export type SdkCaller = Caller & {
+  keyId: string
+  keyPrefix: string
   /** What every answer to this caller says in its headers: actor, rate, deprecated key (docs/spec/wire-protocol.md#refusals). */
   answerHeaders: Readonly<Record<string, string>>
-  /** The versions that this authentication rests on. */
-  fences: readonly ReadVersion[]
 }
 
 /** Binds an endpoint that SDK callers use. */

@@ -41,7 +41,7 @@ export type DecideInput = {
 }
 
 /** A use of a budget that a decision asks for, and the rule that asks. */
-export type Charge = BudgetUse & { readonly rule: CompiledRule }
+export type RuleCharge = BudgetUse & { readonly rule: CompiledRule }
 
 /** What was decided. An outcome, not an error: a denial carries its reasons and no stack. */
 export type Decision = {
@@ -61,7 +61,7 @@ export type Decision = {
    * Budgets to charge with the intent row (or when the request is frozen). None when the effect is `deny` or the phase is not
    * `request`. A refused one goes through `refuseSpentBudgets`.
    */
-  readonly charges: readonly Charge[]
+  readonly charges: readonly RuleCharge[]
   readonly rulesEvaluated: number
   /** Every denial passes with time alone. */
   readonly retryable: boolean
@@ -131,7 +131,7 @@ type FiredHoldReason = FiredHold & { reason: DecisionReason }
 type Findings = {
   reasons: DecisionReason[]
   holds: FiredHoldReason[]
-  charges: Charge[]
+  charges: RuleCharge[]
   redactedFields: string[]
   shadowHolds: boolean
   shadowDenies: boolean
@@ -227,7 +227,7 @@ function conclude(
 }
 
 /** A budget that had nothing left when its charge was stored. */
-export type SpentBudget = { charge: Charge; retryAtMs?: number }
+export type SpentBudget = { charge: RuleCharge; retryAtMs?: number }
 
 /**
  * The decision after some of its charges were refused: a denial with `quota_exceeded`, and no other charge may be kept. Refused

@@ -3,7 +3,8 @@ import { appSettings, lockApp, readAppSettings } from '../apps/index.ts'
 import { type AuditLog, appScope } from '../audit/index.ts'
 import type { Keyring } from '../crypto/keyring.ts'
 import type { Database } from '../db/database.ts'
-import { type CredentialType, parseCredentialValue } from '../egress/credential-value.ts'
+import type { CredentialType } from '../egress/credential-kind.ts'
+import { parseCredentialValue } from '../egress/credential-kinds.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { newId } from '../kernel/ids.ts'
 import {
@@ -84,7 +85,8 @@ export const createManagedSecret =
       await insertCredential(tx, {
         app_id: appId,
         credential_id: credentialId,
-        managed_secret_id: managedSecretId,
+        source_kind: 'managed_secret',
+        source_id: managedSecretId,
         label: input.credential_label ?? 'default',
         sealed,
         hint,
@@ -96,7 +98,7 @@ export const createManagedSecret =
       record(changeRow(author, { event: 'secret.created', type: 'secret', id: managedSecretId, changes }))
       const grantId = input.no_base_grant
         ? null
-        : await grants.createBaseGrant(tx, record, { app, author, managedSecretId, credentialId, at })
+        : await grants.createBaseGrant(tx, record, { app, author, managedSecretId, slug: shown.slug, credentialId, at })
       return { ...toManagedSecret(await getSecret(tx, appId, managedSecretId)), base_grant_id: grantId }
     })
   }

@@ -8,7 +8,7 @@ export type GrantsOfSecrets = {
   createBaseGrant(
     tx: Tx,
     record: RecordEvent,
-    input: { app: AppRef; author: ChangeAuthor; managedSecretId: string; credentialId: string; at: Date },
+    input: { app: AppRef; author: ChangeAuthor; managedSecretId: string; slug: string; credentialId: string; at: Date },
   ): Promise<string>
   /** The grants of a secret that are not revoked, expired ones too, and the live ones by principal type. */
   countGrants(

@@ -13,7 +13,7 @@ export {
   type HeldSecret,
   type SecretRow,
 } from './managed-secret-store.ts'
-export { openSealedCredential } from './seal-credential.ts'
+export { createOpenCredential, openSealedCredential } from './seal-credential.ts'
 
 /** Secrets that operators store, and where they may be sent. */
 export function createSecrets(deps: SecretsDeps) {

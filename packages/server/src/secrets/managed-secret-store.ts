@@ -23,7 +23,8 @@ export const credentialNotFound = (): VaultError =>
 const CREDENTIAL_COLUMNS = [
   'app_id',
   'credential_id',
-  'managed_secret_id',
+  'source_kind',
+  'source_id',
   'label',
   'kind',
   'hint',
@@ -103,7 +104,8 @@ async function findCredentials(tx: Tx, appId: string, secretIds: readonly string
     .selectFrom('credentials')
     .select(CREDENTIAL_COLUMNS)
     .where('app_id', '=', appId)
-    .where('managed_secret_id', 'in', secretIds)
+    .where('source_kind', '=', 'managed_secret')
+    .where('source_id', 'in', secretIds)
     .where('status', '=', 'active')
     .orderBy('created_at')
     .orderBy('credential_id')
@@ -154,7 +156,8 @@ export async function destroyCredentials(tx: Tx, appId: string, secretId?: strin
     .set({ sealed: null, hint: null, field_names: [], status: 'revoked' })
     .where('app_id', '=', appId)
     .where('status', '=', 'active')
-  if (secretId !== undefined) query = query.where('managed_secret_id', '=', secretId)
+  if (secretId !== undefined)
+    query = query.where('source_kind', '=', 'managed_secret').where('source_id', '=', secretId)
   const rows = await query.returning('credential_id').execute()
   return rows.map((row) => row.credential_id).sort()
 }
@@ -205,7 +208,7 @@ export async function listSecrets(
   )
   return rows.map(({ place_at, ...secret }) => ({
     secret,
-    credentials: credentials.filter((credential) => credential.managed_secret_id === secret.managed_secret_id),
+    credentials: credentials.filter((credential) => credential.source_id === secret.managed_secret_id),
     place_at,
   }))
 }

@@ -1,11 +1,10 @@
 import type { Keyring } from '../crypto/keyring.ts'
-import {
-  type CredentialType,
-  type CredentialValue,
-  credentialValueToJson,
-  lastFour,
-  parseCredentialValue,
-} from '../egress/credential-value.ts'
+import { createAwsClockSkew } from '../egress/aws-clock-skew.ts'
+import type { CredentialKind, CredentialType, CredentialValue, Opened } from '../egress/credential-kind.ts'
+import { credentialKinds, lastFour, parseCredentialValue } from '../egress/credential-kinds.ts'
+import type { Injection } from '../egress/injection.ts'
+import type { Clock } from '../kernel/clock.ts'
+import { VaultError } from '../kernel/vault-error.ts'
 
 const placeOf = (credentialId: string) => ({ table: 'credentials', column: 'sealed', rowId: credentialId })
 
@@ -16,7 +15,7 @@ export async function sealCredential(
   credentialId: string,
   value: CredentialValue,
 ): Promise<{ sealed: Buffer; hint: string | null }> {
-  const plaintext = Buffer.from(JSON.stringify(credentialValueToJson(value)))
+  const plaintext = Buffer.from(JSON.stringify(credentialKinds[value.type].toJson(value)))
   try {
     return { sealed: await keyring.sealFor(appId, placeOf(credentialId), plaintext), hint: lastFour(value) ?? null }
   } finally {
@@ -45,3 +44,15 @@ export async function openSealedCredential(
     plaintext.fill(0)
   }
 }
+
+/** Opens the credential of a grant for one use. Refusal: `credential_revoked`. */
+export function createOpenCredential(keyring: Pick<Keyring, 'openFor'>, clock: Pick<Clock, 'now'>) {
+  const context = { awsClockSkew: createAwsClockSkew({ clock }) }
+  return async (appId: string, { credential }: { credential: Sealed }): Promise<Opened> => {
+    const { credentialId, kind, injection, sealed } = credential
+    if (sealed === null) throw new VaultError('credential_revoked')
+    return kind.open(await openSealedCredential(keyring, appId, credentialId, kind.type, sealed), injection, context)
+  }
+}
+
+type Sealed = { credentialId: string; kind: CredentialKind; injection: Injection; sealed: Buffer | null }

@@ -1,15 +1,9 @@
 import type { SecretInjection } from '@alter-vault/contracts'
 import { parseHostPatterns } from '../egress/allowed-hosts.ts'
-import type { CredentialType, CredentialValue } from '../egress/credential-value.ts'
+import type { CredentialType, CredentialValue } from '../egress/credential-kind.ts'
+import { credentialKinds } from '../egress/credential-kinds.ts'
 import { type Injection, parseInjection } from '../egress/injection.ts'
 import { invalidField, VaultError } from '../kernel/vault-error.ts'
-
-/** Types whose place on a request a standard fixes; a header or format of one's own would have no effect. */
-const FIXED_PLACE: Partial<Record<CredentialType, string>> = {
-  bearer: 'RFC 6750',
-  basic: 'RFC 7617',
-  aws_sigv4: 'AWS Signature Version 4',
-}
 
 /** What is injected and where, for a value of this type. Refusal: `validation_failed`. */
 export function parseSecretInjection(
@@ -17,15 +11,16 @@ export function parseSecretInjection(
   written: SecretInjection,
   fieldNames: ReadonlySet<string>,
 ): Injection {
-  const standard = FIXED_PLACE[type]
+  const kind = credentialKinds[type]
+  const { standard } = kind
   for (const member of ['header', 'format'] as const) {
-    if (standard === undefined || written[member] === undefined) continue
-    const message = `"${member}" of a "${type}" credential is fixed by ${standard}; "api_key" and "custom" choose theirs.`
+    if (standard === null || written[member] === undefined) continue
+    // A header or format of one's own would have no effect.
+    const message = `"${member}" of a "${type}" credential is fixed by ${standard.name}; "api_key" and "custom" choose theirs.`
     throw invalidField(`/injection/${member}`, message, 'not_allowed_value')
   }
-  const injection = parseInjection(type, written, { fieldNames })
-  if (type === 'basic') return { ...injection, format: 'Basic {token}' }
-  return injection
+  const injection = parseInjection(kind, written, { fieldNames })
+  return standard === null ? injection : { ...injection, format: standard.format }
 }
 
 /** Where a stored injection reads fields that a new value does not have, the value is refused: `validation_failed`. */
@@ -43,7 +38,7 @@ export function assertFitsInjection(type: CredentialType, injection: Injection, 
 }
 
 export const fieldNamesOf = (value: CredentialValue): ReadonlySet<string> =>
-  new Set(value.type === 'custom' ? value.fields.keys() : [])
+  new Set('fields' in value ? value.fields.keys() : [])
 
 /** Host patterns in one spelling, at least one. Refusals: `allowed_hosts_required`, `validation_failed`. */
 export function parseAllowedHosts(patterns: readonly string[], allowedPrivateHosts: readonly string[]): string[] {

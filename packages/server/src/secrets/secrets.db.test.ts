@@ -459,7 +459,7 @@ describe('secrets', () => {
           credentials.rotateManagedSecret({ ...common, managedSecretId, value: { token: 'x' } }),
           credentials.deleteManagedSecret({ ...common, managedSecretId, confirm: 'stripe', force: true }),
           grants.showSecretAccess(app, managedSecretId),
-          grants.listGrants(app, { managedSecretId }, parsePage({})),
+          grants.listGrants(app, { sourceId: managedSecretId }, parsePage({})),
           grantTo(managedSecretId),
         ].map(refusalOf),
       ),

@@ -7,12 +7,15 @@ import { createIdentifyCaller, findKeyRoute, loadAgentForCall, loadKeyForAuthent
 import { parseRequestRule } from '../policy/request-rule.ts'
 import { findLastUse } from '../uses/actor-store.ts'
 import { loadAppPolicy } from '../uses/app-policy-store.ts'
+import { counterChargeOf } from '../uses/charge-use.ts'
 import { readUsed } from '../uses/counter-store.ts'
-import { counterChargeOf, decideUse, refusalOf } from '../uses/decide-use.ts'
+import { decideUse, refusalOf } from '../uses/decide-use.ts'
 import { loadCandidates, loadGrantFacts } from '../uses/grant-facts-store.ts'
+import { grantSources } from '../uses/grant-source.ts'
 import { prepareCall } from '../uses/prepare-call.ts'
-import { assertInAgentScope, requestRuleOf } from '../uses/proxy-request.ts'
+import { decideByRequest } from '../uses/presented-use.ts'
 import { createResolveGrant } from '../uses/resolve-grant.ts'
+import { assertAgentMayUse } from '../uses/run-use.ts'
 
 /** What becomes of a use: it is let through, held for a person, or refused with a code. */
 export type Verdict = string
@@ -58,29 +61,30 @@ export function createSlowTwin({ db, clock, keyDigest }: Deps) {
     })
     const identified = await identify(presented, { scopes: ['proxy:execute'] })
     if (identified.kind === 'refused') throw identified.error
-    const { caller, agent } = identified
+    const { attempt } = identified
+    const { caller } = attempt
 
     const resolveGrant = createResolveGrant({
-      findGrant: (_, grantId) => loadGrantFacts(tx, appId, grantId),
-      findCandidates: (_, principal, slug) => loadCandidates(tx, appId, principal, slug),
+      findGrant: (_, grantId) => loadGrantFacts(tx, appId, grantId, grantSources),
+      findCandidates: (_, principal, slug) => loadCandidates(tx, appId, principal, slug, grantSources),
     })
-    const grant = await resolveGrant(caller, request, clock.now(), () => undefined)
-    assertInAgentScope(agent, grant, clock.now())
+    const grant = await resolveGrant(attempt, request, clock.now())
+    assertAgentMayUse(caller, grant, clock.now())
     const call = prepareCall(request, grant)
     const policy = await loadAppPolicy(tx, appId)
     const lastUse = await findLastUse(tx, appId, `grant:${grant.grantId}`)
-    const made = decideUse(
-      { caller, agent, grant, reason: null, call, declared: null, lastUsedAtMs: lastUse?.getTime() ?? null },
+    const judgment = decideUse(
+      { caller, grant, reason: null, call, declared: null, lastUsedAtMs: lastUse?.getTime() ?? null },
       policy,
       clock,
-      { phase: 'request', requestRule: requestRuleOf(caller) },
+      decideByRequest(attempt),
     )
-    if (made.decision.effect === 'deny') throw refusalOf(made)
-    for (const charge of made.decision.charges.filter(({ exact, rule }) => exact && !rule.shadow)) {
+    if (judgment.decision.effect === 'deny') throw refusalOf(judgment)
+    for (const charge of judgment.decision.charges.filter(({ exact, rule }) => exact && !rule.shadow)) {
       const counter = counterChargeOf(charge, clock.now())
       if ((await readUsed(tx, appId, counter)) + counter.add > counter.max) return 'quota_exceeded'
     }
-    return made.decision.effect
+    return judgment.decision.effect
   }
 }
 

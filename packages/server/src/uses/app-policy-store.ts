@@ -45,7 +45,7 @@ export async function loadAppPolicy(tx: Tx, appId: string): Promise<AppPolicy> {
     approvalDefaults: { channels: settings.default_approval_channels ?? [], requireReason: settings.require_reason },
     allowedPrivateHosts: new Set(settings.allowed_private_hosts),
     captureBodies: settings.capture_bodies === 'on',
-    fence: { subject: 'epoch', version: row.epoch },
+    epoch: { subject: 'epoch', version: row.epoch },
   }
 }
 

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { VaultError } from '../kernel/vault-error.ts'
-import { readPolicy } from './proxy-request.ts'
+import { readPolicy } from './run-use.ts'
 
 test('rules that cannot be read refuse the use; other refusals stay what they are', async () => {
   const failingWith = (error: Error) => readPolicy({ appPolicy: () => Promise.reject(error) }, 'an app')

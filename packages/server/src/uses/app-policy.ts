@@ -12,6 +12,6 @@ export type AppPolicy = {
   /** `host:port` entries that this app may reach although they are private. */
   allowedPrivateHosts: ReadonlySet<string>
   captureBodies: boolean
-  /** `epoch`; its version is the policy epoch. */
-  fence: ReadVersion
+  /** Its version is the policy epoch. */
+  epoch: ReadVersion
 }

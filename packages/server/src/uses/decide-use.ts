@@ -1,12 +1,10 @@
 import type { DecisionPhase, DecisionRecord } from '@alter-vault/contracts'
-import { appScope, type Charge as CounterCharge, chargeOf, type MeterAnswer, type RateMeter } from '../audit/index.ts'
 import { type Clock, threadCpuMs } from '../kernel/clock.ts'
 import { newId } from '../kernel/ids.ts'
-import { VaultError } from '../kernel/vault-error.ts'
-import type { AgentFacts } from '../keys/index.ts'
+import { VaultError, type VaultErrorOptions } from '../kernel/vault-error.ts'
 import { agentScopesAt } from '../keys/index.ts'
-import type { SdkCaller } from '../management/index.ts'
-import { type Charge, type Decision, decide, refuseSpentBudgets, type SpentBudget } from '../policy/decide.ts'
+import type { Caller } from '../management/index.ts'
+import { type Decision, decide, refuseSpentBudgets, type SpentBudget } from '../policy/decide.ts'
 import { decisionRecord, reasonsForCaller } from '../policy/decision-record.ts'
 import { UNKNOWN } from '../policy/fact.ts'
 import { createPolicyRequest, type PolicyContext } from '../policy/policy-context.ts'
@@ -16,9 +14,8 @@ import type { GrantFacts } from './grant-facts.ts'
 import type { PreparedCall } from './prepare-call.ts'
 
 /** One use, as its decision sees it. */
-export type Use = {
-  caller: SdkCaller
-  agent: AgentFacts | null
+export type UseView = {
+  caller: Caller
   grant: GrantFacts
   lastUsedAtMs: number | null
   reason: string | null
@@ -27,36 +24,46 @@ export type Use = {
   declared: { method: string; url: string } | null
 }
 
+/** The moment of a decision, and what was agreed to before. */
+export type DecideOptions = {
+  phase: DecisionPhase
+  requestRule: CompiledRule | null
+  satisfiedHolds?: ReadonlyMap<string, number>
+  approval?: PolicyContext['approval']
+}
+
 /** A decision with the id and record that rows and answers carry. */
 export type UseDecision = { decision: Decision; record: DecisionRecord }
 
 /** The context document for one use (docs/spec/decisions-and-rules.md#the-context-document). */
-export function contextOf(use: Use, nowMs: number, approval: PolicyContext['approval'] = null): PolicyContext {
-  const { caller, agent, grant, call } = use
+export function contextOf(use: UseView, nowMs: number, approval: PolicyContext['approval'] = null): PolicyContext {
+  const { caller, grant, call } = use
+  const { agent } = caller
   const { tool, framework, run_id, thread_id, parent_agent, ...extra } = caller.context
   return {
     mode: call === null ? 'retrieve' : 'proxy',
     organizationId: caller.organizationId,
     app: { id: caller.appId, environment: caller.appEnvironment },
-    provider: { id: grant.secret.slug, kind: grant.kind },
-    key: { id: caller.keyId, type: caller.keyType, name: caller.keyName },
+    provider: { id: grant.target.providerId, kind: grant.target.kind },
+    // Without a key there is no id that a rule could name.
+    key: { id: caller.keyId ?? '', type: caller.keyType, name: caller.keyName ?? '' },
     caller: { name: caller.caller, type: caller.callerType, actorId: caller.actorId },
     agent:
       agent === null
         ? null
         : { id: agent.agentId, name: agent.name, type: agent.type, scopes: agentScopesAt(agent, nowMs) },
-    user: null,
-    principal: { type: grant.principalType, id: grant.principalId ?? caller.appId },
+    user: caller.user,
+    principal: { type: grant.principal.type, id: grant.principal.id ?? caller.appId },
     grant: {
       id: grant.grantId,
       ancestorIds: [],
-      kind: grant.kind,
+      kind: grant.target.kind,
       label: grant.label,
-      scopes: [],
-      createdAtMs: grant.createdAtMs,
+      scopes: grant.target.scopes,
+      createdAtMs: grant.lifetime.createdAtMs,
       consentedAtMs: null,
       lastUsedAtMs: use.lastUsedAtMs,
-      expiresAtMs: grant.expiresAtMs,
+      expiresAtMs: grant.lifetime.expiresAtMs,
       delegated: false,
       depth: 0,
     },
@@ -89,17 +96,7 @@ export function contextOf(use: Use, nowMs: number, approval: PolicyContext['appr
 }
 
 /** Judges a use. Pure but for the id and the time it takes. Throws `policy_unavailable` when the evaluator fails. */
-export function decideUse(
-  use: Use,
-  policy: AppPolicy,
-  clock: Clock,
-  options: {
-    phase: DecisionPhase
-    requestRule: CompiledRule | null
-    satisfiedHolds?: ReadonlyMap<string, number>
-    approval?: PolicyContext['approval']
-  },
-): UseDecision {
+export function decideUse(use: UseView, policy: AppPolicy, clock: Clock, options: DecideOptions): UseDecision {
   try {
     return judge(use, policy, clock, options)
   } catch (cause) {
@@ -108,7 +105,7 @@ export function decideUse(
   }
 }
 
-function judge(use: Use, policy: AppPolicy, clock: Clock, options: Parameters<typeof decideUse>[3]): UseDecision {
+function judge(use: UseView, policy: AppPolicy, clock: Clock, options: DecideOptions): UseDecision {
   const atMs = clock.now()
   const context = contextOf(use, atMs, options.approval ?? null)
   const decision = decide({
@@ -121,7 +118,7 @@ function judge(use: Use, policy: AppPolicy, clock: Clock, options: Parameters<ty
     approvalDefaults: policy.approvalDefaults,
     budget: { monotonic: clock.monotonic, cpuMs: threadCpuMs },
   })
-  const record = decisionRecord(decision, { decisionId: newId(atMs), policyEpoch: policy.fence.version, context })
+  const record = decisionRecord(decision, { decisionId: newId(atMs), policyEpoch: policy.epoch.version, context })
   return { decision, record }
 }
 
@@ -142,12 +139,21 @@ export function withSpentBudgets({ decision, record }: UseDecision, spent: reado
   }
 }
 
-/** The refusal that a denial is answered with. */
-export function refusalOf({ decision, record }: UseDecision): VaultError {
+/** The refusal that a denial is answered with; its row holds the record. */
+export class Denial extends VaultError {
+  readonly record: DecisionRecord
+
+  constructor(code: VaultError['code'], record: DecisionRecord, options: VaultErrorOptions) {
+    super(code, options)
+    this.record = record
+  }
+}
+
+export function refusalOf({ decision, record }: UseDecision): Denial {
   const code = decision.error ?? 'policy_denied'
   const first = decision.reasons.find((reason) => reason.code === code && !reason.shadow)
   const hidden = first?.target?.type === 'organization' || first?.managed_by === 'user'
-  return new VaultError(code, {
+  return new Denial(code, record, {
     ...(first === undefined || hidden ? {} : { message: `${first.message} Nothing was sent.` }),
     fields: {
       decision_id: record.decision_id,
@@ -157,35 +163,4 @@ export function refusalOf({ decision, record }: UseDecision): VaultError {
     },
     ...(decision.retryAfterSeconds === null ? {} : { retryAfterSeconds: decision.retryAfterSeconds }),
   })
-}
-
-/** The ring that an exact budget is charged to. */
-export function counterChargeOf(charge: Charge, nowMs: number): CounterCharge {
-  if (charge.fixedWindow === null) return chargeOf(charge, 1, nowMs)
-  return { counterId: charge.counterId, slot: charge.fixedWindow, width: 1, add: 1, max: charge.limit }
-}
-
-/**
- * Takes what faster budgets need from leased slices; exact ones are left for the intent's own transaction. Returns the exact charges
- * and the budgets that are spent.
- */
-export async function takeLeases(
-  meter: RateMeter,
-  caller: Pick<SdkCaller, 'appId' | 'organizationId'>,
-  charges: readonly Charge[],
-  nowMs: number,
-): Promise<{ exact: CounterCharge[]; byCounter: Map<string, Charge>; spent: SpentBudget[] }> {
-  const exact: CounterCharge[] = []
-  const byCounter = new Map<string, Charge>()
-  const spent: SpentBudget[] = []
-  for (const charge of charges) {
-    if (charge.exact) {
-      exact.push(counterChargeOf(charge, nowMs))
-      byCounter.set(charge.counterId, charge)
-      continue
-    }
-    const taken: MeterAnswer = await meter.take(appScope(caller.appId, caller.organizationId), charge)
-    if (!taken.ok) spent.push({ charge, retryAtMs: nowMs + taken.retryAfterSeconds * 1000 })
-  }
-  return { exact, byCounter, spent }
 }

@@ -1,8 +1,8 @@
 import type { Executions } from '../approvals/index.ts'
 import type { Clock } from '../kernel/clock.ts'
 import type { Log } from '../kernel/log.ts'
-import { createWouldBeDenied } from './execute-approved.ts'
 import type { Executor } from './executor.ts'
+import { createWouldBeDenied } from './last-check.ts'
 import type { UseFacts } from './use-facts.ts'
 
 /**

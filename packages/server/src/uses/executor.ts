@@ -1,6 +1,6 @@
 import type { ClaimedApproval } from '../approvals/index.ts'
 import type { Log } from '../kernel/log.ts'
-import type { ExecuteApproved } from './execute-approved.ts'
+import type { ExecuteApproved } from './execution-use.ts'
 
 /** Approved requests that one process sends at a time. */
 const MAX_AT_ONCE = 8

@@ -2,11 +2,10 @@ import { hash } from 'node:crypto'
 import { formatKey, KEY_RANDOM_LENGTH } from '@alter-vault/contracts'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { AppendMember, AppendResult, RowDraft } from '../audit/index.ts'
-import { Secret } from '../crypto/secret.ts'
 import { createAddressGuard } from '../egress/address-guard.ts'
 import { compileAllowedHosts } from '../egress/allowed-hosts.ts'
 import { createAwsClockSkew } from '../egress/aws-clock-skew.ts'
-import { injectedNames } from '../egress/inject.ts'
+import { credentialKinds, parseCredentialValue } from '../egress/credential-kinds.ts'
 import { DEFAULT_INJECTION } from '../egress/injection.ts'
 import { openSendWindow } from '../egress/send-window.ts'
 import { createUpstream, type Upstream } from '../egress/upstream.ts'
@@ -22,9 +21,11 @@ import { type RecordingProvider, startRecordingProvider } from '../testing/recor
 import { signedPresented } from '../testing/signed-presented.ts'
 import type { AppPolicy } from './app-policy.ts'
 import type { GrantFacts } from './grant-facts.ts'
-import { createProxyRequest, type HoldRequest, type Incoming } from './proxy-request.ts'
+import type { Incoming } from './presented-use.ts'
+import { createProxyUse, type HoldRequest } from './proxy-use.ts'
 import { createRecordOutcome } from './record-outcome.ts'
 import { createResolveGrant } from './resolve-grant.ts'
+import { createRunUse } from './run-use.ts'
 import { createSendCall } from './send-call.ts'
 
 /*
@@ -68,7 +69,7 @@ const agent: AgentFacts = {
   scopesPending: null,
   scopesAppliesAtMs: null,
   rateLimitPerMinute: 600,
-  fence: { subject: `agent:${agentId}`, version: 1 },
+  version: { subject: `agent:${agentId}`, version: 1 },
 }
 
 const key: KeyFacts = {
@@ -89,33 +90,44 @@ const key: KeyFacts = {
   deprecated: false,
   graceUntilMs: null,
   agent: null,
-  fences: [{ subject: 'epoch', version: 1 }],
+  versions: [{ subject: 'epoch', version: 1 }],
 }
 
 const grant = (): GrantFacts => ({
   grantId,
-  kind: 'managed_secret',
-  principalType: 'agent',
-  principalId: agentId,
+  principal: { type: 'agent', id: agentId },
   label: null,
   status: 'active',
-  expiresAtMs: null,
-  createdAtMs: 0,
+  lifetime: { createdAtMs: 0, expiresAtMs: null },
   checkRestrictions: null,
-  secret: {
-    managedSecretId: newId(),
-    slug: 'payments',
+  target: {
+    kind: 'managed_secret',
+    providerId: 'payments',
     name: 'Payments',
     status: 'active',
-    type: 'bearer',
-    injection: DEFAULT_INJECTION,
-    injectedNames: injectedNames('bearer', DEFAULT_INJECTION),
+    scopes: [],
+    injectedNames: credentialKinds.bearer.injectedNames(DEFAULT_INJECTION),
     allowedHosts: compileAllowedHosts([host()]),
+    querySpace: '+',
     proxyOnly: false,
   },
-  credential: { credentialId: newId(), status: 'active', sealed: Buffer.alloc(1), hint: null },
-  fences: [{ subject: `grant:${grantId}`, version: 1 }],
+  credential: {
+    credentialId: newId(),
+    kind: credentialKinds.bearer,
+    injection: DEFAULT_INJECTION,
+    generation: null,
+    usableUntilMs: null,
+    status: 'active',
+    sealed: Buffer.alloc(1),
+    hint: null,
+  },
+  versions: [{ subject: `grant:${grantId}`, version: 1 }],
 })
+
+const openBearer = (token: string) =>
+  credentialKinds.bearer.open(parseCredentialValue('bearer', { token }), DEFAULT_INJECTION, {
+    awsClockSkew: createAwsClockSkew({ clock }),
+  })
 
 const rule = (type: string, body: object): StoredRule => ruleOf(type, body, { target: { type: 'app', id: appId } })
 
@@ -127,7 +139,7 @@ const policyWith = (...rules: StoredRule[]): AppPolicy => ({
   approvalDefaults: { channels: [], requireReason: false },
   allowedPrivateHosts: new Set([host()]),
   captureBodies: true,
-  fence: { subject: 'epoch', version: 1 },
+  epoch: { subject: 'epoch', version: 1 },
 })
 
 const stored = (member: AppendMember): AppendResult => ({
@@ -150,7 +162,7 @@ function workingParts() {
     appendIntent: async (member: AppendMember) => stored(member),
     appendOutcome: async (member: AppendMember) => stored(member),
     guard: createAddressGuard({ resolve: async () => [] }).guard,
-    openCredential: async () => ({ type: 'bearer' as const, token: new Secret('tok_plain') }),
+    openCredential: async () => openBearer('tok_plain'),
     send: (request: Parameters<Upstream['send']>[0]) => upstream.send(request),
     sealFor: async () => Buffer.from('sealed'),
     hold: async (_: HoldRequest): Promise<never> => {
@@ -174,7 +186,16 @@ function hotPath(broken: Partial<Record<keyof Parts, unknown>>) {
       return result
     },
   }
-  const proxyRequest = createProxyRequest({
+  const runUse = createRunUse({
+    clock,
+    audit,
+    appPolicy: () => parts.appPolicy(),
+    meter: { take: () => parts.takeSlice() },
+    usableCredentials: {},
+    forget: () => undefined,
+    faults: noFaults,
+  })
+  const proxyUse = createProxyUse({
     clock,
     audit,
     identify: createIdentifyCaller({
@@ -191,24 +212,19 @@ function hotPath(broken: Partial<Record<keyof Parts, unknown>>) {
       findGrant: () => parts.findGrant(),
       findCandidates: () => Promise.reject(new Error('not asked here')),
     }),
-    appPolicy: () => parts.appPolicy(),
     lastUsedAtMs: () => parts.lastUsedAtMs(),
     noteUse: () => undefined,
-    meter: { take: () => parts.takeSlice() },
-    forget: () => undefined,
-    faults: noFaults,
     sendCall: createSendCall({
       guard: (...asked) => parts.guard(...asked),
       upstream: { send: (request) => parts.send(request) },
       openCredential: () => parts.openCredential(),
-      awsClockSkew: createAwsClockSkew({ clock }),
       faults: noFaults,
       maxResponseBytes: 1_000,
     }),
     recordOutcome: createRecordOutcome({ audit, keyring: { sealFor: () => parts.sealFor() }, clock }).recordOutcome,
     hold: (request) => parts.hold(request),
   })
-  return { rows, call: () => proxyRequest(signedCall()) }
+  return { rows, call: () => runUse(proxyUse, signedCall()) }
 }
 
 /** One use as agent, through the app's key. */
@@ -254,22 +270,27 @@ describe('before the intent', () => {
     ['findKey', 'cannot reach the store', refuses('service_unavailable'), 'service_unavailable'],
     ['findKey', 'throws', breaks, 'fault'],
     ['findKey', 'finds nothing', answers(undefined), 'invalid_key'],
-    ['findKey', 'answers nonsense', answers({ fences: [] }), 'key_not_active'],
+    ['findKey', 'answers nonsense', answers({ versions: [] }), 'key_not_active'],
     ['takeRate', 'cannot reach the store', refuses('audit_unavailable'), 'audit_unavailable'],
     ['takeRate', 'throws', breaks, 'fault'],
     ['takeRate', 'answers nonsense', answers({}), 'rate_limit_exceeded'],
     ['findAgent', 'cannot reach the store', refuses('service_unavailable'), 'caller_agent_resolution_error'],
     ['findAgent', 'throws', breaks, 'caller_agent_resolution_error'],
     ['findAgent', 'finds nothing', answers(undefined), 'caller_agent_unresolved'],
-    ['findAgent', 'answers nonsense', answers({}), 'caller_agent_unresolved'],
+    [
+      'findAgent',
+      'answers nonsense',
+      answers({ version: { subject: 'agent', version: 1 } }),
+      'caller_agent_unresolved',
+    ],
     ['findGrant', 'cannot reach the store', refuses('service_unavailable'), 'service_unavailable'],
     ['findGrant', 'throws', breaks, 'fault'],
     ['findGrant', 'finds nothing', answers(undefined), 'grant_not_found'],
-    ['findGrant', 'answers nonsense', answers({ fences: [] }), 'grant_not_found'],
+    ['findGrant', 'answers nonsense', answers({ versions: [], principal: {} }), 'grant_not_found'],
     ['appPolicy', 'cannot reach the store', refuses('service_unavailable'), 'policy_unavailable'],
     ['appPolicy', 'throws', breaks, 'policy_unavailable'],
     ['appPolicy', 'answers nothing', answers(undefined), 'fault'],
-    ['appPolicy', 'answers no rules', answers({ fence: { subject: 'epoch', version: 1 } }), 'policy_unavailable'],
+    ['appPolicy', 'answers no rules', answers({ epoch: { subject: 'epoch', version: 1 } }), 'policy_unavailable'],
     ['lastUsedAtMs', 'cannot reach the store', refuses('service_unavailable'), 'service_unavailable'],
     ['lastUsedAtMs', 'throws', breaks, 'fault'],
     ['appendIntent', 'cannot reach the store', refuses('audit_unavailable'), 'audit_unavailable'],

@@ -1,17 +1,16 @@
 import type { RequestApproval } from '../approvals/index.ts'
 import { storedHeaders, storedUrl } from '../audit/index.ts'
-import type { HoldRequest } from './proxy-request.ts'
-import { whoOf } from './use-rows.ts'
+import type { HoldRequest } from './proxy-use.ts'
 
 /** A held use as the approvals slice freezes it: everything it will be sent with, and no credential. */
-export function holdRequestOf({ use, made, gates, conditions }: HoldRequest): RequestApproval {
-  const { caller, grant, call, agent } = use
-  const who = whoOf(caller)
-  const { injectedNames } = grant.secret
+export function holdRequestOf({ use, judgment, conditions }: HoldRequest): RequestApproval {
+  const { caller, grant, call, columns } = use
+  const { agent } = caller
+  const { injectedNames } = grant.target
   return {
     organizationId: caller.organizationId,
-    gates,
-    conditions: { ...conditions, charges: conditions.charges ?? [] },
+    gates: judgment.decision.gates,
+    conditions,
     request: {
       appId: caller.appId,
       method: call.method,
@@ -24,17 +23,17 @@ export function holdRequestOf({ use, made, gates, conditions }: HoldRequest): Re
       ],
       grant: {
         id: grant.grantId,
-        kind: grant.kind,
+        kind: grant.target.kind,
         label: grant.label,
-        principalType: grant.principalType,
-        principalId: grant.principalId,
-        scopes: [],
+        principalType: grant.principal.type,
+        principalId: grant.principal.id,
+        scopes: grant.target.scopes,
       },
       credentialId: grant.credential.credentialId,
-      provider: { id: grant.secret.slug, name: grant.secret.name, account: null },
-      key: { id: caller.keyId, prefix: caller.keyPrefix, name: caller.keyName, type: caller.keyType },
+      provider: { id: grant.target.providerId, name: grant.target.name, account: null },
+      key: { id: caller.keyId!, prefix: caller.keyPrefix!, name: caller.keyName!, type: caller.keyType },
       agent: agent === null ? null : { id: agent.agentId, name: agent.name, type: agent.type },
-      appUserId: null,
+      appUserId: caller.user?.id ?? null,
       caller: caller.caller,
       callerType: caller.callerType,
       actorId: caller.actorId,
@@ -43,21 +42,21 @@ export function holdRequestOf({ use, made, gates, conditions }: HoldRequest): Re
       traceId: caller.traceId,
       reason: use.reason,
       context: caller.context,
-      decision: made.record,
+      decision: judgment.record,
     },
     row: {
-      callerKind: who.callerKind ?? null,
-      principalType: grant.principalType,
-      principalId: grant.principalId,
-      runId: who.runId ?? null,
-      threadId: who.threadId ?? null,
+      callerKind: columns.callerKind ?? null,
+      principalType: columns.principalType,
+      principalId: columns.principalId,
+      runId: columns.runId ?? null,
+      threadId: columns.threadId ?? null,
       detail: {
-        ...who.detail,
+        ...columns.detail,
         method: call.method,
         url: storedUrl(call.url.href, injectedNames.queryParams),
         requestHeaders: storedHeaders(call.headers, injectedNames.headers),
         grantLabel: grant.label,
-        decision: made.record,
+        decision: judgment.record,
       },
     },
   }

@@ -14,15 +14,18 @@ import { assertJsonContent, parseStrictJson } from '../http/strict-json.ts'
 import { compileBody } from '../http/validate.ts'
 import { createTurn, type Turn } from '../kernel/turn.ts'
 import { withNumbersAsWritten } from './outgoing-body.ts'
-import type { Incoming, ProxyRequest } from './proxy-request.ts'
-import type { RetrieveToken } from './retrieve-token.ts'
+import type { Incoming } from './presented-use.ts'
+import type { ProxyUse } from './proxy-use.ts'
+import type { RunUse } from './run-use.ts'
+import type { TokenUse } from './token-use.ts'
 
 const STYLE = { problem: false, nullIsAbsent: true }
 
 /** The two routes that use a credential, on the bare request (docs/decisions/0015-bare-http.md). */
 export function createHotRoutes(deps: {
-  proxyRequest: ProxyRequest
-  retrieveToken: RetrieveToken
+  runUse: RunUse
+  proxyUse: ProxyUse
+  tokenUse: TokenUse
 }): ReadonlyMap<string, RawHandler> {
   const proxyBody = compileBody(ProxyRequestBody, STYLE)
   const tokenBody = compileBody(TokenRequestBody, STYLE)
@@ -40,7 +43,7 @@ export function createHotRoutes(deps: {
           }
     }
     return serve(turn, request, response, context, check, async (incoming) => {
-      const outgoing = await deps.proxyRequest(incoming)
+      const outgoing = await deps.runUse(deps.proxyUse, incoming)
       if (outgoing.kind === 'answered') return { status: 200, body: outgoing.result }
       if (outgoing.kind === 'held') return { status: 202, body: outgoing.pending }
       return { status: 200, body: outgoing.record }
@@ -49,7 +52,7 @@ export function createHotRoutes(deps: {
 
   const token: RawHandler = (request, response, context) =>
     serve(turn, request, response, context, tokenBody, async (incoming) => {
-      const { token } = await deps.retrieveToken(incoming)
+      const { token } = await deps.runUse(deps.tokenUse, incoming)
       return { status: 200, body: token }
     })
 

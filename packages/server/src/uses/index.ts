@@ -4,7 +4,6 @@ import { type AuditLog, createRateMeter } from '../audit/index.ts'
 import type { Keyring } from '../crypto/keyring.ts'
 import type { Database } from '../db/database.ts'
 import { createAddressGuard, type Resolve } from '../egress/address-guard.ts'
-import { createAwsClockSkew } from '../egress/aws-clock-skew.ts'
 import type { Upstream } from '../egress/upstream.ts'
 import type { Presented } from '../http/authenticators.ts'
 import { type BoundEndpoint, bindFor } from '../http/bind-endpoint.ts'
@@ -16,27 +15,29 @@ import type { Job } from '../kernel/jobs.ts'
 import type { Log } from '../kernel/log.ts'
 import type { Metric } from '../kernel/metric.ts'
 import { VaultError } from '../kernel/vault-error.ts'
-import { createIdentifyCaller, createSettle } from '../keys/index.ts'
+import { createIdentifyCaller, createSettle, sdkCallerOf } from '../keys/index.ts'
 import { bindForCallers, type Operator, type SdkCaller } from '../management/index.ts'
 import { parseRequestRule } from '../policy/request-rule.ts'
-import { openSealedCredential } from '../secrets/index.ts'
+import { createOpenCredential } from '../secrets/index.ts'
 import { upsertActor } from './actor-store.ts'
 import { loadStoredRules } from './app-policy-store.ts'
 import { dropIdleCounters } from './counter-store.ts'
-import { createExecuteApproved } from './execute-approved.ts'
+import { createExecuteApproved } from './execution-use.ts'
 import type { createExecutions } from './executions.ts'
 import { createExecutor } from './executor.ts'
 import { holdRequestOf } from './hold-request.ts'
 import { createHotRoutes } from './hot-routes.ts'
 import { createLastUses } from './last-uses.ts'
 import { createObserveActor } from './observe-actor.ts'
-import { createProxyRequest, type UseDeps } from './proxy-request.ts'
+import type { PresentedDeps } from './presented-use.ts'
+import { createProxyUse } from './proxy-use.ts'
 import { createRecordOutcome } from './record-outcome.ts'
 import { createReportApiCall } from './report-api-call.ts'
 import { createResolveGrant } from './resolve-grant.ts'
-import { createRetrieveToken } from './retrieve-token.ts'
-import { createSendCall, type SendDeps } from './send-call.ts'
+import { createRunUse } from './run-use.ts'
+import { createSendCall } from './send-call.ts'
 import { createSimulate } from './simulate.ts'
+import { createTokenUse } from './token-use.ts'
 import type { UseFacts } from './use-facts.ts'
 
 export { createExecutions } from './executions.ts'
@@ -80,10 +81,7 @@ const STALE_TRIES = 3
 export function createUses(deps: ProxyDeps): Proxy {
   const { db, audit, keyring, clock, log, faults, facts, approvals } = deps
   const meter = createRateMeter({ clock, append: audit.append })
-  const openCredential: SendDeps['openCredential'] = (appId, { credential, secret }) => {
-    if (credential.sealed === null) throw new VaultError('credential_revoked')
-    return openSealedCredential(keyring, appId, credential.credentialId, secret.type, credential.sealed)
-  }
+  const openCredential = createOpenCredential(keyring, clock)
   let unknownKeys = 0
   const lastUses = createLastUses({ db, clock })
   const identify = createIdentifyCaller({
@@ -105,39 +103,43 @@ export function createUses(deps: ProxyDeps): Proxy {
     guard: createAddressGuard(deps.resolve === undefined ? {} : { resolve: deps.resolve }).guard,
     upstream: deps.upstream,
     openCredential,
-    awsClockSkew: createAwsClockSkew({ clock }),
     faults,
     maxResponseBytes: INLINE_BODY_MAX_BYTES,
   })
   const { recordOutcome, outcomeOf } = createRecordOutcome({ audit, keyring, clock })
-  const use: UseDeps = {
+  const runUse = createRunUse({
+    clock,
+    audit,
+    appPolicy: facts.appPolicy,
+    meter,
+    usableCredentials: {},
+    forget: facts.forget,
+    faults,
+  })
+  const presented: PresentedDeps = {
     clock,
     audit,
     identify,
     resolveGrant: createResolveGrant(facts),
-    appPolicy: facts.appPolicy,
     lastUsedAtMs: lastUses.lastUsedAtMs,
     noteUse: lastUses.noteUse,
-    meter,
-    forget: facts.forget,
-    faults,
   }
-  const proxyRequest = createProxyRequest({
-    ...use,
+  const proxyUse = createProxyUse({
+    ...presented,
     sendCall,
     recordOutcome,
     hold: (request) => approvals.requestApproval(holdRequestOf(request)),
   })
-  const retrieveToken = createRetrieveToken({ ...use, openCredential })
+  const tokenUse = createTokenUse({ ...presented, openCredential })
   const executeApproved = createExecuteApproved({
     clock,
     log,
     faults,
     audit,
+    runUse,
     findGrant: facts.findGrant,
     findAgent: facts.findAgent,
     appPolicy: facts.appPolicy,
-    forget: facts.forget,
     sendCall,
     outcomeOf,
     renewLease: approvals.renewLease,
@@ -167,7 +169,7 @@ export function createUses(deps: ProxyDeps): Proxy {
   open.defer(executor.close)
 
   return {
-    hotRoutes: createHotRoutes({ proxyRequest, retrieveToken }),
+    hotRoutes: createHotRoutes({ runUse, proxyUse, tokenUse }),
     routes: [
       bindForCallers(reportApiCallEndpoint, ({ principal, body }) => reportApiCall(principal, body)),
       bindFor<'operator', Operator>()(simulatePolicy, ({ principal, params, body }) =>
@@ -183,13 +185,13 @@ export function createUses(deps: ProxyDeps): Proxy {
           ...(access.inactiveAgent === undefined ? {} : { allowInactiveAgent: access.inactiveAgent }),
         })
         if (identified.kind === 'refused' && identified.known === null) throw identified.error
-        const settling = identified.kind === 'refused' ? identified.known! : identified.caller
+        const settling = identified.kind === 'refused' ? identified.known! : identified.attempt
         const settled = await settle(settling)
         if (settled.kind === 'settled') {
           if (identified.kind === 'refused') throw identified.error
-          return identified.caller
+          return sdkCallerOf(identified.attempt)
         }
-        facts.forget(settling.appId, settled.subjects)
+        facts.forget(settling.caller.appId, settled.subjects)
         if (tries === STALE_TRIES) throw new VaultError('service_unavailable', { retryAfterSeconds: 1 })
       }
     },

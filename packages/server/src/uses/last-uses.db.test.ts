@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { newId } from '../kernel/ids.ts'
-import type { SdkCaller } from '../management/index.ts'
+import type { Caller } from '../management/index.ts'
 import { createManagementTest } from '../testing/management.ts'
 import type { GrantFacts } from './grant-facts.ts'
 import { createLastUses } from './last-uses.ts'
@@ -11,7 +11,7 @@ it('learns within a minute what another process saved, so that a grant in use ne
   const grantId = newId()
   const [mine, theirs] = [createLastUses(test), createLastUses(test)]
   expect(await mine.lastUsedAtMs(appId, grantId)).toBeNull()
-  theirs.noteUse({ appId, keyId: newId(), agentId: null } as SdkCaller, { grantId } as GrantFacts)
+  theirs.noteUse({ appId, keyId: newId(), agentId: null } as Caller, { grantId } as GrantFacts)
   const usedAtMs = test.clock.now()
   expect(await theirs.lastUsedAtMs(appId, grantId)).toBe(usedAtMs)
   await theirs.save()

@@ -1,7 +1,7 @@
 import type { Database } from '../db/database.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { createFactCache } from '../kernel/fact-cache.ts'
-import type { SdkCaller } from '../management/index.ts'
+import type { Caller } from '../management/index.ts'
 import { findLastUse, saveLastUses } from './actor-store.ts'
 import type { GrantFacts } from './grant-facts.ts'
 
@@ -29,7 +29,7 @@ export function createLastUses({ db, clock }: { db: Pick<Database, 'forApp'>; cl
   }
 
   return {
-    noteUse(caller: SdkCaller, grant: GrantFacts): void {
+    noteUse(caller: Caller, grant: GrantFacts): void {
       const atMs = clock.now()
       note(caller.appId, `key:${caller.keyId}`, atMs)
       note(caller.appId, `grant:${grant.grantId}`, atMs)

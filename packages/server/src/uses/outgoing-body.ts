@@ -56,9 +56,9 @@ export function encodeBody(body: unknown, headers: HeaderList): { bytes: Buffer 
 function formOf(body: Record<string, unknown>): string {
   const pairs: string[] = []
   for (const [name, value] of Object.entries(body)) {
-    for (const one of Array.isArray(value) ? (value as unknown[]) : [value]) {
+    for (const item of Array.isArray(value) ? (value as unknown[]) : [value]) {
       const pointer = `/body/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`
-      if (one !== null && typeof one === 'object' && !isRawNumber(one)) {
+      if (item !== null && typeof item === 'object' && !isRawNumber(item)) {
         throw invalidField(
           pointer,
           `"${name}" in "body" must be a text, number, boolean or a list of them to be sent in a form.`,
@@ -66,7 +66,7 @@ function formOf(body: Record<string, unknown>): string {
         )
       }
       pairs.push(
-        `${formEncode(name)}=${formEncode(one === null ? '' : typeof one === 'string' ? one : JSON.stringify(one))}`,
+        `${formEncode(name)}=${formEncode(item === null ? '' : typeof item === 'string' ? item : JSON.stringify(item))}`,
       )
     }
   }

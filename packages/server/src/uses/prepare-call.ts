@@ -2,8 +2,9 @@ import type { ProxyRequestBody } from '@alter-vault/contracts'
 import { assertAllowedHost } from '../egress/allowed-hosts.ts'
 import { appendQuery } from '../egress/append-query.ts'
 import { type CanonicalUrl, canonicalUrl } from '../egress/canonical-url.ts'
+import type { InjectedNames } from '../egress/credential-kind.ts'
 import { type HeaderList, parseCallerHeaders } from '../egress/header-rules.ts'
-import { dropInjectedNames, type InjectedNames } from '../egress/inject.ts'
+import { dropInjectedNames } from '../egress/inject.ts'
 import { parseRequestMethod } from '../egress/request-method.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import type { GrantFacts } from './grant-facts.ts'
@@ -24,13 +25,12 @@ export type PreparedCall = {
  * `blocked_destination`, `query_too_long`, `forbidden_header`, `grant_restriction`, `validation_failed`.
  */
 export function prepareCall(request: ProxyRequestBody, grant: GrantFacts): PreparedCall {
-  const { secret } = grant
+  const { target } = grant
   const method = parseRequestMethod(request.method)
-  const space = secret.type === 'aws_sigv4' ? '%20' : '+'
-  const asked = appendQuery(canonicalUrl(request.url), request.query_params, { space })
+  const requested = appendQuery(canonicalUrl(request.url), request.query_params, { space: target.querySpace })
   const encoded = encodeBody(request.body, parseCallerHeaders(request.headers))
-  const { url, headers, dropped } = dropInjectedNames(secret.injectedNames, asked, encoded.headers)
-  assertAllowedHost(secret.allowedHosts, url)
+  const { url, headers, dropped } = dropInjectedNames(target.injectedNames, requested, encoded.headers)
+  assertAllowedHost(target.allowedHosts, url)
   const outside = grant.checkRestrictions?.({ method, ...url }) ?? null
   if (outside !== null) {
     throw new VaultError('grant_restriction', {

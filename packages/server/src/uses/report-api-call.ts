@@ -1,21 +1,16 @@
 import type { ApiCallReport } from '@alter-vault/contracts'
-import {
-  type AuditLog,
-  captureBody,
-  type RowDetail,
-  type SealedBody,
-  storedHeaders,
-  storedUrl,
-} from '../audit/index.ts'
+import { type AuditLog, appScope, type RowDetail, type SealedBody, storedHeaders, storedUrl } from '../audit/index.ts'
 import type { Keyring } from '../crypto/keyring.ts'
+import { mayNameGrantOf } from '../grants/index.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { newId } from '../kernel/ids.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import type { SdkCaller } from '../management/index.ts'
 import type { AppPolicy } from './app-policy.ts'
 import type { GrantFacts } from './grant-facts.ts'
-import { reasonOf, scopeOf } from './proxy-request.ts'
-import { whoOf, withWhat } from './use-rows.ts'
+import { reasonOf } from './presented-use.ts'
+import { keepBody } from './record-outcome.ts'
+import { callerColumns, useColumns } from './use-rows.ts'
 
 type Deps = {
   audit: Pick<AuditLog, 'append'>
@@ -35,35 +30,29 @@ export function createReportApiCall({ audit, keyring, clock, findGrant, appPolic
     report: ApiCallReport,
   ): Promise<{ success: true; event_id: string }> {
     const grant = await findGrant(caller.appId, report.grant_id)
-    const own = grant?.principalType === 'agent' && grant.principalId === caller.agentId
-    if (grant === undefined || (caller.agentId !== null && !own)) throw new VaultError('grant_not_found')
+    if (grant === undefined || !mayNameGrantOf(grant.principal, caller)) throw new VaultError('grant_not_found')
     const policy = await appPolicy(caller.appId)
     const eventId = newId(clock.now())
-    const who = whoOf(caller)
-    const injected = grant.secret.injectedNames
+    const columns = useColumns(callerColumns(caller), grant)
+    const injected = grant.target.injectedNames
     const bodies: SealedBody[] = []
+    const kept = { appId: caller.appId, eventId, bodies: policy.captureBodies ? bodies : null }
     const keep = async (side: 'request' | 'response', body: unknown): Promise<RowDetail['requestBody']> => {
       if (body === undefined || body === null || body === '') return null
       const bytes = Buffer.from(typeof body === 'string' ? body : JSON.stringify(body))
-      const captured = captureBody(bytes, typeof body === 'string' ? null : 'application/json')
-      if (policy.captureBodies && captured.toSeal !== null) {
-        const place = { table: 'audit_bodies', column: 'frames', rowId: `${eventId}:${side}` }
-        bodies.push({ eventId, side, frame: await keyring.sealFor(caller.appId, place, captured.toSeal) })
-      }
-      return captured.digest
+      return keepBody(keyring, kept, side, bytes, typeof body === 'string' ? null : 'application/json')
     }
     const reached = report.response_status > 0
-    const result = await audit.append(scopeOf(caller), {
+    const result = await audit.append(appScope(caller.appId, caller.organizationId), {
       rows: [
         {
-          ...who,
-          ...withWhat(grant),
+          ...columns,
           event: 'call.reported',
           eventId,
           outcome: !reached ? 'network_error' : report.response_status < 400 ? 'success' : 'provider_error',
           reason: reasonOf(report.reason ?? undefined).text,
           detail: {
-            ...who.detail,
+            ...columns.detail,
             ...contextOf(report),
             source: 'sdk',
             method: report.method.toUpperCase(),

@@ -1,6 +1,8 @@
-import type { ReadVersion } from '../kernel/read-version.ts'
+import { mayNameGrantOf, type Principal, principalOf, userTokenRefused } from '../grants/index.ts'
+import { addVersion, addVersions, type ReadVersions } from '../kernel/read-versions.ts'
 import { VaultError } from '../kernel/vault-error.ts'
-import type { SdkCaller } from '../management/index.ts'
+import type { CallAttempt } from '../keys/index.ts'
+import type { Caller } from '../management/index.ts'
 import type { Candidates, GrantFacts } from './grant-facts.ts'
 
 /** How a call names its grant (docs/spec/wire-protocol.md#choosing-a-grant). */
@@ -15,49 +17,42 @@ export type GrantAddress = {
 
 export type ResolveDeps = {
   findGrant: (appId: string, grantId: string) => Promise<GrantFacts | undefined>
-  findCandidates: (appId: string, principal: 'system' | { agentId: string }, providerId: string) => Promise<Candidates>
+  findCandidates: (appId: string, principal: Principal, providerId: string) => Promise<Candidates>
 }
-
-/** Hears of every version that the resolution rests on, also when it ends in a refusal. */
-export type RestsOn = (fences: readonly ReadVersion[]) => void
 
 /**
  * The one grant that a call uses, in reach of its caller and live; or the refusal that docs/spec/wire-protocol.md#choosing-a-grant names.
- * An app key reaches the app's own (`system`) grants and, by id, any grant; an agent reaches its own grants only.
+ * An app key reaches the app's own (`system`) grants and, by id, any grant; an agent reaches its own grants only. Adds every version that
+ * was read to the attempt, also when resolution fails.
  */
 export function createResolveGrant({ findGrant, findCandidates }: ResolveDeps) {
   return async function resolveGrant(
-    caller: SdkCaller,
+    { caller, readVersions }: Pick<CallAttempt, 'caller' | 'readVersions'>,
     address: GrantAddress,
     nowMs: number,
-    restsOn: RestsOn,
   ): Promise<GrantFacts> {
     assertAddress(address)
-    if (address.user_token !== undefined) {
-      throw new VaultError('jwt_validation_error', {
-        message: '"user_token" cannot be verified: this app has no identity provider. Nothing was sent.',
-      })
-    }
-    // A key of agent type that belongs to no agent reaches nothing until the call names one.
-    const reachesNothing = caller.keyType === 'ak' && caller.agentId === null
+    if (address.user_token !== undefined) throw userTokenRefused('Nothing was sent.')
+    const principal = principalOf(caller)
     if (address.grant_id !== undefined) {
-      const grant = reachesNothing ? undefined : await findGrant(caller.appId, address.grant_id)
-      if (grant !== undefined) restsOn(grant.fences)
-      const own = grant?.principalType === 'agent' && grant.principalId === caller.agentId
-      if (grant === undefined || (caller.agentId !== null && !own)) throw grantNotFound({ grant_id: address.grant_id })
+      const grant = principal === null ? undefined : await findGrant(caller.appId, address.grant_id)
+      if (grant !== undefined) addVersions(readVersions, grant.versions)
+      if (grant === undefined || !mayNameGrantOf(grant.principal, caller)) {
+        throw grantNotFound({ grant_id: address.grant_id })
+      }
       assertLive(grant, caller, nowMs)
       return grant
     }
-    return byProvider(caller, address, address.provider_id!, nowMs, reachesNothing, restsOn)
+    return byProvider(caller, address, address.provider_id!, nowMs, principal, readVersions)
   }
 
   async function byProvider(
-    caller: SdkCaller,
+    caller: Caller,
     address: GrantAddress,
     providerId: string,
     nowMs: number,
-    reachesNothing: boolean,
-    restsOn: RestsOn,
+    principal: Principal | null,
+    readVersions: ReadVersions,
   ): Promise<GrantFacts> {
     const none = () =>
       caller.agentId === null
@@ -67,10 +62,10 @@ export function createResolveGrant({ findGrant, findCandidates }: ResolveDeps) {
             fields: { provider_id: providerId, agent_id: caller.agentId, app_user_id: address.app_user_id ?? null },
           })
     // No end user is known to this app: nothing of theirs, and no account of theirs, can be in reach.
-    if (reachesNothing || address.app_user_id !== undefined || address.account !== undefined) throw none()
-    const principal = caller.agentId === null ? 'system' : { agentId: caller.agentId }
-    const { grants, fence } = await findCandidates(caller.appId, principal, providerId)
-    restsOn([fence, ...grants.flatMap((grant) => grant.fences)])
+    if (principal === null || address.app_user_id !== undefined || address.account !== undefined) throw none()
+    const { grants, version } = await findCandidates(caller.appId, principal, providerId)
+    addVersion(readVersions, version)
+    for (const grant of grants) addVersions(readVersions, grant.versions)
     const labeled = address.label === undefined ? grants : grants.filter((grant) => grant.label === address.label)
     const live = labeled.filter((grant) => deathOf(grant, nowMs) === null)
     if (live.length === 0) {
@@ -107,9 +102,9 @@ function assertAddress(address: GrantAddress): void {
 type Death = 'grant_revoked' | 'grant_expired' | 'credential_revoked' | 'grant_deleted'
 
 function deathOf(grant: GrantFacts, nowMs: number): Death | null {
-  if (grant.status === 'deleted' || grant.secret.status === 'deleted') return 'grant_deleted'
+  if (grant.status === 'deleted' || grant.target.status === 'deleted') return 'grant_deleted'
   if (grant.status === 'revoked') return 'grant_revoked'
-  if (grant.expiresAtMs !== null && grant.expiresAtMs <= nowMs) return 'grant_expired'
+  if (grant.lifetime.expiresAtMs !== null && grant.lifetime.expiresAtMs <= nowMs) return 'grant_expired'
   if (grant.credential.status === 'revoked' || grant.credential.sealed === null) return 'credential_revoked'
   return null
 }
@@ -120,7 +115,12 @@ export function assertLive(grant: GrantFacts, caller: { agentId: string | null }
   if (death === null) return
   const code = death === 'grant_revoked' && caller.agentId !== null ? 'grant_deleted' : death
   throw new VaultError(code, {
-    fields: { grant_id: grant.grantId, provider_id: grant.secret.slug, app_user_id: null, agent_id: caller.agentId },
+    fields: {
+      grant_id: grant.grantId,
+      provider_id: grant.target.providerId,
+      app_user_id: null,
+      agent_id: caller.agentId,
+    },
   })
 }
 

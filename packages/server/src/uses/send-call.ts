@@ -1,19 +1,15 @@
 import type { AddressGuard } from '../egress/address-guard.ts'
-import type { AwsClockSkew } from '../egress/aws-clock-skew.ts'
-import { resolveAwsScope } from '../egress/aws-hosts.ts'
-import { type CredentialValue, secretStrings } from '../egress/credential-value.ts'
+import type { Opened } from '../egress/credential-kind.ts'
 import { decodeBody } from '../egress/decode-body.ts'
 import { type HeaderList, withDefaultHeaders } from '../egress/header-rules.ts'
-import { injectCredential } from '../egress/inject.ts'
 import { createScrubber, type Scrubber } from '../egress/scrub.ts'
 import type { SendWindow } from '../egress/send-window.ts'
-import { signAwsRequest } from '../egress/sigv4.ts'
 import type { Upstream, UpstreamResponse } from '../egress/upstream.ts'
 import { UpstreamError } from '../egress/upstream-error.ts'
 import type { Faults } from '../kernel/faults.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import type { GrantFacts } from './grant-facts.ts'
-import type { PreparedCall } from './prepare-call.ts'
+import type { CallUse } from './use-kind.ts'
 
 /** The provider's answer without the credential, and the scrubber that knows it: for what is still to be recorded. */
 export type ScrubbedAnswer = {
@@ -33,8 +29,7 @@ export type SendDeps = {
   guard: AddressGuard['guard']
   upstream: Pick<Upstream, 'send'>
   /** Opens the sealed credential of the grant: the only place where plaintext comes into being on this path. */
-  openCredential: (appId: string, grant: GrantFacts) => Promise<CredentialValue>
-  awsClockSkew: AwsClockSkew
+  openCredential: (appId: string, grant: GrantFacts) => Promise<Opened>
   faults: Faults
   maxResponseBytes: number
 }
@@ -42,44 +37,35 @@ export type SendDeps = {
 export type SendCall = ReturnType<typeof createSendCall>
 
 /**
- * Steps 5 of a use (docs/architecture.md): guard the address, open the credential, inject, send once, scrub the answer. To be called
+ * Step 6 of a use (docs/architecture.md): guard the address, open the credential, inject, send once, scrub the answer. To be called
  * only after the intent is durable; sending begins while `window` is open, or never. Faults of ours are thrown.
  */
 export function createSendCall(deps: SendDeps) {
-  return async function sendCall(
-    appId: string,
-    call: PreparedCall,
-    grant: GrantFacts,
-    allowedPrivateHosts: ReadonlySet<string>,
-    window: SendWindow,
-  ): Promise<SendEnd> {
+  return async function sendCall({ caller, grant, call, policy }: CallUse, window: SendWindow): Promise<SendEnd> {
+    const { appId } = caller
     let scrubber: Scrubber | null = null
     let handedOver = false
     try {
-      const address = await deps.guard(call.url, allowedPrivateHosts)
+      const address = await deps.guard(call.url, policy.allowedPrivateHosts)
       const credential = await deps.openCredential(appId, grant)
       await deps.faults.at('after_open')
-      const found = createScrubber(secretStrings(credential))
-      scrubber = found
-      const send = () => {
-        const signed = signOrInject(credential, grant, call, deps.awsClockSkew)
+      scrubber = createScrubber(credential.secrets)
+      for (let tries = 1; ; tries++) {
+        const { url, headers } = credential.apply(call)
         handedOver = true
-        return deps.upstream.send({
-          url: signed.url,
+        const response = await deps.upstream.send({
+          url,
           address,
           method: call.method,
-          headers: withDefaultHeaders(signed.headers),
+          headers: withDefaultHeaders(headers),
           body: call.body,
           sendWindow: window,
           maxResponseBytes: deps.maxResponseBytes,
         })
+        if (tries === 1 && credential.onAnswer?.(call, response) === 'again' && window.isOpen()) continue
+        await deps.faults.at('after_send')
+        return { kind: 'answered', answer: await scrub(response, scrubber, deps.maxResponseBytes), scrubber }
       }
-      let response = await send()
-      // AWS refused the signature's time and executed nothing: once more with its own clock.
-      if (credential.type === 'aws_sigv4' && deps.awsClockSkew.learn(call.url.host, response) && window.isOpen())
-        response = await send()
-      await deps.faults.at('after_send')
-      return { kind: 'answered', answer: await scrub(response, found, deps.maxResponseBytes), scrubber: found }
     } catch (error) {
       if (error instanceof UpstreamError) return { kind: 'failed', error, sent: error.sent, scrubber }
       // A fault of ours ends the call as any failure does, so that it has an outcome; once handed over it may have been sent.
@@ -88,13 +74,6 @@ export function createSendCall(deps: SendDeps) {
       return { kind: 'failed', error: refusal, sent: handedOver, scrubber }
     }
   }
-}
-
-function signOrInject(credential: CredentialValue, grant: GrantFacts, call: PreparedCall, skew: AwsClockSkew) {
-  if (credential.type !== 'aws_sigv4') return injectCredential(credential, grant.secret.injection, call)
-  const { accessKeyId, secretAccessKey, sessionToken, region, service } = credential
-  const scope = resolveAwsScope(call.url, { region, service })
-  return signAwsRequest(call, { accessKeyId, secretAccessKey, sessionToken }, scope, skew.signingTimeMs(call.url.host))
 }
 
 async function scrub(response: UpstreamResponse, scrubber: Scrubber, maxBytes: number): Promise<ScrubbedAnswer> {

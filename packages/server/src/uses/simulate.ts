@@ -5,15 +5,16 @@ import { newId } from '../kernel/ids.ts'
 import { parseInstant } from '../kernel/instant.ts'
 import { invalidField, VaultError } from '../kernel/vault-error.ts'
 import type { AgentFacts } from '../keys/index.ts'
-import type { Operator, SdkCaller } from '../management/index.ts'
+import type { Operator } from '../management/index.ts'
 import { compileRules, type StoredRule } from '../policy/compile-rules.ts'
 import { traceRules } from '../policy/trace-rules.ts'
 import { ruleRefusalCode, validateRule } from '../policy/validate-rule.ts'
 import type { AppPolicy } from './app-policy.ts'
-import { contextOf, decideUse, type Use } from './decide-use.ts'
+import { assumedCaller } from './assumed-caller.ts'
+import { contextOf, decideUse, type UseView } from './decide-use.ts'
 import type { GrantFacts } from './grant-facts.ts'
 import { prepareCall } from './prepare-call.ts'
-import { withWhat } from './use-rows.ts'
+import { grantColumns } from './use-rows.ts'
 
 type Deps = {
   clock: Clock
@@ -39,7 +40,7 @@ export function createSimulate(deps: Deps) {
     const { organizationId } = operator
     const grant = await deps.findGrant(appId, request.grant_id)
     if (grant === undefined) throw new VaultError('grant_not_found', { message: 'There is no grant with this id.' })
-    const agentId = request.agent_id ?? (grant.principalType === 'agent' ? grant.principalId : null)
+    const agentId = request.agent_id ?? (grant.principal.type === 'agent' ? grant.principal.id : null)
     const agent = agentId === null ? null : await deps.findAgent(appId, agentId)
     if (agent === undefined) throw new VaultError('agent_not_found', { message: 'There is no agent with this id.' })
     const policy = await deps.appPolicy(appId)
@@ -74,57 +75,44 @@ export function createSimulate(deps: Deps) {
             },
             grant,
           )
-    const caller: SdkCaller = {
+    const caller = assumedCaller({
       appId,
       organizationId,
       appEnvironment: policy.appEnvironment,
-      keyId: request.key_id ?? operator.patId,
-      keyPrefix: '',
-      keyName: '',
+      keyId: request.key_id ?? null,
       keyType: agent === null ? 'rk' : 'ak',
-      agentId,
-      agentName: agent?.name ?? null,
-      impersonated: false,
+      agent,
       caller: request.caller ?? null,
-      callerType: null,
-      actorId: null,
-      context: {},
       clientIp: request.client_ip ?? operator.clientIp,
-      userAgent: null,
       traceId: newId(deps.clock.now()).replaceAll('-', ''),
-      scopes: [],
-      answerHeaders: {},
-      requestRule: null,
-      nonce: { ts: 0, digest: Buffer.alloc(0) },
-      fences: [],
-    }
-    const use: Use = { caller, agent, grant, reason: request.reason ?? null, call, declared: null, lastUsedAtMs: null }
+    })
+    const use: UseView = { caller, grant, reason: request.reason ?? null, call, declared: null, lastUsedAtMs: null }
     const atMs = request.at === undefined ? deps.clock.now() : parseInstant(request.at)
     if (atMs === undefined) throw invalidField('/at', '"at" must be a time that exists, with a zone.')
     const clock: Clock = { now: () => atMs, monotonic: deps.clock.monotonic }
     const rules = compileRules([...stored, ...drafts])
-    const made = decideUse(use, { ...policy, rules }, clock, { phase: 'simulation', requestRule: null })
+    const judgment = decideUse(use, { ...policy, rules }, clock, { phase: 'simulation', requestRule: null })
     const traces = traceRules({ rules, context: contextOf(use, atMs), atMs, phase: 'simulation' })
     await deps.audit.append(appScope(appId, organizationId), {
       rows: [
         {
-          ...withWhat(grant),
+          ...grantColumns(grant),
           event: 'policy.simulated',
           stream: 'runtime',
           callerKind: 'pat',
           memberId: operator.memberId,
           agentId,
           outcome: 'success',
-          decisionEffect: made.decision.effect,
+          decisionEffect: judgment.decision.effect,
           traceId: caller.traceId,
-          detail: { clientIp: operator.clientIp, userAgent: operator.userAgent, method, decision: made.record },
+          detail: { clientIp: operator.clientIp, userAgent: operator.userAgent, method, decision: judgment.record },
         },
       ],
     })
     return {
-      decision: made.record,
+      decision: judgment.record,
       rules: traces,
-      gates: made.decision.gates.map(({ quorum, configuration, rules }) => ({
+      gates: judgment.decision.gates.map(({ quorum, configuration, rules }) => ({
         quorum,
         window_seconds: configuration.window_seconds,
         link_mode: configuration.link_mode,

@@ -1,7 +1,7 @@
 import { hash, randomBytes } from 'node:crypto'
 import { formatKey, KEY_RANDOM_LENGTH, type ProxyRequestBody } from '@alter-vault/contracts'
 import { sql } from 'kysely'
-import { createAuditLog, createRateMeter } from '../audit/index.ts'
+import { appScope, createAuditLog, createRateMeter } from '../audit/index.ts'
 import type { Tx } from '../db/database.ts'
 import { createScrubber } from '../egress/scrub.ts'
 import type { Presented } from '../http/authenticators.ts'
@@ -14,8 +14,9 @@ import { parseRequestRule } from '../policy/request-rule.ts'
 import type { ManagementTest } from '../testing/management.ts'
 import type { Verdict } from '../testing/slow-twin.ts'
 import { createLastUses } from './last-uses.ts'
-import { createProxyRequest, scopeOf } from './proxy-request.ts'
+import { createProxyUse } from './proxy-use.ts'
 import { createResolveGrant } from './resolve-grant.ts'
+import { createRunUse } from './run-use.ts'
 import { createUseFacts } from './use-facts.ts'
 
 /** The slugs of the secrets that `seedApp` makes. */
@@ -29,7 +30,16 @@ export function startProcess({ db, clock }: Pick<ManagementTest, 'db' | 'clock'>
   const meter = createRateMeter({ clock, append: audit.append })
   const facts = createUseFacts(db)
   const lastUses = createLastUses({ db, clock })
-  const proxyRequest = createProxyRequest({
+  const runUse = createRunUse({
+    clock,
+    audit,
+    appPolicy: facts.appPolicy,
+    meter,
+    usableCredentials: {},
+    forget: facts.forget,
+    faults: noFaults,
+  })
+  const proxyUse = createProxyUse({
     clock,
     audit,
     identify: createIdentifyCaller({
@@ -43,12 +53,8 @@ export function startProcess({ db, clock }: Pick<ManagementTest, 'db' | 'clock'>
       noteUnknownKey: () => undefined,
     }),
     resolveGrant: createResolveGrant(facts),
-    appPolicy: facts.appPolicy,
     lastUsedAtMs: lastUses.lastUsedAtMs,
     noteUse: lastUses.noteUse,
-    meter,
-    forget: facts.forget,
-    faults: noFaults,
     sendCall: async () => ({
       kind: 'answered',
       answer: { statusCode: 200, headers: [], body: Buffer.alloc(0), truncated: false, upstreamMs: 1 },
@@ -57,14 +63,11 @@ export function startProcess({ db, clock }: Pick<ManagementTest, 'db' | 'clock'>
     recordOutcome: async () => undefined,
     // Held under the same conditions as the real thing; what is held does not matter here.
     hold: ({ use, conditions }) =>
-      audit.change(scopeOf(use.caller), async () => ({}) as never, {
-        ...conditions,
-        charges: conditions.charges ?? [],
-      }),
+      audit.change(appScope(use.caller.appId, use.caller.organizationId), async () => ({}) as never, conditions),
   })
   return {
     async use(presented: Presented, body: ProxyRequestBody): Promise<Verdict> {
-      const outgoing = await proxyRequest({ presented, body: () => body, onCaller: () => undefined }).catch(
+      const outgoing = await runUse(proxyUse, { presented, body: () => body, onCaller: () => undefined }).catch(
         (error: unknown) => {
           if (error instanceof VaultError) return error
           throw error
@@ -117,8 +120,8 @@ export async function seedApp({ db, organizationId }: Pick<ManagementTest, 'db' 
     for (const { slug, id, credentialId } of secrets) {
       await sql`insert into managed_secrets (app_id, managed_secret_id, slug, name, credential_type, allowed_hosts, created_by)
         values (${appId}, ${id}, ${slug}, ${slug}, 'bearer', ${['api.example']}, ${CREATED_BY})`.execute(tx)
-      await sql`insert into credentials (app_id, credential_id, managed_secret_id, label, sealed)
-        values (${appId}, ${credentialId}, ${id}, 'Default', ${Buffer.from('sealed')})`.execute(tx)
+      await sql`insert into credentials (app_id, credential_id, source_kind, source_id, label, sealed)
+        values (${appId}, ${credentialId}, 'managed_secret', ${id}, 'Default', ${Buffer.from('sealed')})`.execute(tx)
     }
   })
   const world = {
@@ -142,13 +145,13 @@ export function insertGrant(
   tx: Tx,
   world: { appId: string; grants: string[] },
   agentId: string | null,
-  secret: { id: string; credentialId: string } | undefined,
+  secret: { slug: string; id: string; credentialId: string } | undefined,
   label: string | null,
 ) {
   const grantId = newId()
   world.grants.push(grantId)
-  return sql`insert into grants (app_id, grant_id, principal_type, principal_id, managed_secret_id, credential_id, label, created_by)
-    values (${world.appId}, ${grantId}, ${agentId === null ? 'system' : 'agent'}, ${agentId}, ${secret?.id}, ${secret?.credentialId}, ${label}, ${CREATED_BY})
+  return sql`insert into grants (app_id, grant_id, principal_type, principal_id, provider_id, source_id, credential_id, label, created_by)
+    values (${world.appId}, ${grantId}, ${agentId === null ? 'system' : 'agent'}, ${agentId}, ${secret?.slug}, ${secret?.id}, ${secret?.credentialId}, ${label}, ${CREATED_BY})
     on conflict do nothing`.execute(tx)
 }
 

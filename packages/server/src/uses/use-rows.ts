@@ -1,24 +1,27 @@
-import { callerKindOf, type RowDraft, storedUrl } from '../audit/index.ts'
+import { callerKindOf, type RowDetail, type RowDraft, storedUrl } from '../audit/index.ts'
 import type { VaultError } from '../kernel/vault-error.ts'
-import type { KnownCaller } from '../keys/index.ts'
-import type { SdkCaller } from '../management/index.ts'
+import type { Caller } from '../management/index.ts'
 import type { GrantFacts } from './grant-facts.ts'
-
-/** How a credential is used; names the events of its rows. */
-export type UseKind = 'proxy' | 'token'
+import type { PreparedCall } from './prepare-call.ts'
 
 const RUN_AND_THREAD_MAX_LENGTH = 255
 const SDK_USER_AGENT = /^alter-sdk-[a-z]+\/[0-9A-Za-z.+-]{1,40}$/
 
-type Who = Pick<
+/** What a caller asks for. `declared`: they say so, and nobody holds them to it. */
+export type RequestColumns = { method: string | null; url: string | null; reason: string | null; declared: boolean }
+
+/** The columns that all rows of one attempt share. */
+export type CallerColumns = Pick<
   RowDraft,
   'stream' | 'callerKind' | 'keyId' | 'agentId' | 'actorId' | 'traceId' | 'runId' | 'threadId'
-> & {
-  detail: NonNullable<RowDraft['detail']>
-}
+> & { detail: RowDetail }
 
-/** Who made a call, for each of its rows. */
-export function whoOf(caller: SdkCaller): Who {
+/** What rows need of a use. */
+type RowUse = { columns: UseColumns; grant: GrantFacts }
+export type UseColumns = CallerColumns & ReturnType<typeof grantColumns>
+
+/** Who made a call. */
+export function callerColumns(caller: Caller): CallerColumns {
   const { context } = caller
   return {
     stream: 'runtime',
@@ -36,70 +39,68 @@ export function whoOf(caller: SdkCaller): Who {
       clientIp: caller.clientIp,
       userAgent: caller.userAgent,
       sdk: caller.userAgent !== null && SDK_USER_AGENT.test(caller.userAgent) ? caller.userAgent : null,
-      context: Object.keys(context).length === 0 ? null : { ...context },
+      context: Object.keys(context).length === 0 ? null : context,
     },
   }
 }
 
-/** What a grant adds to a row. */
-export function withWhat(grant: GrantFacts): Partial<RowDraft> {
+/** What is used. */
+export function grantColumns(grant: GrantFacts) {
   return {
-    principalType: grant.principalType,
-    principalId: grant.principalId,
+    principalType: grant.principal.type,
+    principalId: grant.principal.id,
     grantId: grant.grantId,
-    providerId: grant.secret.slug,
-    resourceKind: grant.kind,
+    providerId: grant.target.providerId,
+    resourceKind: grant.target.kind,
   }
 }
 
+/** Who uses what, once for all rows of an attempt. */
+export const useColumns = (who: CallerColumns, grant: GrantFacts): UseColumns => ({ ...who, ...grantColumns(grant) })
+
 /** The refusal of a caller whose key is known, before anything was resolved. */
-export function refusedCallerRow(kind: UseKind, known: KnownCaller, error: VaultError): RowDraft {
+export function refusedCallerRow(name: string, caller: Caller, error: VaultError): RowDraft {
   return {
-    event: `${kind}.refused`,
+    event: `${name}.refused`,
     stream: 'runtime',
     outcome: 'refused',
-    callerKind: callerKindOf(known),
-    keyId: known.keyId,
-    agentId: known.agentId,
-    traceId: known.traceId,
+    callerKind: callerKindOf(caller),
+    keyId: caller.keyId,
+    agentId: caller.agentId,
+    traceId: caller.traceId,
     primaryReason: error.code,
     detail: {
-      keyPrefix: known.keyPrefix,
-      caller: known.caller,
-      callerType: known.callerType,
-      clientIp: known.clientIp,
-      userAgent: known.userAgent,
+      keyPrefix: caller.keyPrefix,
+      caller: caller.caller,
+      callerType: caller.callerType,
+      clientIp: caller.clientIp,
+      userAgent: caller.userAgent,
       errorCode: error.code,
     },
   }
 }
 
-/** The refusal of a request whose caller is known: `.denied` is a no of the decision, `.refused` of anything else. */
+/** The refusal of a request whose caller is known. With a decision it is `.denied`, else `.refused`. */
 export function refusedUseRow(
-  kind: UseKind,
-  caller: SdkCaller,
-  refusal: {
-    error: VaultError
-    decided: boolean
-    decision: Record<string, unknown> | null
-    grant: GrantFacts | null
-    asked: { method: string | null; url: string | null; reason: string | null; declared?: boolean }
-  },
+  name: string,
+  who: CallerColumns,
+  grant: GrantFacts | null,
+  requestColumns: RequestColumns | null,
+  error: VaultError,
+  decision: Record<string, unknown> | null,
 ): RowDraft {
-  const who = whoOf(caller)
-  const { error, decided, decision, grant, asked } = refusal
-  const url = asked.url === null ? null : storedUrl(asked.url.slice(0, 4_096), grant?.secret.injectedNames.queryParams)
+  const cut = requestColumns === null ? null : { ...requestColumns, url: requestColumns.url?.slice(0, 4_096) ?? null }
   return {
     ...who,
-    ...(grant === null ? {} : withWhat(grant)),
-    event: `${kind}.${decided ? 'denied' : 'refused'}`,
-    outcome: decided ? 'policy_denied' : 'refused',
-    decisionEffect: decided ? 'deny' : null,
+    ...(grant === null ? {} : grantColumns(grant)),
+    event: `${name}.${decision === null ? 'refused' : 'denied'}`,
+    outcome: decision === null ? 'refused' : 'policy_denied',
+    decisionEffect: decision === null ? null : 'deny',
     primaryReason: error.code,
-    reason: asked.reason,
+    reason: requestColumns?.reason ?? null,
     detail: {
       ...who.detail,
-      ...(asked.declared ? { declaredMethod: asked.method, declaredUrl: url } : { method: asked.method, url }),
+      ...requestDetail(cut ?? NOTHING_ASKED, grant),
       grantLabel: grant?.label ?? null,
       decision,
       errorCode: error.code,
@@ -107,59 +108,48 @@ export function refusedUseRow(
   }
 }
 
+const NOTHING_ASKED: RequestColumns = { method: null, url: null, reason: null, declared: false }
+
+function requestDetail({ method, url, declared }: RequestColumns, grant: GrantFacts | null): RowDetail {
+  const stored = url === null ? null : storedUrl(url, grant?.target.injectedNames.queryParams)
+  return declared ? { declaredMethod: method, declaredUrl: stored } : { method, url: stored }
+}
+
 /** The row that says a credential will be used. What the caller sent besides method and URL is recorded with the outcome, scrubbed. */
 export function intentRow(
-  kind: UseKind,
-  caller: SdkCaller,
-  grant: GrantFacts,
-  use: {
-    eventId: string
-    method: string | null
-    url: string | null
-    reason: string | null
-    decision: Record<string, unknown>
-    declared?: boolean
-  },
+  name: string,
+  { columns, grant, requestColumns, call }: RowUse & { requestColumns: RequestColumns; call: PreparedCall | null },
+  decision: Record<string, unknown>,
+  eventId: string,
 ): RowDraft {
-  const who = whoOf(caller)
-  const url = use.url === null ? null : storedUrl(use.url, grant.secret.injectedNames.queryParams)
+  const { detail, ...shared } = columns
+  const what = call === null ? requestColumns : { ...requestColumns, method: call.method, url: call.url.href }
   return {
-    ...who,
-    ...withWhat(grant),
-    event: `${kind}.requested`,
-    eventId: use.eventId,
+    ...shared,
+    event: `${name}.requested`,
+    eventId,
     outcome: 'allowed',
     decisionEffect: 'allow',
     primaryReason: null,
-    reason: use.reason,
-    detail: {
-      ...who.detail,
-      ...(use.declared ? { declaredMethod: use.method, declaredUrl: url } : { method: use.method, url }),
-      grantLabel: grant.label,
-      decision: use.decision,
-    },
+    reason: requestColumns.reason,
+    detail: { ...detail, ...requestDetail(what, grant), grantLabel: grant.label, decision },
   }
 }
 
 /** What became of an intent. Strings that came from outside must be scrubbed already. */
 export function outcomeRow(
-  caller: SdkCaller,
-  grant: GrantFacts,
+  { columns, grant }: RowUse,
   intentId: string,
-  outcome: Pick<RowDraft, 'event' | 'outcome' | 'primaryReason' | 'eventId' | 'reason'> & {
-    detail: NonNullable<RowDraft['detail']>
-  },
+  outcome: Pick<RowDraft, 'event' | 'outcome' | 'primaryReason' | 'eventId' | 'reason'> & { detail: RowDetail },
 ): RowDraft {
-  const who = whoOf(caller)
   return {
-    ...who,
-    ...withWhat(grant),
+    ...columns,
     event: outcome.event,
     ...(outcome.eventId === undefined ? {} : { eventId: outcome.eventId }),
     outcome: outcome.outcome,
     primaryReason: outcome.primaryReason ?? null,
     reason: outcome.reason ?? null,
     intentId,
-    detail: { ...who.detail, grantLabel: grant.label, ...outcome.detail },
+    detail: { ...columns.detail, grantLabel: grant.label, ...outcome.detail },
   }
 }

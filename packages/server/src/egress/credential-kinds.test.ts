@@ -1,12 +1,10 @@
 import { inspect } from 'node:util'
 import { describe, expect, test } from 'vitest'
-import {
-  type CredentialType,
-  credentialValueToJson,
-  lastFour,
-  parseCredentialValue,
-  secretStrings,
-} from './credential-value.ts'
+import type { CredentialType, CredentialValue } from './credential-kind.ts'
+import { credentialKinds, lastFour, parseCredentialValue } from './credential-kinds.ts'
+
+const secretStrings = (value: CredentialValue) => credentialKinds[value.type].secrets(value)
+const credentialValueToJson = (value: CredentialValue) => credentialKinds[value.type].toJson(value)
 
 const AWS = { access_key_id: 'AKIAIOSFODNN7EXAMPLE', secret_access_key: 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY' }
 const VALID: [CredentialType, Record<string, unknown>, string[]][] = [
