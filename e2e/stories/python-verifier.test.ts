@@ -33,7 +33,7 @@ describe('the verifier of the guide, on an export of a real log', () => {
       const grantId = dev.grants.payments_agent
       await agent.proxyRequest('GET', `${dev.demo_api.url}/v1/payments`, { grantId, reason: 'Naïve “quotes” \\ café' })
     }
-    // Ending the process closes its lanes and signs what is left.
+    // Ending the process signs what is left.
     await vault.stop()
     await vault.startAgain()
 

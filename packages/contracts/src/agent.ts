@@ -1,4 +1,5 @@
 import Type from 'typebox'
+import type { AuditEventName } from './audit-events.ts'
 import { audited, defineEndpoint, noAudit } from './endpoint.ts'
 import { KeyStatus } from './key.ts'
 import { Author, ListOf, offsetQuery, PathId } from './list.ts'
@@ -188,7 +189,7 @@ const move = <const I extends string, const V extends string>(
   verb: V,
   summary: string,
   access: typeof write | typeof admin,
-  event: string,
+  event: AuditEventName,
 ) =>
   defineEndpoint({
     id,

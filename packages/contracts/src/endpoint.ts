@@ -1,4 +1,5 @@
 import type Type from 'typebox'
+import type { AuditEventName } from './audit-events.ts'
 import type { ErrorCode } from './errors.ts'
 
 /** Who may call an endpoint. What depends on the body of a call is checked by the handler and listed as errors. */
@@ -21,8 +22,8 @@ export type Access =
   | { kind: 'approval_link' }
 
 /** What an endpoint writes to the audit trail, or the reason why nothing. */
-export type AuditDeclaration = { events: readonly string[] } | { none: string }
-export const audited = (...events: readonly [string, ...string[]]): AuditDeclaration => ({ events })
+export type AuditDeclaration = { events: readonly AuditEventName[] } | { none: string }
+export const audited = (...events: readonly [AuditEventName, ...AuditEventName[]]): AuditDeclaration => ({ events })
 export const noAudit = (reason: string): AuditDeclaration => ({ none: reason })
 
 type Schemas = {

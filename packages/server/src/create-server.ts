@@ -14,7 +14,6 @@ import {
   createAuditLog,
   createAuditReads,
   createAuditRoutes,
-  createProcessRegistry,
   createRateMeter,
   installationScope,
   type RowDraft,
@@ -34,12 +33,7 @@ import { openPepper } from './crypto/pepper.ts'
 import { createRewrapDataKeys } from './crypto/rewrap-data-keys.ts'
 import { openLocalRootKeys } from './crypto/root-key.ts'
 import { createDataKeyStore } from './db/data-key-store.ts'
-import {
-  ensureInstallation,
-  ensureWrappedLinkKey,
-  maintainNoncePartitions,
-  rememberKeyFile,
-} from './db/installation-store.ts'
+import { ensureInstallation, ensureWrappedLinkKey, forgetNonces, rememberKeyFile } from './db/installation-store.ts'
 import { demonstrationLines, prepareDemonstration } from './demo/prepare-demonstration.ts'
 import { createAddressGuard, type Resolve } from './egress/address-guard.ts'
 import { createUpstream } from './egress/upstream.ts'
@@ -83,17 +77,14 @@ export type ServerOptions = {
   operatorCallsPerMinute?: number
   /** Test builds: a handler that refuses with an undeclared code, or answers in an undeclared form, is a fault. */
   assertContracts?: boolean
-  /** How processes watch each other and tidy up, where a test cannot wait as long as the product does. */
+  /** How often the server tidies up, where a test cannot wait as long as the product does. */
   pace?: Partial<Pace>
 }
 
-/**
- * How often a process says that it lives and looks for those that do not, after which silence one is taken for dead, and how often
- * intents without outcome are looked at.
- */
-export type Pace = { heartbeatMs: number; fenceEveryMs: number; deadAfterSeconds: number; sweepEveryMs: number }
+/** How often intents without an outcome are looked at. */
+export type Pace = { sweepEveryMs: number }
 
-const PACE: Pace = { heartbeatMs: 10_000, fenceEveryMs: 15_000, deadAfterSeconds: 60, sweepEveryMs: 60_000 }
+const PACE: Pace = { sweepEveryMs: 60_000 }
 
 const WALLET_FOLDER = fileURLToPath(new URL('../../../apps/wallet/dist', import.meta.url))
 const LINK_KEY_BYTES = 32
@@ -133,7 +124,6 @@ async function compose(
   const installationId = await db.unscoped(async (tx) => {
     assertSame(await rememberKeyFile(tx, 'root_key', rootKeys.keyIds()), config.keys.rootKeyFile)
     assertSame(await rememberKeyFile(tx, 'pepper', [fingerprint]), config.keys.pepperFile)
-    await maintainNoncePartitions(tx, Math.floor(clock.now() / 1000))
     return ensureInstallation(tx)
   })
   const linkKeyName = { appId: installationId, dataKeyId: installationId }
@@ -147,13 +137,10 @@ async function compose(
   // Audit log
   const pace = { ...PACE, ...options.pace }
   const processId = newId(clock.now())
-  const registry = createProcessRegistry({ db, log, processId, deadAfterSeconds: pace.deadAfterSeconds })
-  await registry.register()
-  opens(registry.end)
-  const audit = createAuditLog({ db, clock, log, processId })
+  const audit = createAuditLog({ db, clock, log, keyring })
   const auditReads = createAuditReads({ db, audit, keyring, signingKeys, clock, log })
   await auditReads.listSigningKeys()
-  // Closed after the lanes, so that their ends are signed too.
+  // Closed after the log, so that its end is signed too.
   opens(auditReads.close)
   opens(audit.close)
   const meter = createRateMeter({ clock, append: audit.append })
@@ -220,7 +207,6 @@ async function compose(
   const proxy = createProxy({
     db,
     audit,
-    keyring,
     keyDigest,
     clock,
     log,
@@ -248,18 +234,15 @@ async function compose(
   const rewrapDataKeys = createRewrapDataKeys({ wrapper: rootKeys, ...dataKeys })
   const idempotency = createIdempotency({ db, wait })
   const jobs = createJobs({ clock, log })
-  jobs.every('heartbeat', pace.heartbeatMs, registry.beat)
-  jobs.every('fence dead processes', pace.fenceEveryMs, registry.fenceDeadProcesses)
-  jobs.every('close idle lanes', 60_000, () => audit.closeIdleLanes())
-  jobs.every('nonce partitions', 300_000, () =>
-    db.unscoped((tx) => maintainNoncePartitions(tx, Math.floor(clock.now() / 1000))),
-  )
+  jobs.every('lapsed nonces', 300_000, () => db.unscoped((tx) => forgetNonces(tx, Math.floor(clock.now() / 1000))))
   jobs.every('due approvals', 1_000, approvals.runDueWork)
   jobs.every('execute approved', 1_000, proxy.executor.wake)
   jobs.every('last uses', 60_000, proxy.saveLastUses)
-  jobs.every('audit checkpoints', 1_000, () => auditReads.issueDueCheckpoints())
-  jobs.every('audit projection', 1_000, auditReads.project)
-  jobs.every('audit outcomes', pace.sweepEveryMs, auditReads.sweepOutcomes)
+  jobs.every('audit sequence', 1_000, (signal) => auditReads.sequenceDue({ signal }))
+  // What fails now is done by the job.
+  audit.recent.onMany((scopeId) => void auditReads.sequenceRecent(scopeId).catch(() => undefined))
+  jobs.every('kept outcomes', 1_000, audit.retryOutcomes)
+  jobs.every('unknown outcomes', pace.sweepEveryMs, auditReads.sweepOutcomes)
   jobs.every('audit retention', 3_600_000, auditReads.applyRetention)
   opens(jobs.close)
   await rewrapDataKeys()
@@ -267,7 +250,7 @@ async function compose(
   // HTTP
   const checks = [
     { name: 'store', check: () => db.unscoped(async (tx) => (await ensureInstallation(tx)) === installationId) },
-    { name: 'audit_writer', check: async () => (await audit.queuedRows()) < AUDIT_QUEUE_LIMIT },
+    { name: 'audit_writer', check: async () => audit.queuedRows() < AUDIT_QUEUE_LIMIT },
   ]
   const routes = [
     ...createStatusRoutes({ checks, endpoints: declaredEndpoints, version, publicUrl: config.http.publicUrl, wait }),
@@ -352,7 +335,6 @@ const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(
 
 const lifeRow = (event: 'server.started' | 'server.stopped', version: string): RowDraft => ({
   event,
-  stream: 'system',
   callerKind: 'system',
   outcome: 'success',
   detail: { resourceType: 'server', resourceId: version },

@@ -1,10 +1,9 @@
 import { TOKEN_SCOPE_PREFIX, tokenScopes } from '@alter-vault/contracts'
-import { createAuditLog, createProcessRegistry } from './audit/index.ts'
+import { createAuditLog } from './audit/index.ts'
 import type { Config } from './config.ts'
 import { openPepper } from './crypto/pepper.ts'
 import type { Secret } from './crypto/secret.ts'
 import type { Clock } from './kernel/clock.ts'
-import { newId } from './kernel/ids.ts'
 import type { Log } from './kernel/log.ts'
 import { openDatabase } from './open-database.ts'
 import { createOrganisations, systemAuthor } from './organisations/index.ts'
@@ -23,11 +22,8 @@ export async function foundOrganization(
   const { keyDigest } = await openPepper({ path: config.keys.pepperFile })
   const database = await openDatabase(config.database, { log, version })
   const { db } = database
-  const processId = newId(clock.now())
-  const registry = createProcessRegistry({ db, log, processId })
-  const audit = createAuditLog({ db, clock, log, processId })
+  const audit = createAuditLog({ db, clock, log })
   try {
-    await registry.register()
     const organisations = createOrganisations({
       db,
       audit,
@@ -52,7 +48,6 @@ export async function foundOrganization(
     return { organizationId: organization.id, ownerId, token, tokenExpiresAt: expiresAt }
   } finally {
     await audit.close()
-    await registry.end()
     await database.close()
   }
 }

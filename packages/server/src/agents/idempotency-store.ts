@@ -19,9 +19,9 @@ export async function claimCreation(
   bodyDigest: Buffer,
 ): Promise<boolean> {
   const { rows } = await sql<{ claimed: boolean }>`
-    insert into idempotency_records as r (app_id, operation, idempotency_key, body_digest)
+    insert into idempotency_records as r (scope_id, operation, idempotency_key, body_digest)
     values (${appId}, ${OPERATION}, ${idempotencyKey}, ${bodyDigest})
-    on conflict (app_id, operation, idempotency_key) do update
+    on conflict (scope_id, operation, idempotency_key) do update
       set body_digest = excluded.body_digest, subject_id = null, response = null, created_at = clock_timestamp()
       where r.created_at < clock_timestamp() - make_interval(hours => ${REMEMBERED_HOURS})
     returning true as claimed`.execute(tx)
@@ -32,7 +32,7 @@ export async function findCreation(tx: Tx, appId: string, idempotencyKey: string
   const row = await tx
     .selectFrom('idempotency_records')
     .select(['body_digest', 'subject_id', 'response'])
-    .where('app_id', '=', appId)
+    .where('scope_id', '=', appId)
     .where('operation', '=', OPERATION)
     .where('idempotency_key', '=', idempotencyKey)
     .executeTakeFirst()
@@ -49,7 +49,7 @@ export async function rememberCreation(
   await tx
     .updateTable('idempotency_records')
     .set({ subject_id: made.agentId, status: 201, response: JSON.stringify({ key_id: made.keyId }) })
-    .where('app_id', '=', appId)
+    .where('scope_id', '=', appId)
     .where('operation', '=', OPERATION)
     .where('idempotency_key', '=', idempotencyKey)
     .execute()

@@ -1,5 +1,4 @@
 import { createSecretKey, randomBytes } from 'node:crypto'
-import { decodeRows } from '../audit/chain.ts'
 import { appScope, createAuditLog, type RowDraft } from '../audit/index.ts'
 import { open, seal } from '../crypto/envelope.ts'
 import type { Keyring } from '../crypto/keyring.ts'
@@ -7,6 +6,7 @@ import type { SdkCaller } from '../http/principals.ts'
 import { type Clock, systemClock } from '../kernel/clock.ts'
 import { newId } from '../kernel/ids.ts'
 import type { GateConfiguration, GatePlan } from '../policies/index.ts'
+import { auditedRows } from '../testing/audited-rows.ts'
 import type { TestDatabase } from '../testing/test-database.ts'
 import { createApprovalLinks } from './approval-link.ts'
 import { findGroup } from './approval-store.ts'
@@ -46,7 +46,6 @@ export async function createApprovalFixture(test: TestDatabase) {
     "insert into grants (app_id, grant_id, principal_type, principal_id, managed_secret_id, credential_id, created_by) values ($1, $2, 'agent', $3, $4, $5, $6)",
     [appId, grantId, agentId, secretId, credentialId, by],
   )
-  await test.asOwner('select maintain_nonce_partitions(extract(epoch from now())::bigint)')
 
   const scope = appScope(appId, organizationId)
   const dataKey = { id: newId(), key: createSecretKey(randomBytes(32)) }
@@ -62,7 +61,7 @@ export async function createApprovalFixture(test: TestDatabase) {
   function startProcess(deps: Partial<ApprovalsDeps> & { clock?: Clock } = {}) {
     const processId = newId()
     const clock = deps.clock ?? systemClock
-    const audit = createAuditLog({ db: test.db, clock: systemClock, log: quiet as never, processId })
+    const audit = createAuditLog({ db: test.db, clock: systemClock, log: quiet as never, keyring })
     const woken: string[] = []
     const faults: unknown[] = []
     const all: ApprovalsDeps = {
@@ -170,16 +169,9 @@ export async function createApprovalFixture(test: TestDatabase) {
     return held.group
   }
 
-  /** Rows of the audit log in the order of their blocks. */
-  const rows = async (): Promise<AuditRow[]> => {
-    const blocks = await test.asOwner<{ rows: Buffer }>(
-      'select rows from audit_blocks where app_id = $1 order by committed_at, chain_id, first_seq',
-      [appId],
-    )
-    return blocks
-      .flatMap((block) => decodeRows(block.rows))
-      .map((row) => ({ ...JSON.parse(row.keep), detail: JSON.parse(row.detail ?? '{}') }))
-  }
+  /** Rows of the audit log in the order of their batches. */
+  const rows = async (): Promise<AuditRow[]> =>
+    (await auditedRows(test.asOwner, appId)).map(({ keep, detail }) => ({ ...keep, event: String(keep.event), detail }))
 
   return {
     ids: { organizationId, appId, agentId, keyId, grantId, secretId, credentialId },
@@ -299,7 +291,6 @@ export async function createApprovalFixture(test: TestDatabase) {
     ) => {
       const row: RowDraft = {
         event: 'approval.executing',
-        stream: 'approvals',
         outcome: 'allowed',
         eventId: attempt.intentEventId,
         detail: { attemptId: attempt.attemptId },

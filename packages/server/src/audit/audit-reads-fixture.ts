@@ -1,10 +1,7 @@
-import { createSecretKey, randomBytes } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openAuditSigningKeys } from '../crypto/audit-signing-key.ts'
-import { open, seal } from '../crypto/envelope.ts'
-import type { Keyring } from '../crypto/keyring.ts'
 import type { Operator } from '../http/principals.ts'
 import { newId, randomHex } from '../kernel/ids.ts'
 import { silentLog } from '../kernel/log.ts'
@@ -13,7 +10,7 @@ import { type AuditLog, createAuditLog } from './audit-log.ts'
 import { type AuditReads, type AuditReadsDeps, createAuditReads } from './audit-reads.ts'
 import { appScope, type RowDraft, type Scope } from './audit-row.ts'
 import { verifyExportFile } from './verify-export-file.ts'
-import type { Verification } from './verify-lanes.ts'
+import type { Verification } from './verify-log.ts'
 
 /** The rows of one use of a credential, as the proxy writes them. */
 export type CallOptions = { outcome?: Partial<RowDraft>; intent?: Partial<RowDraft>; traceId?: string; url?: string }
@@ -23,7 +20,6 @@ export type AuditReadsTest = AsyncDisposable &
     scope: Scope
     operator: Operator
     reads: AuditReads
-    keyring: Pick<Keyring, 'sealFor' | 'openFor'>
     signingKeys: Awaited<ReturnType<typeof openAuditSigningKeys>>
     /** Another process's log; closed at the end if it is not before. */
     startProcess(): AuditLog
@@ -43,14 +39,9 @@ export type ExportPaths = { ndjsonPath: string; checkpointsPath: string; jwksPat
 export async function createAuditReadsTest(deps: Partial<AuditReadsDeps> = {}): Promise<AuditReadsTest> {
   const test = await createManagementTest()
   const folder = await mkdtemp(join(tmpdir(), 'alter-vault-audit-'))
-  const { app, clock, db, audit } = test
+  const { app, clock, db, audit, keyring } = test
   const scope = appScope(app.appId, app.organizationId)
   const signingKeys = await openAuditSigningKeys({ path: join(folder, 'audit-keys.json'), clock })
-  const dataKey = { id: newId(), key: createSecretKey(randomBytes(32)) }
-  const keyring: Pick<Keyring, 'sealFor' | 'openFor'> = {
-    sealFor: async (appId, place, plaintext) => seal(dataKey, { appId, ...place }, plaintext),
-    openFor: async (appId, place, frame) => open(dataKey, { appId, ...place }, frame),
-  }
   const logs: AuditLog[] = []
   const startReads = (more: Partial<AuditReadsDeps> = {}) =>
     createAuditReads({ db, audit, keyring, signingKeys, clock, log: silentLog, ...deps, ...more })
@@ -72,7 +63,6 @@ export async function createAuditReadsTest(deps: Partial<AuditReadsDeps> = {}): 
   const who = { keyId: newId(), agentId: newId(), grantId: newId(), actorId: newId() }
   const intentRow: AuditReadsTest['intentRow'] = (changes = {}) => ({
     event: 'proxy.requested',
-    stream: 'runtime',
     outcome: 'allowed',
     decisionEffect: 'allow',
     callerKind: 'agent_key',
@@ -151,11 +141,10 @@ export async function createAuditReadsTest(deps: Partial<AuditReadsDeps> = {}): 
     scope,
     operator,
     reads,
-    keyring,
     signingKeys,
     startReads,
     startProcess() {
-      const log = createAuditLog({ db, clock, log: silentLog, processId: newId() })
+      const log = createAuditLog({ db, clock, log: silentLog, keyring })
       logs.push(log)
       return log
     },

@@ -53,12 +53,12 @@ export function createDataKeyStore(db: Pick<Database, 'forApp' | 'unscoped'>) {
       }),
   }
 
-  /** Every scope that ever wrote an audit row has a lane, so this list holds every app; scopes without keys are passed over. */
+  /** Every app has a scope of the audit log, so this list holds every app. */
   function nextApp(after: string | undefined): Promise<string | undefined> {
     return db.unscoped(async (tx) => {
-      let query = tx.selectFrom('audit_lanes').select('app_id').distinct().orderBy('app_id').limit(1)
-      if (after !== undefined) query = query.where('app_id', '>', after)
-      return (await query.executeTakeFirst())?.app_id
+      let query = tx.selectFrom('audit_scopes').select('scope_id').orderBy('scope_id').limit(1)
+      if (after !== undefined) query = query.where('scope_id', '>', after)
+      return (await query.executeTakeFirst())?.scope_id
     })
   }
 

@@ -32,11 +32,9 @@ export async function rememberKeyFile(
   return 'same'
 }
 
-/** Makes the partitions that nonces of the next hours go to, and drops those whose signatures have all lapsed. */
-export async function maintainNoncePartitions(tx: Tx, nowSeconds: number): Promise<void> {
-  await tx
-    .selectNoFrom((build) => build.fn('maintain_nonce_partitions', [build.val(nowSeconds)]).as('partitions'))
-    .execute()
+/** Forgets nonces whose signatures have all lapsed. Called at least every five minutes. */
+export async function forgetNonces(tx: Tx, nowSeconds: number): Promise<void> {
+  await tx.selectNoFrom((build) => build.fn('forget_nonces', [build.val(nowSeconds)]).as('forgotten')).execute()
 }
 
 /** The wrapped key of approval links: the stored one, else `made` becomes it. */

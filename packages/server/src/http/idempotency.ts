@@ -46,7 +46,7 @@ export function createIdempotency({
   db,
   wait,
 }: {
-  db: Pick<Database, 'forApp'>
+  db: Pick<Database, 'forScope'>
   wait: (ms: number) => Promise<void>
 }): Idempotency {
   return {
@@ -58,8 +58,8 @@ export function createIdempotency({
         key: call.key,
         digest: createHash('sha256').update(`${call.target}\n`).update(call.rawBody).digest(),
       }
-      for (let waitedMs = 0; !(await db.forApp(scopeId, (tx) => claimKey(tx, record))); waitedMs += POLL_MS) {
-        const found = await db.forApp(scopeId, (tx) => findRecord(tx, record))
+      for (let waitedMs = 0; !(await db.forScope(scopeId, (tx) => claimKey(tx, record))); waitedMs += POLL_MS) {
+        const found = await db.forScope(scopeId, (tx) => findRecord(tx, record))
         if (found !== undefined && !record.digest.equals(found.body_digest)) {
           throw new VaultError('idempotency_key_body_mismatch')
         }
@@ -74,16 +74,16 @@ export function createIdempotency({
       }
       try {
         const { status, body, remembered } = await run()
-        await db.forApp(scopeId, (tx) => rememberAnswer(tx, record, status, remembered))
+        await db.forScope(scopeId, (tx) => rememberAnswer(tx, record, status, remembered))
         return { status, body, replayed: false }
       } catch (error) {
         // A refusal changed nothing. After a fault nobody knows, so the claim stays until it lapses.
         if (error instanceof VaultError && error.status < 500) {
-          await db.forApp(scopeId, (tx) => releaseKey(tx, record))
+          await db.forScope(scopeId, (tx) => releaseKey(tx, record))
         }
         throw error
       }
     },
-    forget: (scopeId) => db.forApp(scopeId, (tx) => forgetOld(tx, scopeId)),
+    forget: (scopeId) => db.forScope(scopeId, (tx) => forgetOld(tx, scopeId)),
   }
 }

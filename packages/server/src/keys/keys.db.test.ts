@@ -72,7 +72,7 @@ describe('minting a key', () => {
     expect(await authenticate(minted.api_key!)).toMatchObject({ keyId: minted.id, revoked: false, rateLimitRpm: 10 })
     expect(await authenticate(`${minted.api_key!.slice(0, -1)}x`)).toBeUndefined()
     const [row] = await t.auditRows()
-    expect(row!.keep).toMatchObject({ event: 'key.minted', stream: 'portal', caller_kind: 'pat' })
+    expect(row!.keep).toMatchObject({ event: 'key.minted', caller_kind: 'pat' })
     expect(row!.detail).toMatchObject({ resource_type: 'key', resource_id: minted.id })
   })
 

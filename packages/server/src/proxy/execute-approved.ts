@@ -165,7 +165,6 @@ export function createExecuteApproved(deps: ExecuteDeps) {
           ...who,
           ...withWhat(grant),
           event: 'approval.executing',
-          stream: 'approvals',
           eventId: claimed.intentEventId,
           outcome: 'allowed',
           decisionEffect: 'allow',
@@ -193,7 +192,7 @@ export function createExecuteApproved(deps: ExecuteDeps) {
     await deps.faults.at('after_sent_at')
     const end = await deps.sendCall(claimed.appId, call, grant, policy.allowedPrivateHosts, intent.window)
     await deps.faults.at('after_result')
-    const { rows, bodies } = await deps.outcomeOf(use.caller, grant, call, claimed.intentEventId, end, {
+    const { rows, bodies } = deps.outcomeOf(use.caller, grant, call, claimed.intentEventId, end, {
       captureBodies: policy.captureBodies,
       reason: use.reason,
       startedMs,

@@ -1,7 +1,6 @@
 import { reportApiCall as reportApiCallEndpoint, simulatePolicy } from '@alter-vault/contracts'
 import type { Approvals } from '../approvals/index.ts'
 import type { AuditLog, RateMeter } from '../audit/index.ts'
-import type { Keyring } from '../crypto/keyring.ts'
 import type { Database } from '../db/database.ts'
 import type { AddressGuard } from '../egress/address-guard.ts'
 import { createAwsClockSkew } from '../egress/aws-clock-skew.ts'
@@ -40,7 +39,6 @@ export { createUseFacts, type UseFacts } from './use-facts.ts'
 export type ProxyDeps = {
   db: Database
   audit: Pick<AuditLog, 'append' | 'clockBehindMs'>
-  keyring: Keyring
   keyDigest: (plainKey: string) => Buffer
   clock: Clock
   log: Log
@@ -70,7 +68,7 @@ const STALE_TRIES = 3
 
 /** Everything that uses a credential. */
 export function createProxy(deps: ProxyDeps): Proxy {
-  const { db, audit, keyring, clock, log, faults, facts, meter, approvals } = deps
+  const { db, audit, clock, log, faults, facts, meter, approvals } = deps
   const lastUses = createLastUses({ db, clock })
   const identify = createIdentifyCaller({
     clock,
@@ -92,7 +90,7 @@ export function createProxy(deps: ProxyDeps): Proxy {
     faults,
     maxResponseBytes: deps.maxResponseBytes,
   })
-  const { recordOutcome, outcomeOf } = createRecordOutcome({ audit, keyring, clock })
+  const { recordOutcome, outcomeOf } = createRecordOutcome({ audit, clock })
   const use: UseDeps = {
     clock,
     audit,
@@ -129,7 +127,6 @@ export function createProxy(deps: ProxyDeps): Proxy {
   })
   const reportApiCall = createReportApiCall({
     audit,
-    keyring,
     clock,
     findGrant: facts.findGrant,
     appPolicy: facts.appPolicy,

@@ -147,6 +147,7 @@ export function createProxyRequest(deps: ProxyDeps) {
     await deps.recordOutcome(caller, grant, call, intentId, end, {
       captureBodies: policy.captureBodies,
       startedMs,
+      window: intent.window,
       reason: use.reason,
     })
     deps.noteUse(caller, grant)

@@ -2,13 +2,13 @@ import {
   type AuditLog,
   appScope,
   captureBody,
+  type KeptBody,
   type RowDetail,
   type RowDraft,
-  type SealedBody,
   storedHeaders,
   storedUrl,
 } from '../audit/index.ts'
-import type { Keyring } from '../crypto/keyring.ts'
+import type { SendWindow } from '../egress/send-window.ts'
 import type { SdkCaller } from '../http/principals.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { newId } from '../kernel/ids.ts'
@@ -18,25 +18,28 @@ import type { PreparedCall } from './prepare-call.ts'
 import type { SendEnd } from './send-call.ts'
 import { outcomeRow } from './use-rows.ts'
 
-export type OutcomeDeps = { audit: Pick<AuditLog, 'append'>; keyring: Pick<Keyring, 'sealFor'>; clock: Clock }
+type OutcomeOptions = { captureBodies: boolean; startedMs: number; reason: string | null }
+
+export type OutcomeDeps = { audit: Pick<AuditLog, 'append'>; clock: Clock }
 
 /**
  * Makes the outcome of an intent durable, with what the call sent and what came back, scrubbed. Throws `audit_unavailable` with
  * `upstream_may_have_executed` when it cannot: the answer must then be withheld.
  */
-export function createRecordOutcome({ audit, keyring, clock }: OutcomeDeps) {
+export function createRecordOutcome({ audit, clock }: OutcomeDeps) {
   async function recordOutcome(
     caller: SdkCaller,
     grant: GrantFacts,
     call: PreparedCall,
     intentId: string,
     end: SendEnd,
-    options: { captureBodies: boolean; startedMs: number; reason: string | null },
+    { window, ...options }: OutcomeOptions & { window: SendWindow },
   ): Promise<void> {
     try {
-      // Sealing a captured body may need the store, too.
-      const outcome = await outcomeOf(caller, grant, call, intentId, end, options)
-      await audit.append(appScope(caller.appId, caller.organizationId), outcome)
+      const outcome = outcomeOf(caller, grant, call, intentId, end, options)
+      const scope = appScope(caller.appId, caller.organizationId)
+      const stored = await audit.append(scope, { ...outcome, outcomeOf: { intentId, window } })
+      if (stored.kind === 'late_answer') throw new Error('the intent was declared unknown before')
     } catch (cause) {
       const sent = end.kind === 'answered' || end.sent
       throw new VaultError('audit_unavailable', {
@@ -50,14 +53,14 @@ export function createRecordOutcome({ audit, keyring, clock }: OutcomeDeps) {
   }
 
   /** The rows and bodies of an outcome; also used where an approved request records its own. */
-  async function outcomeOf(
+  function outcomeOf(
     caller: SdkCaller,
     grant: GrantFacts,
     call: PreparedCall,
     intentId: string,
     end: SendEnd,
-    { captureBodies, startedMs, reason }: { captureBodies: boolean; startedMs: number; reason: string | null },
-  ): Promise<{ rows: RowDraft[]; bodies: SealedBody[] }> {
+    { captureBodies, startedMs, reason }: OutcomeOptions,
+  ): { rows: RowDraft[]; bodies: KeptBody[] } {
     const eventId = newId(clock.now())
     const { scrubber } = end
     const clean = (text: string) => scrubber?.text(text) ?? text
@@ -71,19 +74,18 @@ export function createRecordOutcome({ audit, keyring, clock }: OutcomeDeps) {
       latencyMs: clock.monotonic() - startedMs,
       bytesOut: call.body?.length ?? 0,
     }
-    const bodies: SealedBody[] = []
-    const keep = async (side: 'request' | 'response', body: Buffer, contentType: string | null) => {
+    const bodies: KeptBody[] = []
+    const keep = (side: 'request' | 'response', body: Buffer, contentType: string | null) => {
       const captured = captureBody(body, contentType)
       if (captureBodies && captured.toSeal !== null) {
-        const place = { table: 'audit_bodies', column: 'frames', rowId: `${eventId}:${side}` }
-        bodies.push({ eventId, side, frame: await keyring.sealFor(caller.appId, place, captured.toSeal) })
+        bodies.push({ eventId, side, content: captured.toSeal })
       }
       return captured.digest
     }
     if (call.body !== undefined) {
-      detail.requestBody = await keep('request', scrubber?.body(call.body) ?? call.body, contentTypeOf(call.headers))
+      detail.requestBody = keep('request', scrubber?.body(call.body) ?? call.body, contentTypeOf(call.headers))
     }
-    const ended = await endingOf(end, detail, keep, contentTypeOf, injected)
+    const ended = endingOf(end, detail, keep, contentTypeOf, injected)
     const rows = [outcomeRow(caller, grant, intentId, { eventId, ...ended, reason, detail })]
     if (scrubber?.found()) {
       rows.push({
@@ -93,30 +95,25 @@ export function createRecordOutcome({ audit, keyring, clock }: OutcomeDeps) {
           primaryReason: null,
           detail: { method: call.method, resourceType: 'credential', resourceId: grant.credential.credentialId },
         }),
-        stream: 'system',
       })
     }
     return { rows, bodies }
   }
 
-  async function endingOf(
+  function endingOf(
     end: SendEnd,
     detail: RowDetail,
-    keep: (
-      side: 'response',
-      body: Buffer,
-      contentType: string | null,
-    ) => Promise<NonNullable<RowDetail['responseBody']>>,
+    keep: (side: 'response', body: Buffer, contentType: string | null) => NonNullable<RowDetail['responseBody']>,
     contentTypeOf: (headers: readonly (readonly [string, string])[]) => string | null,
     injected: readonly string[],
-  ): Promise<Pick<RowDraft, 'event' | 'outcome' | 'primaryReason'>> {
+  ): Pick<RowDraft, 'event' | 'outcome' | 'primaryReason'> {
     if (end.kind === 'answered') {
       const { answer } = end
       detail.responseStatus = answer.statusCode
       detail.responseHeaders = storedHeaders(answer.headers, injected)
       detail.upstreamMs = answer.upstreamMs
       detail.bytesIn = answer.body.length
-      detail.responseBody = await keep('response', answer.body, contentTypeOf(answer.headers))
+      detail.responseBody = keep('response', answer.body, contentTypeOf(answer.headers))
       return {
         event: 'proxy.executed',
         outcome: answer.statusCode < 400 ? 'success' : 'provider_error',

@@ -1,13 +1,5 @@
 import type { ApiCallReport } from '@alter-vault/contracts'
-import {
-  type AuditLog,
-  captureBody,
-  type RowDetail,
-  type SealedBody,
-  storedHeaders,
-  storedUrl,
-} from '../audit/index.ts'
-import type { Keyring } from '../crypto/keyring.ts'
+import { type AuditLog, captureBody, type KeptBody, type RowDetail, storedHeaders, storedUrl } from '../audit/index.ts'
 import type { SdkCaller } from '../http/principals.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { newId } from '../kernel/ids.ts'
@@ -19,7 +11,6 @@ import { whoOf, withWhat } from './use-rows.ts'
 
 type Deps = {
   audit: Pick<AuditLog, 'append'>
-  keyring: Pick<Keyring, 'sealFor'>
   clock: Clock
   findGrant: (appId: string, grantId: string) => Promise<GrantFacts | undefined>
   appPolicy: (appId: string) => Promise<AppPolicy>
@@ -29,7 +20,7 @@ type Deps = {
  * SDK call 5: what the SDK says it did with a retrieved credential. The row carries `source: "sdk"`: it is the client's word and
  * proves nothing about the server. Refusal: `grant_not_found`.
  */
-export function createReportApiCall({ audit, keyring, clock, findGrant, appPolicy }: Deps) {
+export function createReportApiCall({ audit, clock, findGrant, appPolicy }: Deps) {
   return async function reportApiCall(
     caller: SdkCaller,
     report: ApiCallReport,
@@ -41,14 +32,13 @@ export function createReportApiCall({ audit, keyring, clock, findGrant, appPolic
     const eventId = newId(clock.now())
     const who = whoOf(caller)
     const injected = grant.secret.injectedNames
-    const bodies: SealedBody[] = []
-    const keep = async (side: 'request' | 'response', body: unknown): Promise<RowDetail['requestBody']> => {
+    const bodies: KeptBody[] = []
+    const keep = (side: 'request' | 'response', body: unknown): RowDetail['requestBody'] => {
       if (body === undefined || body === null || body === '') return null
       const bytes = Buffer.from(typeof body === 'string' ? body : JSON.stringify(body))
       const captured = captureBody(bytes, typeof body === 'string' ? null : 'application/json')
       if (policy.captureBodies && captured.toSeal !== null) {
-        const place = { table: 'audit_bodies', column: 'frames', rowId: `${eventId}:${side}` }
-        bodies.push({ eventId, side, frame: await keyring.sealFor(caller.appId, place, captured.toSeal) })
+        bodies.push({ eventId, side, content: captured.toSeal })
       }
       return captured.digest
     }
@@ -70,8 +60,8 @@ export function createReportApiCall({ audit, keyring, clock, findGrant, appPolic
             url: storedUrl(report.url, injected.queryParams),
             requestHeaders: storedHeaders(Object.entries(report.request_headers ?? {}), injected.headers),
             responseHeaders: storedHeaders(Object.entries(report.response_headers ?? {})),
-            requestBody: (await keep('request', report.request_body)) ?? null,
-            responseBody: (await keep('response', report.response_body)) ?? null,
+            requestBody: keep('request', report.request_body) ?? null,
+            responseBody: keep('response', report.response_body) ?? null,
             responseStatus: report.response_status,
             latencyMs: report.latency_ms,
             grantLabel: grant.label,

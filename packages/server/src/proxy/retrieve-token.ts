@@ -91,7 +91,11 @@ export function createRetrieveToken(deps: RetrieveDeps) {
             detail: { latencyMs, errorCode: end.error.code },
           },
     )
-    await deps.audit.append(scopeOf(caller), { rows: [outcome] })
+    const stored = await deps.audit.append(scopeOf(caller), {
+      rows: [outcome],
+      outcomeOf: { intentId, window: intent.window },
+    })
+    if (stored.kind !== 'stored') throw new VaultError('audit_unavailable', { log: { append: stored.kind } })
     if (end.kind === 'failed') throw withDecision(end.error, made)
     deps.noteUse(caller, grant)
     return end

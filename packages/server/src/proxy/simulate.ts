@@ -107,7 +107,6 @@ export function createSimulate(deps: Deps) {
         {
           ...withWhat(grant),
           event: 'policy.simulated',
-          stream: 'runtime',
           callerKind: 'pat',
           memberId: operator.memberId,
           agentId,

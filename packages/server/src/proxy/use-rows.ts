@@ -10,10 +10,7 @@ export type UseKind = 'proxy' | 'token'
 const RUN_AND_THREAD_MAX_LENGTH = 255
 const SDK_USER_AGENT = /^alter-sdk-[a-z]+\/[0-9A-Za-z.+-]{1,40}$/
 
-type Who = Pick<
-  RowDraft,
-  'stream' | 'callerKind' | 'keyId' | 'agentId' | 'actorId' | 'traceId' | 'runId' | 'threadId'
-> & {
+type Who = Pick<RowDraft, 'callerKind' | 'keyId' | 'agentId' | 'actorId' | 'traceId' | 'runId' | 'threadId'> & {
   detail: NonNullable<RowDraft['detail']>
 }
 
@@ -21,7 +18,6 @@ type Who = Pick<
 export function whoOf(caller: SdkCaller): Who {
   const { context } = caller
   return {
-    stream: 'runtime',
     callerKind: callerKindOf(caller),
     keyId: caller.keyId,
     agentId: caller.agentId,
@@ -56,7 +52,6 @@ export function withWhat(grant: GrantFacts): Partial<RowDraft> {
 export function refusedCallerRow(kind: UseKind, known: KnownCaller, error: VaultError): RowDraft {
   return {
     event: `${kind}.refused`,
-    stream: 'runtime',
     outcome: 'refused',
     callerKind: callerKindOf(known),
     keyId: known.keyId,

@@ -6,6 +6,7 @@ import { silentLog } from '../kernel/log.ts'
 import type { ChangeAuthor } from '../organisations/index.ts'
 import { type AuditedRow, auditedRows } from './audited-rows.ts'
 import { createTestDatabase, type TestDatabase } from './test-database.ts'
+import { createTestKeyring } from './test-keyring.ts'
 
 /** A clock that stands still until it is moved; it starts at the real time, which the database's clock shares. */
 export type HandClock = Clock & { advance(ms: number): void }
@@ -33,7 +34,8 @@ export type ManagementTest = AsyncDisposable &
     otherApp: { appId: string; organizationId: string }
     /** Replaces the organisation's settings. */
     saveOrganizationSettings(settings: object): Promise<void>
-    /** Every audit row of a scope, in the order of its lanes. */
+    keyring: ReturnType<typeof createTestKeyring>
+    /** Every audit row of a scope, in the order of its batches. */
     auditRows(scopeId?: string): Promise<AuditedRow[]>
     events(scopeId?: string): Promise<string[]>
     /** The versions of an app's fences by subject. */
@@ -44,7 +46,8 @@ export type ManagementTest = AsyncDisposable &
 export async function createManagementTest(): Promise<ManagementTest> {
   const database = await createTestDatabase()
   const clock = createHandClock()
-  const audit = createAuditLog({ db: database.db, clock, log: silentLog, processId: newId() })
+  const keyring = createTestKeyring()
+  const audit = createAuditLog({ db: database.db, clock, log: silentLog, keyring })
   const [organizationId, memberId, appId, otherAppId] = [newId(), newId(), newId(), newId()]
   await database.asOwner('insert into organizations (organization_id, name, slug) values ($1, $2, $3)', [
     organizationId,
@@ -73,6 +76,7 @@ export async function createManagementTest(): Promise<ManagementTest> {
     asOwner: database.asOwner,
     clock,
     audit,
+    keyring,
     keyDigest: (plain) => createHmac('sha256', 'pepper of this test').update(plain).digest(),
     owner: { kind: 'member', role: 'owner', memberId, clientIp: '203.0.113.7', userAgent: 'test' },
     organizationId,

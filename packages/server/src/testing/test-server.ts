@@ -7,9 +7,7 @@ import type { Config } from '../config.ts'
 import { createServer, type ServerOptions } from '../create-server.ts'
 import { openPepper } from '../crypto/pepper.ts'
 import { Secret } from '../crypto/secret.ts'
-import { maintainNoncePartitions } from '../db/installation-store.ts'
 import type { DevFile } from '../demo/prepare-demonstration.ts'
-import { newId } from '../kernel/ids.ts'
 import { silentLog } from '../kernel/log.ts'
 import { createOrganisations, type Organisations } from '../organisations/index.ts'
 import { createWriteRules, type WriteRules } from '../policies/index.ts'
@@ -40,8 +38,8 @@ export type TestServer = AsyncDisposable & {
   /** Keys and ids of the demonstration. */
   dev: DevFile
   clock: HandClock
-  /** Moves the clock, and makes room for the nonces of that time, as a job of the server does in real time. */
-  advance(ms: number): Promise<void>
+  /** Moves the clock. */
+  advance(ms: number): void
   asOwner: TestDatabase['asOwner']
   /** A management call with a token that may do everything. */
   operator(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Reply>
@@ -82,7 +80,7 @@ export async function createTestServer({ clock = createHandClock(), ...options }
   })
   opened.defer(() => server.close())
   const origin = server.address
-  const audit = createAuditLog({ db: database.db, clock, log: silentLog, processId: newId(clock.now()) })
+  const audit = createAuditLog({ db: database.db, clock, log: silentLog })
   opened.defer(() => audit.close())
   const { keyDigest } = await openPepper({ path: join(dataDir, PEPPER_FILE) })
   const organisations = createOrganisations({
@@ -139,10 +137,7 @@ export async function createTestServer({ clock = createHandClock(), ...options }
     origin,
     dev,
     clock,
-    async advance(ms) {
-      clock.advance(ms)
-      await database.db.unscoped((tx) => maintainNoncePartitions(tx, Math.floor(clock.now() / 1000)))
-    },
+    advance: clock.advance,
     asOwner: database.asOwner,
     operator: (method, path, body, headers) =>
       send(method, path, asText(body), { authorization: `Bearer ${dev.pat}`, ...headers }),
