@@ -135,7 +135,7 @@ export async function startMeasuredVault({
 async function backgroundSessions(owner: Client): Promise<number[]> {
   const { rows } = await owner.query<{ pid: number }>(
     `select pid from pg_stat_activity
-     where backend_type = 'client backend' and application_name = 'alter-vault' and query not like '%append_block(%'`,
+     where backend_type = 'client backend' and application_name = 'alter-vault' and query not like '%append_batch(%'`,
   )
   return rows.map(({ pid }) => pid)
 }

@@ -775,21 +775,6 @@ $$
   where s.unsigned_since <= clock_timestamp() - case when p_all then interval '0' else interval '60 seconds' end
 $$;
 
--- A row is JSON text that PostgreSQL may refuse in one case: it has no character U+0000 (RFC 8259 has).
-create function audit_json(p_text text) returns text language sql immutable parallel safe as
-$$
-  select case when position('\u0000' in p_text) = 0 then p_text
-    else regexp_replace(p_text, '(?<!\\)((?:\\\\)*)\\u0000', '\1\\ufffd', 'g') end
-$$;
-
--- The host of a URL, lower-case and without its port; a bracketed address with its brackets.
-create function audit_host(p_url text) returns text language sql immutable parallel safe as
-$$
-  select case when split_part(p_url, '://', 2) = '' then null
-    when split_part(p_url, '://', 2) like '[%' then lower(split_part(split_part(p_url, '://', 2), ']', 1)) || ']'
-    else lower(split_part(split_part(split_part(split_part(p_url, '://', 2), '/', 1), '?', 1), ':', 1)) end
-$$;
-
 -- The lines of a batch with the byte range of each.
 create function audit_lines(p_rows bytea)
   returns table (ordinal bigint, line_at integer, line_bytes integer, keep text, detail text)
@@ -804,77 +789,10 @@ $$
   where l.line <> ''
 $$;
 
--- Puts the stored rows of some sequenced batches into audit_events, or one row of them. With p_is_new, intents without an outcome
--- among these rows begin to wait for one, and outcomes end the wait of theirs.
-create function project_batches(p_scope uuid, p_batches uuid[], p_is_new boolean, p_ordinal bigint default null)
-  returns void language plpgsql volatile as
-$$
-begin
-  with projected as (
-    insert into audit_events (
-      scope_id, row_no, batch_id, line_at, line_bytes, event_id, occurred_at, stream, event, outcome, decision_effect,
-      primary_reason, key_id, agent_id, actor_id, member_id, app_user_id, grant_id, approval_id, intent_id, provider_id,
-      trace_id, run_id, thread_id, reason, method, host, url, status, tool, initiator, resource_type)
-    select p_scope, b.first_row + l.ordinal - 1, b.batch_id, l.line_at, l.line_bytes,
-      k.event_id, k.occurred_at, k.stream, k.event, k.outcome, k.decision_effect, k.primary_reason,
-      k.key_id, k.agent_id, k.actor_id, k.member_id, k.app_user_id, k.grant_id, k.approval_id, k.intent_id,
-      k.provider_id, k.trace_id, k.run_id, k.thread_id, k.reason,
-      coalesce(d.method, d.declared_method), audit_host(coalesce(d.url, d.declared_url)), coalesce(d.url, d.declared_url),
-      d.response_status, d.context ->> 'tool', d.initiator, d.resource_type
-    from audit_batches b
-      cross join lateral audit_lines(b.rows) l
-      cross join lateral json_to_record(audit_json(l.keep)::json) k (
-        event_id uuid, occurred_at timestamptz, stream text, event text, outcome text, decision_effect text,
-        primary_reason text, key_id uuid, agent_id uuid, actor_id uuid, member_id uuid, app_user_id uuid, grant_id uuid,
-        approval_id uuid, intent_id uuid, provider_id text, trace_id text, run_id text, thread_id text, reason text)
-      left join lateral json_to_record(case when left(l.detail, 1) = '{' then audit_json(l.detail)::json end) d (
-        method text, declared_method text, url text, declared_url text, response_status integer, context json,
-        initiator text, resource_type text) on true
-    where b.scope_id = p_scope and b.batch_id = any (p_batches) and (p_ordinal is null or l.ordinal = p_ordinal)
-    on conflict do nothing
-    returning event_id, event, intent_id, occurred_at
-  ), waiting as (
-    insert into due_work (kind, app_id, subject_id, due_at)
-    select 'audit_intent', p_scope, i.event_id, i.occurred_at + interval '10 minutes'
-    from projected i
-    where p_is_new and i.event in ('proxy.requested', 'token.requested')
-      and not exists (select from projected o where o.intent_id = i.event_id)
-    on conflict do nothing
-  )
-  delete from due_work w using projected o
-  where p_is_new and w.kind = 'audit_intent' and w.app_id = p_scope and w.subject_id = o.intent_id;
-end
-$$;
-
--- As above; what cannot be read is left out. A log that somebody has damaged stays searchable; the integrity check names the place.
-create function project_readable_batches(p_scope uuid, p_batches uuid[], p_is_new boolean) returns void
-  language plpgsql volatile set jit = off set enable_seqscan = off as
-$$
-declare
-  v_batch record;
-  v_ordinal integer;
-begin
-  perform project_batches(p_scope, p_batches, p_is_new);
-exception when data_exception or not_null_violation or program_limit_exceeded then
-  for v_batch in
-    select batch_id, count from audit_batches where scope_id = p_scope and batch_id = any (p_batches) order by sequence
-  loop
-    for v_ordinal in 1 .. v_batch.count loop
-      begin
-        perform project_batches(p_scope, array[v_batch.batch_id], p_is_new, v_ordinal);
-      exception when data_exception or not_null_violation or program_limit_exceeded then
-        raise warning 'row % of batch % of scope % cannot be read', v_ordinal, v_batch.batch_id, p_scope;
-      end;
-    end loop;
-  end loop;
-end
-$$;
-
--- Gives batches their places behind p_after, and makes their rows searchable: those of p_stored from what is stored, the others from
--- the values that their writer gives, one element for each row. The caller holds the row of audit_scopes.
--- p_waiting: intents without an outcome among these rows; p_answered: intents of earlier rows whose outcome is among these.
+-- Gives batches their places behind p_after, if any, and makes rows searchable: one element of each array for each row. The caller holds
+-- the row of audit_scopes. p_waiting: intents among these rows that wait for an outcome; p_answered: those of earlier rows that do no more.
 create function sequence_batches(
-  p_scope uuid, p_after bigint, p_batches uuid[], p_first_rows bigint[], p_heads bytea[], p_last_row bigint, p_stored uuid[],
+  p_scope uuid, p_after bigint, p_batches uuid[], p_first_rows bigint[], p_heads bytea[], p_last_row bigint,
   p_row_nos bigint[], p_row_batches uuid[], p_line_ats integer[], p_line_bytes integer[], p_event_ids uuid[], p_times timestamptz[],
   p_streams text[], p_events text[], p_outcomes text[], p_effects text[], p_primary_reasons text[],
   p_keys uuid[], p_agents uuid[], p_actors uuid[], p_members uuid[], p_users uuid[], p_grants uuid[], p_approvals uuid[], p_intents uuid[],
@@ -884,33 +802,31 @@ create function sequence_batches(
 ) returns void language plpgsql volatile set jit = off set enable_seqscan = off as
 $$
 begin
-  update audit_batches b set sequence = p_after + n.i, first_row = n.first_row, head = n.head
-  from unnest(p_batches, p_first_rows, p_heads) with ordinality n (batch_id, first_row, head, i)
-  where b.scope_id = p_scope and b.batch_id = n.batch_id;
-  if cardinality(p_row_nos) > 0 then
-    insert into audit_events (
-      scope_id, row_no, batch_id, line_at, line_bytes, event_id, occurred_at, stream, event, outcome, decision_effect,
-      primary_reason, key_id, agent_id, actor_id, member_id, app_user_id, grant_id, approval_id, intent_id, provider_id,
-      trace_id, run_id, thread_id, reason, method, host, url, status, tool, initiator, resource_type)
-    select p_scope, v.*
-    from unnest(p_row_nos, p_row_batches, p_line_ats, p_line_bytes, p_event_ids, p_times, p_streams, p_events, p_outcomes, p_effects,
-      p_primary_reasons, p_keys, p_agents, p_actors, p_members, p_users, p_grants, p_approvals, p_intents, p_providers, p_traces,
-      p_runs, p_threads, p_reasons, p_methods, p_hosts, p_urls, p_statuses, p_tools, p_initiators, p_resource_types) v;
+  if cardinality(p_batches) > 0 then
+    update audit_batches b set sequence = p_after + n.i, first_row = n.first_row, head = n.head
+    from unnest(p_batches, p_first_rows, p_heads) with ordinality n (batch_id, first_row, head, i)
+    where b.scope_id = p_scope and b.batch_id = n.batch_id;
+    update audit_scopes s set sequence = p_after + cardinality(p_batches), last_row = p_last_row,
+      head = p_heads[cardinality(p_heads)], unsigned_since = coalesce(s.unsigned_since, clock_timestamp())
+    where s.scope_id = p_scope;
   end if;
+  insert into audit_events (
+    scope_id, row_no, batch_id, line_at, line_bytes, event_id, occurred_at, stream, event, outcome, decision_effect,
+    primary_reason, key_id, agent_id, actor_id, member_id, app_user_id, grant_id, approval_id, intent_id, provider_id,
+    trace_id, run_id, thread_id, reason, method, host, url, status, tool, initiator, resource_type)
+  select p_scope, v.*
+  from unnest(p_row_nos, p_row_batches, p_line_ats, p_line_bytes, p_event_ids, p_times, p_streams, p_events, p_outcomes, p_effects,
+    p_primary_reasons, p_keys, p_agents, p_actors, p_members, p_users, p_grants, p_approvals, p_intents, p_providers, p_traces,
+    p_runs, p_threads, p_reasons, p_methods, p_hosts, p_urls, p_statuses, p_tools, p_initiators, p_resource_types) v
+  where cardinality(p_row_nos) > 0;
   if cardinality(p_waiting) > 0 then
     insert into due_work (kind, app_id, subject_id, due_at)
     select 'audit_intent', p_scope, w.id, w.at + interval '10 minutes' from unnest(p_waiting, p_waiting_times) w (id, at)
     on conflict do nothing;
   end if;
-  if cardinality(p_stored) > 0 then
-    perform project_readable_batches(p_scope, p_stored, true);
-  end if;
   if cardinality(p_answered) > 0 then
     delete from due_work w where w.kind = 'audit_intent' and w.app_id = p_scope and w.subject_id = any (p_answered);
   end if;
-  update audit_scopes s set sequence = p_after + cardinality(p_batches), last_row = p_last_row,
-    head = p_heads[cardinality(p_heads)], unsigned_since = coalesce(s.unsigned_since, clock_timestamp())
-  where s.scope_id = p_scope;
 end
 $$;
 
@@ -931,7 +847,7 @@ declare
 begin
   select s.pruned_sequence + 1 into v_from from audit_scopes s where s.scope_id = p_scope for update;
   for v_batch in
-    select b.sequence, b.batch_id, b.rows from audit_batches b
+    select b.sequence, b.batch_id, b.first_row, b.rows from audit_batches b
     where b.scope_id = p_scope and b.sequence >= v_from order by b.sequence limit p_max
   loop
     exit when uuid_extract_timestamp(v_batch.batch_id) >= p_before;
@@ -948,10 +864,13 @@ begin
       ) r;
       if v_pruned > 0 then
         update audit_batches b set rows = v_rows where b.scope_id = p_scope and b.batch_id = v_batch.batch_id;
-        delete from audit_events e using audit_batches b
-        where b.scope_id = p_scope and b.batch_id = v_batch.batch_id
-          and e.scope_id = p_scope and e.row_no >= b.first_row and e.row_no < b.first_row + b.count;
-        perform project_batches(p_scope, array[v_batch.batch_id], false);
+        update audit_events e set line_at = l.line_at, line_bytes = l.line_bytes,
+          method = d.method, host = d.host, url = d.url, status = d.status, tool = d.tool, initiator = d.initiator, resource_type = d.resource_type
+        from audit_lines(v_rows) l
+          join audit_events o on o.scope_id = p_scope and o.row_no = v_batch.first_row + l.ordinal - 1
+          -- What a detail said is kept where there still is one.
+          left join audit_events d on d.scope_id = o.scope_id and d.row_no = o.row_no and left(l.detail, 1) <> '#'
+        where e.scope_id = o.scope_id and e.row_no = o.row_no;
         v_details := v_details + v_pruned;
       end if;
     exception when data_exception or not_null_violation then

@@ -3,6 +3,7 @@ import type pg from 'pg'
 import { byteaArray, int4Array, int8Array, textArray, uuidArray } from '../db/binary-arrays.ts'
 import type { Tx } from '../db/database.ts'
 import type { Fence } from '../http/principals.ts'
+import { VaultError } from '../kernel/vault-error.ts'
 import type { Scope } from './audit-row.ts'
 import { genesisHead } from './log-hashes.ts'
 import type { RowBatch } from './row-batch.ts'
@@ -117,7 +118,7 @@ type Refusal = Exclude<AppendAnswer, { kind: 'stored' }>
 
 /** What a failed append means. A PostgreSQL error with a statement-level code rolled back; a lost connection may not have. */
 function readRefusal(cause: unknown, input: AppendInput): Refusal {
-  const error = cause as { code?: unknown; detail?: unknown; severity?: unknown }
+  const error = (cause ?? {}) as { code?: unknown; detail?: unknown; severity?: unknown }
   const code = typeof error.code === 'string' ? error.code : ''
   const parts = typeof error.detail === 'string' ? error.detail.split(',') : []
   const indexes = () => parts.map((index) => Number(index) - 1)
@@ -147,8 +148,11 @@ function readRefusal(cause: unknown, input: AppendInput): Refusal {
   return statementFailed ? { kind: 'refused', cause } : { kind: 'unknown', cause }
 }
 
-/** True when the failed transaction of a change may be run again: it was given up for another one. */
-export const isGivenUp = (cause: unknown): boolean => readRefusal(cause, NOTHING).kind === 'try_again'
+/** True when a failed transaction was given up for another one and may be run again. Reads through the translation of the database's face. */
+export function isGivenUp(error: unknown): boolean {
+  if (error instanceof VaultError) return error.code === 'service_unavailable' && isGivenUp(error.cause)
+  return readRefusal(error, NOTHING).kind === 'try_again'
+}
 
 const NOTHING: AppendInput = {
   scopeId: '',

@@ -165,7 +165,7 @@ export function createAuditLog(deps: AuditLogDeps) {
             recent.note(scope.scopeId, batch)
             return value
           }
-        } else if (isUnknown || !isGivenUp(error instanceof VaultError ? error.cause : error)) throw error
+        } else if (isUnknown || !isGivenUp(error)) throw error
         if (attempt >= CHANGE_TRIES) throw error
       }
     }

@@ -1,3 +1,4 @@
+import { auditEvents } from '@alter-vault/contracts'
 import type { Clock } from '../kernel/clock.ts'
 import { newId, randomHex } from '../kernel/ids.ts'
 import { canonicalDetail, canonicalKeep, type RowDraft } from './audit-row.ts'
@@ -6,8 +7,15 @@ import { createRowWriter } from './log-hashes.ts'
 /** A row that was recorded. */
 export type StoredEvent = { eventId: string; occurredAt: string }
 
-/** One row as its writer knows it: what makes it searchable without reading it back. `micros` since 1970. */
-export type WrittenRow = { draft: RowDraft; eventId: string; micros: number; lineAt: number; lineBytes: number }
+/** A row and the place of its line in its batch: what makes it searchable. `micros` since 1970. */
+export type WrittenRow = {
+  draft: RowDraft
+  stream: string
+  eventId: string
+  micros: number
+  lineAt: number
+  lineBytes: number
+}
 
 /** Rows of one commit, ready to be stored. */
 export type RowBatch = {
@@ -34,7 +42,7 @@ export function createRowBatches(clock: Pick<Clock, 'now'>) {
       const eventId = draft.eventId ?? newId(nowMs)
       const place = { occurredAt: formatMicros(lastMicros), eventId, salt: randomHex(16) }
       const line = writer.write(canonicalKeep(draft, place), canonicalDetail(draft, place))
-      written.push({ draft, eventId, micros: lastMicros, ...line })
+      written.push({ draft, stream: auditEvents[draft.event].stream, eventId, micros: lastMicros, ...line })
       events.push({ eventId, occurredAt: place.occurredAt })
     }
     return {

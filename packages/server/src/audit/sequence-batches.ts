@@ -5,14 +5,18 @@ import { VaultError } from '../kernel/vault-error.ts'
 import type { AuditLog } from './audit-log.ts'
 import type { Scope } from './audit-row.ts'
 import { nextHead } from './log-hashes.ts'
+import { streamBatches } from './log-store.ts'
+import { readWrittenRows } from './read-written-rows.ts'
 import {
+  forgetEvents,
   lockScope,
-  projectAgain,
+  type PlacedBatch,
+  projectBatches,
   readDueScopes,
   readFirstUnsequenced,
+  readRows,
   readUnsequenced,
   type ScopeState,
-  type SequencedBatch,
   sequenceBatches,
 } from './sequence-store.ts'
 import type { SignCheckpoint } from './sign-checkpoint.ts'
@@ -72,11 +76,19 @@ export function createSequencer({ db, audit, checkpoints, clock, log, catchUpMs 
       if (before === undefined) return undefined
       const found = await readUnsequenced(tx, scopeId, BATCHES_AT_ONCE)
       const state: ScopeState = { ...before }
-      const batches: SequencedBatch[] = []
+      const stored = await readRows(
+        tx,
+        scopeId,
+        found
+          .filter(({ batchId, isOld }) => (ofOthers || isOld) && !recent.find(scopeId, batchId))
+          .map(({ batchId }) => batchId),
+      )
+      const batches: PlacedBatch[] = []
       let isComplete = found.length < BATCHES_AT_ONCE
-      for (const { batchId, count, digest, isOld } of found) {
-        const written = recent.find(scopeId, batchId)
-        if (written === undefined && !ofOthers && !isOld) continue
+      for (const { batchId, count, digest } of found) {
+        const text = stored.get(batchId)
+        const rows = text === undefined ? recent.find(scopeId, batchId) : readWrittenRows(text).slice(0, count)
+        if (rows === undefined) continue
         if (batches.length > 0 && state.lastRow - before.lastRow + count > ROWS_AT_ONCE) {
           isComplete = false
           break
@@ -85,7 +97,7 @@ export function createSequencer({ db, audit, checkpoints, clock, log, catchUpMs 
         state.head = nextHead(state.head, place, digest)
         state.sequence = place.sequence
         state.lastRow += count
-        batches.push({ batchId, firstRow: place.firstRow, head: state.head, written })
+        batches.push({ batchId, firstRow: place.firstRow, head: state.head, rows })
       }
       if (batches.length > 0) await sequenceBatches(tx, scopeId, before.sequence, batches, state.lastRow)
       const unsigned = state.lastRow - state.signedRow
@@ -204,8 +216,11 @@ export function createSequencer({ db, audit, checkpoints, clock, log, catchUpMs 
     /** Makes the searchable rows of a scope anew from what is stored. */
     async projectAgain(scopeId: string): Promise<void> {
       await db.forScope(scopeId, async (tx) => {
-        await lockScope(tx, scopeId, catchUpMs)
-        await projectAgain(tx, scopeId)
+        const state = await lockScope(tx, scopeId, catchUpMs)
+        await forgetEvents(tx, scopeId)
+        for await (const batch of streamBatches(db, scopeId, { from: 1, to: state?.sequence ?? 0 })) {
+          await projectBatches(tx, scopeId, [{ ...batch, rows: readWrittenRows(batch.rows).slice(0, batch.count) }])
+        }
       })
     },
   }

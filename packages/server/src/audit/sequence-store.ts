@@ -1,4 +1,3 @@
-import { auditEvents } from '@alter-vault/contracts'
 import { sql } from 'kysely'
 import { byteaArray, int4Array, int8Array, textArray, timestamptzArray, uuidArray } from '../db/binary-arrays.ts'
 import type { Tx } from '../db/database.ts'
@@ -64,27 +63,54 @@ export async function readUnsequenced(tx: Tx, scopeId: string, limit: number): P
   return rows.map((row) => ({ batchId: row.batch_id, count: row.count, digest: row.digest, isOld: row.is_old }))
 }
 
-/** A batch and the place that it gets. `written`: its rows, when this process has them in memory. */
-export type SequencedBatch = {
-  batchId: string
-  firstRow: number
-  head: Buffer
-  written: readonly WrittenRow[] | undefined
+/** The stored rows of some batches, by batch. */
+export async function readRows(tx: Tx, scopeId: string, batchIds: readonly string[]): Promise<Map<string, Buffer>> {
+  if (batchIds.length === 0) return new Map()
+  const rows = await tx
+    .selectFrom('audit_batches')
+    .select(['batch_id', 'rows'])
+    .where('scope_id', '=', scopeId)
+    .where('batch_id', 'in', [...batchIds])
+    .execute()
+  return new Map(rows.map((row) => [row.batch_id, row.rows]))
 }
 
+/** A batch and its place. A row that cannot be read is undefined, and cannot be found. */
+export type PlacedBatch = { batchId: string; firstRow: number; head: Buffer; rows: readonly (WrittenRow | undefined)[] }
+
 /** Gives batches the places behind `after` and makes their rows searchable. The caller holds the scope. */
-export async function sequenceBatches(
+export const sequenceBatches = (
   tx: Tx,
   scopeId: string,
   after: number,
-  batches: readonly SequencedBatch[],
+  batches: readonly PlacedBatch[],
   lastRow: number,
-): Promise<void> {
+): Promise<void> =>
+  store(
+    tx,
+    [
+      scopeId,
+      after,
+      uuidArray(batches.map(({ batchId }) => batchId)),
+      int8Array(batches.map(({ firstRow }) => firstRow)),
+      byteaArray(batches.map(({ head }) => head)),
+      lastRow,
+    ],
+    batches,
+    true,
+  )
+
+/** Makes the rows of batches searchable that have their places. */
+export const projectBatches = (tx: Tx, scopeId: string, batches: readonly PlacedBatch[]): Promise<void> =>
+  store(tx, [scopeId, 0, uuidArray([]), int8Array([]), byteaArray([]), 0], batches, false)
+
+async function store(tx: Tx, places: unknown[], batches: readonly PlacedBatch[], isNew: boolean): Promise<void> {
   const rows: WrittenRow[] = []
   const rowNos: number[] = []
   const rowBatches: string[] = []
-  for (const { batchId, firstRow, written = [] } of batches) {
-    for (const [index, row] of written.entries()) {
+  for (const { batchId, firstRow, rows: own } of batches) {
+    for (const [index, row] of own.entries()) {
+      if (row === undefined) continue
       rows.push(row)
       rowNos.push(firstRow + index)
       rowBatches.push(batchId)
@@ -92,7 +118,7 @@ export async function sequenceBatches(
   }
   const waiting = new Map<string, number>()
   const answered: string[] = []
-  for (const { draft, eventId, micros } of rows) {
+  for (const { draft, eventId, micros } of isNew ? rows : []) {
     if (draft.event === 'proxy.requested' || draft.event === 'token.requested') waiting.set(eventId, micros)
     else if (draft.intentId && !waiting.delete(draft.intentId)) answered.push(draft.intentId)
   }
@@ -101,20 +127,14 @@ export async function sequenceBatches(
   const urls = details.map((detail) => asRead(detail?.url ?? detail?.declaredUrl))
   const texts = (values: (string | null | undefined)[]) => textArray(values.map(asRead))
   await sql`select sequence_batches(${sql.join([
-    scopeId,
-    after,
-    uuidArray(batches.map(({ batchId }) => batchId)),
-    int8Array(batches.map(({ firstRow }) => firstRow)),
-    byteaArray(batches.map(({ head }) => head)),
-    lastRow,
-    uuidArray(batches.filter(({ written }) => written === undefined).map(({ batchId }) => batchId)),
+    ...places,
     int8Array(rowNos),
     uuidArray(rowBatches),
     int4Array(rows.map(({ lineAt }) => lineAt)),
     int4Array(rows.map(({ lineBytes }) => lineBytes)),
     uuidArray(rows.map(({ eventId }) => eventId)),
     timestamptzArray(rows.map(({ micros }) => micros)),
-    textArray(keeps.map(({ event }) => auditEvents[event].stream)),
+    textArray(rows.map(({ stream }) => stream)),
     textArray(keeps.map(({ event }) => event)),
     textArray(keeps.map(({ outcome }) => outcome)),
     textArray(keeps.map(({ decisionEffect }) => decisionEffect)),
@@ -153,7 +173,7 @@ function asRead(text: string | null | undefined): string | null {
   return PLAIN.test(text) ? text : text.toWellFormed().normalize('NFC').replaceAll('\0', '\ufffd')
 }
 
-/** The host of a URL as `audit_host` in SQL finds it. */
+/** The host of a URL, lower-case and without its port; a bracketed address with its brackets. */
 function hostOf(url: string | null): string | null {
   const rest = url?.split('://', 2)[1]
   if (rest === undefined || rest === '') return null
@@ -168,9 +188,7 @@ export async function readFirstUnsequenced(tx: Tx, scopeId: string): Promise<str
   return rows[0]?.made_at
 }
 
-/** Makes the searchable rows of a scope anew from its stored batches. */
-export async function projectAgain(tx: Tx, scopeId: string): Promise<void> {
+/** Forgets the searchable rows of a scope. */
+export async function forgetEvents(tx: Tx, scopeId: string): Promise<void> {
   await tx.deleteFrom('audit_events').where('scope_id', '=', scopeId).execute()
-  await sql`select project_readable_batches(${scopeId}, array_agg(batch_id), false)
-    from audit_batches where scope_id = ${scopeId} and sequence is not null`.execute(tx)
 }

@@ -21,7 +21,7 @@ export type Database = {
   forApp<T>(appId: string, fn: (tx: Tx) => Promise<T>, options?: TransactionOptions): Promise<T>
   /** A read committed transaction that sees the rows of one scope: an app, an organization or the installation. */
   forScope<T>(scopeId: string, fn: (tx: Tx) => Promise<T>, options?: TransactionOptions): Promise<T>
-  /** A read committed transaction that sees what belongs to one organisation, its apps included. */
+  /** A read committed transaction that sees what belongs to one organisation, its apps included, and it as a scope. */
   forOrganization<T>(organizationId: string, fn: (tx: Tx) => Promise<T>, options?: TransactionOptions): Promise<T>
   /** A read committed transaction over routing tables; it sees no row of any app or organisation. */
   unscoped<T>(fn: (tx: Tx) => Promise<T>, options?: TransactionOptions): Promise<T>
@@ -106,7 +106,8 @@ export function createDatabase(options: DatabaseOptions): Database {
   return {
     forApp: (id, fn, transaction) => transact({ id, settings: APP }, fn, transaction),
     forScope: (id, fn, transaction) => transact({ id, settings: ['vault.scope'] }, fn, transaction),
-    forOrganization: (id, fn, transaction) => transact({ id, settings: ['vault.organization'] }, fn, transaction),
+    forOrganization: (id, fn, transaction) =>
+      transact({ id, settings: ['vault.organization', 'vault.scope'] }, fn, transaction),
     unscoped: (fn, transaction) => transact({ settings: [] }, fn, transaction),
     readForApp: (id, fn) => transact({ id, settings: APP, snapshot: true }, fn, { retryable: true }),
     openPool,
