@@ -1,7 +1,7 @@
-import type { AuditStream } from './audit.ts'
+export type AuditStreamName = 'runtime' | 'grants' | 'portal' | 'provisioning' | 'approvals' | 'system'
 
 /** One kind of audit row: where it belongs and what it says happened. */
-export type AuditEventKind = { stream: AuditStream; sentence: string }
+export type AuditEventKind = { stream: AuditStreamName; sentence: string }
 
 /** Every event that this server writes, by name. */
 export const auditEvents = {

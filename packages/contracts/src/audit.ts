@@ -16,7 +16,6 @@ export const AuditStream = Type.Union([
   Type.Literal('approvals'),
   Type.Literal('system'),
 ])
-export type AuditStream = Type.Static<typeof AuditStream>
 export const AuditOutcome = Type.Union([
   Type.Literal('allowed'),
   Type.Literal('success'),

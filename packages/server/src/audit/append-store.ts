@@ -193,6 +193,13 @@ export async function insertBatch(tx: Tx, scopeId: string, batch: StoredBatch): 
   return numAffectedRows === 1n
 }
 
+/** Lets a change see its organization as well, and wait for locks no longer than ten seconds. */
+export async function enterChange(tx: Tx, { organizationId }: Scope): Promise<void> {
+  await sql`select set_config('vault.organization', ${organizationId ?? ''}, true), set_config('lock_timeout', '10s', true)`.execute(
+    tx,
+  )
+}
+
 /** Makes the log of a scope known, with its genesis. */
 export async function insertScope(tx: Tx, scope: Scope): Promise<void> {
   await tx

@@ -1,5 +1,5 @@
 import type { AuditEvent } from '@alter-vault/contracts'
-import type { FoundEvent } from './event-store.ts'
+import type { Scope } from './audit-row.ts'
 
 const absent = (names: string): Record<string, null> => Object.fromEntries(names.split(' ').map((name) => [name, null]))
 
@@ -15,6 +15,18 @@ const DETAIL = absent(
 )
 
 export type Keep = Omit<AuditEvent, 'detail' | 'detail_h' | 'scope_id' | 'app_id' | 'organization_id' | 'row_no'>
+
+/** An audit row as it is stored, found by the projection. */
+export type FoundEvent = {
+  eventId: string
+  scope: Scope
+  rowNo: number
+  batchId: string
+  keep: Keep
+  /** Null once pruned. */
+  detail: Record<string, unknown> | null
+  detailHash: string
+}
 
 /** The parts of a stored row with every member. */
 export const wholeKeep = (keep: string): Keep => ({ ...KEEP, ...(JSON.parse(keep) as Keep) })

@@ -1,11 +1,10 @@
-import { sql } from 'kysely'
 import type { Keyring } from '../crypto/keyring.ts'
 import type { Database, Tx } from '../db/database.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { newId } from '../kernel/ids.ts'
 import type { Log } from '../kernel/log.ts'
 import { VaultError } from '../kernel/vault-error.ts'
-import { appendBatch, checkConditions, insertBatch, insertScope, isGivenUp } from './append-store.ts'
+import { appendBatch, checkConditions, enterChange, insertBatch, insertScope, isGivenUp } from './append-store.ts'
 import type { RowDraft, Scope } from './audit-row.ts'
 import { type AppendMember, type AppendResult, type BatchWriter, createBatchWriter } from './batch-writer.ts'
 import { bodiesPlace, encodeBodies, type KeptBody } from './body-frames.ts'
@@ -195,10 +194,7 @@ export function createAuditLog(deps: AuditLogDeps) {
   function inScope<T>(scope: Scope, fn: (tx: Tx) => Promise<T>): Promise<T> {
     const run = scope.appId === null ? db.forScope : db.forApp
     return run(scope.scopeId, async (tx) => {
-      if (scope.organizationId !== null) {
-        await sql`select set_config('vault.organization', ${scope.organizationId}, true)`.execute(tx)
-      }
-      await sql`set local lock_timeout = '10s'`.execute(tx)
+      await enterChange(tx, scope)
       return fn(tx)
     })
   }

@@ -2,24 +2,11 @@ import type { AuditEvent } from '@alter-vault/contracts'
 import { sql } from 'kysely'
 import type { Tx } from '../db/database.ts'
 import type { PagePlace } from '../kernel/page.ts'
-import { type Keep, wholeDetail, wholeKeep } from './audit-event.ts'
-import type { Scope } from './audit-row.ts'
+import { type FoundEvent, wholeDetail, wholeKeep } from './audit-event.ts'
 import { decodeLine } from './log-hashes.ts'
 
 /** Where an event is ordered: newest first by time and id. */
 export type EventPlace = PagePlace
-
-/** An audit row as it is stored, found by the projection. */
-export type FoundEvent = {
-  eventId: string
-  scope: Scope
-  rowNo: number
-  batchId: string
-  keep: Keep
-  /** Null once pruned. */
-  detail: Record<string, unknown> | null
-  detailHash: string
-}
 
 /** What a list of events asks for. Absent members ask for nothing. */
 export type EventFilter = {
