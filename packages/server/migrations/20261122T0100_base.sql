@@ -539,6 +539,7 @@ create table counters (
   counter_id text not null,
   slot bigint not null,
   used integer[] not null,
+  charged_at timestamptz not null default now(),
   primary key (app_id, counter_id)
 );
 
@@ -644,7 +645,8 @@ begin
       order by n.id
       on conflict (app_id, counter_id) do update
         set slot = greatest(c.slot, excluded.slot),
-            used = advance_slots(c.used, excluded.slot - c.slot, excluded.used[cardinality(excluded.used)])
+            used = advance_slots(c.used, excluded.slot - c.slot, excluded.used[cardinality(excluded.used)]),
+            charged_at = excluded.charged_at
         where sum_slots(advance_slots(c.used, excluded.slot - c.slot, excluded.used[cardinality(excluded.used)]))
           <= (select n.max from unnest(p_counter_ids, p_counter_maxes) n (id, max) where n.id = excluded.counter_id)
       returning c.counter_id

@@ -244,6 +244,9 @@ async function compose(
   jobs.every('kept outcomes', 1_000, audit.retryOutcomes)
   jobs.every('unknown outcomes', pace.sweepEveryMs, auditReads.sweepOutcomes)
   jobs.every('audit retention', 3_600_000, auditReads.applyRetention)
+  jobs.every('idempotency records', 3_600_000, async () => {
+    for (const scopeId of await auditReads.listScopes()) await idempotency.forget(scopeId)
+  })
   opens(jobs.close)
   await rewrapDataKeys()
 

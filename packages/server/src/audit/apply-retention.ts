@@ -3,10 +3,11 @@ import type { Clock } from '../kernel/clock.ts'
 import type { Log } from '../kernel/log.ts'
 import type { AuditLog } from './audit-log.ts'
 import { appScope, type RowDraft } from './audit-row.ts'
+import { dropExpiredExports } from './export-store.ts'
 import {
   eraseBodies,
   findRetentionSettings,
-  forgetSettled,
+  forgetLapsed,
   pruneNextBatches,
   type RetentionSettings,
   readAppScopes,
@@ -72,7 +73,10 @@ export function createApplyRetention({ db, audit, clock, log }: Deps) {
         try {
           const settings = await db.forApp(scopeId, (tx) => findRetentionSettings(tx, scopeId))
           if (settings === undefined) continue
-          await db.forApp(scopeId, (tx) => forgetSettled(tx, scopeId))
+          await db.forApp(scopeId, async (tx) => {
+            await forgetLapsed(tx, scopeId)
+            await dropExpiredExports(tx, scopeId, new Date(clock.now()))
+          })
           const applied = await applyTo(scopeId, settings, isAborted)
           total.detailsPruned += applied.detailsPruned
           total.bodyBatchesErased += applied.bodyBatchesErased

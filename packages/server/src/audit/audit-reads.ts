@@ -20,6 +20,7 @@ import { parseEventFilter } from './event-filter.ts'
 import { type EventFilter, findBodies, findEvent, listEvents, listTraces, readTrace } from './event-store.ts'
 import { explainTrace } from './explain-trace.ts'
 import { readAuditBody } from './read-audit-body.ts'
+import { readScopes } from './retention-store.ts'
 import { type CaughtUp, createSequencer } from './sequence-batches.ts'
 import { createSignCheckpoint } from './sign-checkpoint.ts'
 import { createSweepOutcomes } from './sweep-outcomes.ts'
@@ -102,6 +103,8 @@ export function createAuditReads(deps: AuditReadsDeps) {
     async close(): Promise<void> {
       await sequencer.sequenceDue({ all: true })
     },
+    /** Every scope that has a log: what is kept by scope can be tidied up by this list. */
+    listScopes: (): Promise<string[]> => db.unscoped(readScopes),
     /** Makes the public keys of this process known to every reader. */
     listSigningKeys: checkpoints.listKeys,
 

@@ -4,6 +4,12 @@ import type { Tx } from '../db/database.ts'
 /** What an app wants kept for how long; null for ever. Defaults: details 365 days, bodies 30. */
 export type RetentionSettings = { organizationId: string; runtimeDays: number | null; bodyDays: number | null }
 
+/** Every scope that has a log. */
+export async function readScopes(tx: Tx): Promise<string[]> {
+  const rows = await tx.selectFrom('audit_scopes').select('scope_id').orderBy('scope_id').execute()
+  return rows.map((row) => row.scope_id)
+}
+
 /** Apps that have a log. */
 export async function readAppScopes(tx: Tx): Promise<string[]> {
   const rows = await tx
@@ -57,9 +63,10 @@ export async function eraseBodies(tx: Tx, scopeId: string, before: Date, maxBatc
   return Number(numAffectedRows ?? 0)
 }
 
-/** No outcome comes a month after its intent. */
-export async function forgetSettled(tx: Tx, scopeId: string): Promise<void> {
-  await sql`delete from audit_settled where scope_id = ${scopeId} and settled_at < clock_timestamp() - interval '30 days'`.execute(
+/** What no longer counts: no outcome comes a month after its intent, and no budget looks back further than 31 days. */
+export async function forgetLapsed(tx: Tx, scopeId: string): Promise<void> {
+  await sql`delete from audit_settled where scope_id = ${scopeId} and settled_at < now() - interval '30 days'`.execute(
     tx,
   )
+  await sql`delete from counters where app_id = ${scopeId} and charged_at < now() - interval '62 days'`.execute(tx)
 }

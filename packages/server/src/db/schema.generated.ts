@@ -232,6 +232,7 @@ export type CountersTable = {
   counter_id: string
   slot: number
   used: number[]
+  charged_at: Defaulted<Timestamp>
 }
 
 export type CredentialsTable = {
