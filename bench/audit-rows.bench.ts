@@ -1,6 +1,6 @@
 /*
  * Whether audit rows are made durable, and searchable behind that, as fast as they are offered: intents and outcomes as the proxy writes
- * them, under fences and nonces, by many callers at once, into one lane of one app. PostgreSQL as the product starts it, fsync on.
+ * them, under fences and nonces, by many callers at once, into the log of one app. PostgreSQL as the product starts it, fsync on.
  *
  *   node bench/audit-rows.bench.ts [seconds, 60 unless said] [rows a second, 13000 unless said]
  */
@@ -9,11 +9,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createAuditLog } from '../packages/server/src/audit/audit-log.ts'
 import { appScope, type RowDraft } from '../packages/server/src/audit/audit-row.ts'
-import { createProcessRegistry } from '../packages/server/src/audit/process-store.ts'
-import { createProjectEvents } from '../packages/server/src/audit/project-events.ts'
+import { createSequencer } from '../packages/server/src/audit/sequence-batches.ts'
+import { createSignCheckpoint } from '../packages/server/src/audit/sign-checkpoint.ts'
+import { openAuditSigningKeys } from '../packages/server/src/crypto/audit-signing-key.ts'
+import { createPlainKey } from '../packages/server/src/crypto/installation-keys-fixture.ts'
 import { createDatabase } from '../packages/server/src/db/database.ts'
 import { createEmbeddedPostgres } from '../packages/server/src/db/embedded-postgres.ts'
-import { maintainNoncePartitions } from '../packages/server/src/db/installation-store.ts'
 import { migrate } from '../packages/server/src/db/migrate.ts'
 import { systemClock as clock } from '../packages/server/src/kernel/clock.ts'
 import { fillRandom, newId, randomHex } from '../packages/server/src/kernel/ids.ts'
@@ -48,7 +49,6 @@ const decision = {
 function rowsOfCall(keyId: string, grantId: string): { intent: RowDraft; outcome: RowDraft } {
   const intentId = newId()
   const who = {
-    stream: 'runtime',
     callerKind: 'app_key',
     keyId,
     grantId,
@@ -100,12 +100,12 @@ export async function measureAuditRows(seconds: number, offered = OFFERED_PER_SE
   try {
     await migrate({ connection: postgres.ownerConnection, log, serverVersion: '0.0.0-bench' })
     const db = createDatabase({ connection: postgres.connection, log })
-    const [appId, organizationId, processId] = [newId(), newId(), newId()]
-    await db.unscoped((tx) => maintainNoncePartitions(tx, Math.floor(clock.now() / 1000)))
-    const registry = createProcessRegistry({ db, log, processId })
-    await registry.register()
-    const audit = createAuditLog({ db, clock, log, processId, maxQueuedRows: 100_000 })
-    const { project } = createProjectEvents({ db, clock, log })
+    const [appId, organizationId] = [newId(), newId()]
+    const audit = createAuditLog({ db, clock, log, maxQueuedRows: 100_000 })
+    const signingKeys = await openAuditSigningKeys({ key: createPlainKey(), clock })
+    const checkpoints = createSignCheckpoint({ db, signingKeys, clock })
+    const { sequenceDue, sequenceRecent } = createSequencer({ db, audit, checkpoints, clock, log })
+    audit.recent.onMany((scopeId) => void sequenceRecent(scopeId).catch(() => undefined))
     const scope = appScope(appId, organizationId)
     const keyIds = Array.from({ length: 16 }, () => newId())
     const grantId = newId()
@@ -139,7 +139,7 @@ export async function measureAuditRows(seconds: number, offered = OFFERED_PER_SE
     let writing = true
     const projecting = (async () => {
       while (writing) {
-        await project()
+        await sequenceDue()
         await new Promise((resolve) => setTimeout(resolve, PROJECT_EVERY_MS))
       }
     })()
@@ -148,7 +148,7 @@ export async function measureAuditRows(seconds: number, offered = OFFERED_PER_SE
     writing = false
     const stoppedMs = clock.monotonic()
     await projecting
-    const leftAtEnd = await project()
+    const leftAtEnd = await sequenceDue()
     const catchUpSeconds = (clock.monotonic() - stoppedMs) / 1000
     const projected = await db.forApp(appId, (tx) =>
       tx
@@ -158,7 +158,6 @@ export async function measureAuditRows(seconds: number, offered = OFFERED_PER_SE
     )
     if (Number(projected.n) !== rows) throw new Error(`${rows} rows were acknowledged, ${projected.n} are searchable`)
     await audit.close()
-    await registry.end()
     await db.close()
     return { rowsPerSecond: rows / tookSeconds, seconds: tookSeconds, leftAtEnd, catchUpSeconds }
   } finally {

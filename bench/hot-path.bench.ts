@@ -8,9 +8,9 @@ import { createHmac, createSecretKey, randomBytes } from 'node:crypto'
 import { EventEmitter } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { formatKey, keyRandomFrom } from '@alter-vault/contracts'
-import { appScope } from '../packages/server/src/audit/audit-row.ts'
-import type { AppendMember } from '../packages/server/src/audit/lane.ts'
-import { createLane } from '../packages/server/src/audit/lane.ts'
+import { type AppendMember, createBatchWriter } from '../packages/server/src/audit/batch-writer.ts'
+import { bodiesPlace, encodeBodies } from '../packages/server/src/audit/body-frames.ts'
+import { createRowBatches } from '../packages/server/src/audit/row-batch.ts'
 import { createKeyring } from '../packages/server/src/crypto/keyring.ts'
 import { compileAllowedHosts } from '../packages/server/src/egress/allowed-hosts.ts'
 import { credentialKinds } from '../packages/server/src/egress/credential-kinds.ts'
@@ -125,17 +125,20 @@ const policy = {
   captureBodies: true,
   epoch: fence('epoch'),
 }
-const lane = createLane({
-  scope: appScope(appId!, organizationId!),
-  chainId: newId(),
+const scopeId = appId!
+const writer = createBatchWriter({
+  scopeId,
   clock,
   log,
-  withClient: (use) => use({ query: async () => ({ rows: [] }) } as never),
-  settleUnknown: async () => 'happened',
-  onDead: () => undefined,
+  encode: createRowBatches(clock),
+  seal: (batchId, bodies) => keyring.sealFor(scopeId, bodiesPlace(batchId), encodeBodies(bodies)),
+  send: async () => ({ kind: 'stored', mark: null }),
+  onStored: () => undefined,
+  maxInFlight: 1,
+  retryWithinMs: 1_000,
 })
 const append = (_: unknown, member: AppendMember) =>
-  new Promise<never>((resolve, reject) => lane.append({ member, resolve: resolve as never, reject }))
+  new Promise<never>((resolve, reject) => writer.append({ member, resolve: resolve as never, reject }))
 const body = JSON.stringify({
   data: Array.from({ length: 5 }, (_, i) => ({
     id: `pay_${1001 + i}`,

@@ -48,13 +48,13 @@ export async function killUnderLoad(vault: MeasuredVault, app: BenchApp, upstrea
   return { answered, recorded, intents }
 }
 
-/** Rows of proxied calls in the blocks themselves, not in what was projected from them. */
+/** Rows of proxied calls in the batches themselves, not in what was made searchable of them. */
 async function countRows(vault: MeasuredVault, appId: string): Promise<{ requested: number; executed: number }> {
   return vault.asOwner(async (owner) => {
     const { rows } = await owner.query<{ requested: number; executed: number }>(
       `select count(*) filter (where l.keep like '%"event":"proxy.requested"%')::int as requested,
          count(*) filter (where l.keep like '%"event":"proxy.executed"%')::int as executed
-       from audit_blocks b, audit_lines(b.rows) l where b.app_id = $1`,
+       from audit_batches b, audit_lines(b.rows) l where b.scope_id = $1`,
       [appId],
     )
     return rows[0]!

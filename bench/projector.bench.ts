@@ -1,16 +1,21 @@
 /*
- * How fast blocks become searchable rows: fills lanes with the rows of proxied calls, projects them, prints rows per second and
+ * How fast stored batches become searchable rows when their writer is gone: fills a log with the rows of proxied calls, sequences it, prints rows per second and
  * the CPU time of PostgreSQL and of this process for each row.
  *
- *   node bench/projector.bench.ts [rows, 200000 unless said] [calls in a block, 16 unless said]
+ *   node bench/projector.bench.ts [rows, 200000 unless said] [calls in a batch, 16 unless said]
  */
 
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { insertBatch, insertScope } from '../packages/server/src/audit/append-store.ts'
 import type { RowDraft } from '../packages/server/src/audit/audit-row.ts'
-import { createProjectEvents } from '../packages/server/src/audit/project-events.ts'
-import { newLaneHead, placeRows } from '../packages/server/src/audit/row-batch.ts'
+import { createRecentRows } from '../packages/server/src/audit/recent-rows.ts'
+import { createRowBatches } from '../packages/server/src/audit/row-batch.ts'
+import { createSequencer } from '../packages/server/src/audit/sequence-batches.ts'
+import { createSignCheckpoint } from '../packages/server/src/audit/sign-checkpoint.ts'
+import { openAuditSigningKeys } from '../packages/server/src/crypto/audit-signing-key.ts'
+import { createPlainKey } from '../packages/server/src/crypto/installation-keys-fixture.ts'
 import { createDatabase } from '../packages/server/src/db/database.ts'
 import { createEmbeddedPostgres } from '../packages/server/src/db/embedded-postgres.ts'
 import { migrate } from '../packages/server/src/db/migrate.ts'
@@ -19,13 +24,12 @@ import { newId, randomHex } from '../packages/server/src/kernel/ids.ts'
 import { silentLog as log } from '../packages/server/src/kernel/log.ts'
 
 const rowCount = Number(process.argv[2] ?? 200_000)
-const callsInBlock = Number(process.argv[3] ?? 16)
+const callsInBatch = Number(process.argv[3] ?? 16)
 
 /** The two rows of a call as the proxy writes them. */
 function rowsOfCall(ids: { keyId: string; agentId: string; grantId: string; actorId: string }): RowDraft[] {
   const eventId = newId()
   const who = {
-    stream: 'runtime',
     callerKind: 'agent_key',
     ...ids,
     principalType: 'agent',
@@ -96,59 +100,47 @@ const postgres = await createEmbeddedPostgres({ dataDir, log, ballastBytes: 0 })
 try {
   await migrate({ connection: postgres.ownerConnection, log, serverVersion: '0.0.0-bench' })
   const db = createDatabase({ connection: postgres.connection, log })
-  const [appId, chainId, organizationId] = [newId(), newId(), newId()]
+  const [appId, organizationId] = [newId(), newId()]
   const scope = { scopeId: appId, appId, organizationId }
-  await db.unscoped((tx) =>
-    tx
-      .insertInto('audit_lanes')
-      .values({ app_id: appId, chain_id: chainId, process_id: newId(), purpose: 'calls' })
-      .execute(),
-  )
+  await db.unscoped((tx) => insertScope(tx, scope))
   const callers = Array.from({ length: 20 }, () => ({
     keyId: newId(),
     agentId: newId(),
     grantId: newId(),
     actorId: newId(),
   }))
-  let head = newLaneHead(chainId)
+  const encode = createRowBatches(systemClock)
   let bytes = 0
-  while (head.nextSeq <= rowCount) {
-    const blocks: {
-      app_id: string
-      chain_id: string
-      first_seq: number
-      count: number
-      head_hash: Buffer
-      rows: Buffer
-    }[] = []
-    for (let i = 0; i < 200 && head.nextSeq <= rowCount; i++) {
-      const drafts = Array.from({ length: callsInBlock }, (_, call) => rowsOfCall(callers[(i + call) % 20]!)).flat()
-      const placed = placeRows(drafts, scope, chainId, head, systemClock)
-      blocks.push({
-        app_id: appId,
-        chain_id: chainId,
-        first_seq: head.nextSeq,
-        count: drafts.length,
-        head_hash: placed.head.hash,
-        rows: placed.rows,
-      })
-      bytes += placed.rows.length
-      head = placed.head
-    }
-    await db.forApp(appId, (tx) => tx.insertInto('audit_blocks').values(blocks).execute())
+  let written = 0
+  while (written < rowCount) {
+    await db.forScope(appId, async (tx) => {
+      for (let i = 0; i < 200 && written < rowCount; i++) {
+        const drafts = Array.from({ length: callsInBatch }, (_, call) => rowsOfCall(callers[(i + call) % 20]!)).flat()
+        const batch = encode(drafts)
+        await insertBatch(tx, appId, { ...batch, bodies: null })
+        bytes += batch.rows.length
+        written += batch.count
+      }
+    })
   }
-  const written = head.nextSeq - 1
-  const { project } = createProjectEvents({ db, clock: systemClock, log })
+  const signingKeys = await openAuditSigningKeys({ key: createPlainKey(), clock: systemClock })
+  const { sequenceDue } = createSequencer({
+    db,
+    audit: { change: () => Promise.reject(new Error('nothing is lost here')), recent: createRecentRows() },
+    checkpoints: createSignCheckpoint({ db, signingKeys, clock: systemClock }),
+    clock: systemClock,
+    log,
+  })
   const databaseBefore = await cpuSecondsBelow(postgres.pid() ?? 0)
   const ownBefore = process.cpuUsage()
   const startedMs = systemClock.monotonic()
-  const projected = await project()
+  const projected = await sequenceDue({ all: true })
   const seconds = (systemClock.monotonic() - startedMs) / 1000
   const own = process.cpuUsage(ownBefore)
   const databaseSeconds = (await cpuSecondsBelow(postgres.pid() ?? 0)) - databaseBefore
   const perRow = (total: number) => `${((total * 1e6) / projected).toFixed(1)} µs`
   process.stdout.write(
-    `${projected} of ${written} rows (${Math.round(bytes / written)} bytes each, ${callsInBlock * 2} a block) in ${seconds.toFixed(2)} s: ` +
+    `${projected} of ${written} rows (${Math.round(bytes / written)} bytes each, ${callsInBatch * 2} a batch) in ${seconds.toFixed(2)} s: ` +
       `${Math.round(projected / seconds)} rows/s; CPU per row: database ${perRow(databaseSeconds)}, ` +
       `this process ${perRow((own.user + own.system) / 1e6)}\n`,
   )

@@ -16,7 +16,7 @@ const column = (changes: Partial<Column>): Column => ({
 
 async function columnsOf({ ownerConnection }: TestDatabase): Promise<Column[]> {
   const db = createDatabase({ connection: ownerConnection, log: { warn: () => undefined } })
-  const columns = await readColumns(db.connectClient)
+  const columns = await readColumns(db.openPool)
   await db.close()
   return columns
 }

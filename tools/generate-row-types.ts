@@ -63,17 +63,17 @@ export type Column = {
 type CatalogRow = { table: string; name: string; type: string; nullable: boolean; defaulted: boolean; checks: string[] }
 
 /** Every column of every table of the schema `public`, partitions left out. */
-export async function readColumns(connectClient: Database['connectClient']): Promise<Column[]> {
-  const client = await connectClient()
+export async function readColumns(openPool: Database['openPool']): Promise<Column[]> {
+  const pool = openPool(1, [])
   try {
-    return await queryColumns(client)
+    return await queryColumns(pool)
   } finally {
-    await client.end()
+    await pool.end()
   }
 }
 
-async function queryColumns(client: Awaited<ReturnType<Database['connectClient']>>): Promise<Column[]> {
-  const { rows } = await client.query<CatalogRow>(
+async function queryColumns(pool: ReturnType<Database['openPool']>): Promise<Column[]> {
+  const { rows } = await pool.query<CatalogRow>(
     `select c.relname as "table", a.attname as name, t.typname as type, not a.attnotnull as nullable,
        (a.atthasdef or a.attidentity <> '') as defaulted,
        array(
@@ -139,7 +139,7 @@ async function readMigratedColumns(): Promise<Column[]> {
     const connection = postgres.ownerConnection
     await migrate({ connection, log: quiet, serverVersion: '0.0.0-types' })
     const db = createDatabase({ connection, log: quiet })
-    const columns = await readColumns(db.connectClient)
+    const columns = await readColumns(db.openPool)
     await db.close()
     return columns
   } finally {

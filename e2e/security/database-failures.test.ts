@@ -78,7 +78,7 @@ describe('the database is away', () => {
     expect(await rowsOf('/away')).toEqual([])
   })
 
-  it('withholds an answer that it cannot record', async () => {
+  it('withholds an answer that it cannot record, and records it later', async () => {
     const held = desk.api.hold('/unrecorded')
     const answering = uses.call('/unrecorded')
     await held.arrived
@@ -91,7 +91,9 @@ describe('the database is away', () => {
 
     await postgres.start()
     await uses.recovered()
-    expect((await rowsOf('/unrecorded')).map(({ event }) => event)).toEqual(['proxy.requested'])
+    await expect
+      .poll(async () => (await rowsOf('/unrecorded')).map(({ event }) => event), { timeout: 10_000 })
+      .toEqual(['proxy.requested', 'proxy.executed'])
     expect(desk.api.to('/unrecorded')).toHaveLength(1)
   })
 

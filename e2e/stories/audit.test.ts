@@ -103,7 +103,7 @@ it('notices when somebody with the whole database changes one letter of one row'
   expect(await desk.operator.checkIntegrity()).toMatchObject({ status: 'ok', first_error: null })
   await desk.vault.asOwner(async (owner) => {
     const { rowCount } = await owner.query(
-      `update audit_blocks set rows = convert_to(replace(convert_from(rows, 'UTF8'), $1, $2), 'UTF8')
+      `update audit_batches set rows = convert_to(replace(convert_from(rows, 'UTF8'), $1, $2), 'UTF8')
        where position(convert_to($1, 'UTF8') in rows) > 0`,
       [REASON, 'Invoice 4712 of May'],
     )

@@ -18,7 +18,7 @@ export type Break = 'before' | 'after' | 'late'
 export type BreakableLink = AsyncDisposable & {
   /** Folder of the socket to connect to instead of PostgreSQL's own. */
   socketFolder: string
-  /** Breaks the connection at the next commits of that kind, one for each given way: of a lane's batch, or of a recorded change. */
+  /** Breaks the connection at the next commits of that kind, one for each given way: of a batch of calls, or of a recorded change. */
   breakNext(commit: 'append' | 'change', ...ways: Break[]): void
   /** How often it has broken, by `<commit> <way>`. */
   broken(): Readonly<Record<string, number>>
@@ -80,8 +80,8 @@ export async function startBreakableLink(postgresFolder: string): Promise<Breaka
         const type = started ? message[0] : 0
         started = true
         pending.push(message)
-        if (type === PARSE && message.includes('insert into audit_blocks')) changes = true
-        if (type === BIND) appends = message.includes('append_block')
+        if (type === PARSE && message.includes('insert into audit_batches')) changes = true
+        if (type === BIND) appends = message.includes('append_batch')
         if (type !== SYNC && type !== QUERY && type !== 0) continue
         const whole = Buffer.concat(pending)
         pending = []

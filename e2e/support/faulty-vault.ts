@@ -6,7 +6,7 @@
  *   E2E_DIE_AT   path of a file that names a fault point; the process ends itself with SIGKILL when it comes by there, or, with the word
  *                `pause` before the point, stops itself with SIGSTOP once. A file that is missing or empty names none, so that a test can
  *                arm it in between.
- *   E2E_PACE     JSON: how processes watch each other, see `Pace` in audit/create-audit.ts.
+ *   E2E_PACE     JSON: how often it tidies up, see `Pace` in audit/create-audit.ts.
  *   E2E_STRICT   any text: an answer that breaks its declaration is a fault, and operators may call as often as they like.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'

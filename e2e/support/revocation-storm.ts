@@ -8,7 +8,7 @@ import { openApp } from './management-client.ts'
 import { startRecordingApi } from './recording-api.ts'
 import { createRevocableTargets, REVOCABLE_KINDS, type RevocableTarget } from './revocable-target.ts'
 import { signedRequest } from './signed-request.ts'
-import { PACE, type Replica, startFleet } from './start-fleet.ts'
+import { type Replica, startFleet } from './start-fleet.ts'
 
 /*
  * Two servers on one database run calls as fast as they can, while grants, keys and agents are taken away and rules forbid paths, on
@@ -46,6 +46,7 @@ export type StormReport = {
 
 const LIVE_OF_EACH_KIND = 4
 const RECENTLY_REVOKED = 6
+const PAUSED_MS = 3_000
 const BREAKS: readonly Break[] = ['after', 'before', 'late']
 const REFUSALS_OF_A_REVOCATION = new Set([
   'grant_revoked',
@@ -72,6 +73,7 @@ export async function runRevocationStorm(
   })
   await postgres.asOwner(liftRateLimits)
   await postgres.asOwner(slowCommits)
+  await postgres.asOwner(noteTransactions)
 
   const makeTarget = createRevocableTargets({
     operator,
@@ -149,21 +151,14 @@ export async function runRevocationStorm(
 
   let pause: { seen: string; arrivedBefore: number } | undefined
 
-  /** Stops the second server between intent and send, and wakes it when the first has closed its lanes. */
+  /** Stops the second server between intent and send, and wakes it when sending may no longer begin. */
   async function pauseSecond(): Promise<void> {
     await second.pauseAt('after_intent')
     await until('the second server to stop', async () => stateOf(second.pid) === 'T')
     const seen = await snapshot()
     for (const target of live.splice(0, 2)) await revoke(target, first.baseUrl)
-    await until('the second server to be taken for dead', async () => {
-      const { rows } = await watcher.query(
-        `select from processes p where ended_at is not null and started_at = (select max(started_at) from processes)
-         and not exists (select from audit_lanes l where l.process_id = p.process_id and l.closed_at is null)`,
-      )
-      return rows.length === 1
-    })
     // Longer than sending may begin after an intent.
-    await delay(PACE.deadAfterSeconds * 1000)
+    await delay(PAUSED_MS)
     pause = { seen, arrivedBefore: api.requests.length }
     second.resume()
   }
@@ -251,11 +246,16 @@ async function slowCommits(owner: Client): Promise<void> {
   await owner.query(`
     create function slow_commit() returns trigger language plpgsql as $$
     begin
-      if random() < 0.3 and exists (select from audit_lanes l where l.app_id = new.app_id and l.chain_id = new.chain_id and l.purpose = 'calls')
-      then perform pg_sleep(0.15); end if;
+      if random() < 0.3 and position('"stream":"runtime"'::bytea in new.rows) > 0 then perform pg_sleep(0.15); end if;
       return null;
     end $$;
-    create trigger slow_commit after insert on audit_blocks for each row execute function slow_commit()`)
+    create constraint trigger slow_commit after insert on audit_batches deferrable initially deferred
+      for each row execute function slow_commit()`)
+}
+
+/** Notes of each batch which transaction stored it. */
+async function noteTransactions(owner: Client): Promise<void> {
+  await owner.query('alter table audit_batches add column written_by xid8 default pg_current_xact_id()')
 }
 
 /** State of a process as /proc shows it: `T` is stopped, empty is gone. */

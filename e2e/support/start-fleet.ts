@@ -4,7 +4,6 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
-import type { Pace } from '../../packages/server/src/audit/index.ts'
 import type { FaultPoint } from '../../packages/server/src/kernel/faults.ts'
 import { type BreakableLink, startBreakableLink } from './breakable-link.ts'
 import { type Postgres, startPostgres } from './start-postgres.ts'
@@ -32,20 +31,13 @@ export type Fleet = AsyncDisposable & {
 
 const ENTRY = join(import.meta.dirname, 'faulty-vault.ts')
 const READY_MS = 60_000
-/** A process is taken for dead after this silence, where the product waits for a minute; longer than a call may take to be sent. */
-export const PACE: Partial<Pace> & Pick<Pace, 'deadAfterSeconds'> = {
-  heartbeatMs: 400,
-  fenceEveryMs: 400,
-  deadAfterSeconds: 3,
-}
-
 export async function startFleet(): Promise<Fleet> {
   await using stack = new AsyncDisposableStack()
   const folder = await mkdtemp(join(tmpdir(), 'vault-fleet-'))
   stack.defer(() => rm(folder, { recursive: true, force: true }))
   const postgres = stack.use(await startPostgres())
   const link = stack.use(await startBreakableLink(postgres.socketFolder))
-  const faults = (name: string) => ({ E2E_DIE_AT: join(folder, name), E2E_PACE: JSON.stringify(PACE) })
+  const faults = (name: string) => ({ E2E_DIE_AT: join(folder, name) })
 
   const vault = stack.use(
     await startVault({ entry: ENTRY, env: { ...postgres.environment(), ...faults('first'), ALTER_LOG_LEVEL: 'warn' } }),

@@ -1,6 +1,7 @@
 import Type from 'typebox'
 import { apiKey, operator } from './access.ts'
 import { managementApi, sdkApi } from './api.ts'
+import type { AuditEventName } from './audit-events.ts'
 import { audited, noAudit } from './endpoint.ts'
 import { KeyStatus } from './key.ts'
 import { Author, ListOf, offsetQuery, PathId } from './list.ts'
@@ -193,7 +194,7 @@ const move = <const I extends string, const V extends string>(
   verb: V,
   summary: string,
   access: typeof write | typeof admin,
-  event: string,
+  event: AuditEventName,
 ) =>
   managementApi.defineEndpoint({
     id,

@@ -39,8 +39,8 @@ export const AuditEvent = Type.Object({
   organization_id: Nullable(Uuid),
   app_id: Nullable(Uuid),
   scope_id: Uuid,
-  chain_id: Uuid,
-  seq: Type.Integer({ minimum: 1 }),
+  /** Counts from 1 within the scope, without gaps. */
+  row_no: Type.Integer({ minimum: 1 }),
   occurred_at: Timestamp,
   caller_kind: Nullable(Type.String()),
   key_id: Nullable(Uuid),
@@ -342,20 +342,16 @@ export const explainAuditTrace = managementApi.defineEndpoint({
   audit: noAudit('reads the log'),
 })
 
-export const AuditCheckpointHead = Type.Object({
-  chain_id: Uuid,
-  first_seq: Type.Integer({ minimum: 1 }),
-  seq: Count,
-  row_hash: Hash,
-  closed: Type.Boolean(),
-})
 /** A signed checkpoint: the signature is over `"alter.audit.checkpoint.v1\n"` and the RFC 8785 form of `checkpoint`. */
 export const AuditCheckpoint = Type.Object({
   checkpoint_no: Type.Integer({ minimum: 1 }),
   checkpoint: Type.Object({
     v: Type.Literal(1),
     scope_id: Uuid,
-    heads: Type.Array(AuditCheckpointHead),
+    /** The last batch that it covers, the last row, and the head there. */
+    sequence: Type.Integer({ minimum: 1 }),
+    row_no: Type.Integer({ minimum: 1 }),
+    head: Hash,
     prev_checkpoint: Nullable(Hash),
     issued_at: Timestamp,
     key_id: Type.String(),
@@ -381,23 +377,23 @@ export const listAuditCheckpoints = managementApi.defineEndpoint({
 export const AuditVerification = Type.Object({
   status: Type.Union([Type.Literal('ok'), Type.Literal('broken'), Type.Literal('incomplete')]),
   scope_id: Uuid,
-  lanes: Type.Array(Type.Object({ chain_id: Uuid, from_seq: Type.Integer(), to_seq: Type.Integer() })),
+  /** The batches that were checked; null when there is none. */
+  batches: Nullable(Type.Object({ from: Type.Integer(), to: Type.Integer() })),
   rows_checked: Count,
   details_pruned: Count,
   checkpoints_checked: Count,
   /** Rows that no checkpoint covers yet. */
   unsigned_tail_rows: Count,
-  /** `chain_id` null: a checkpoint itself, and `seq` is its number. */
+  /** The number of a checkpoint, or the sequence of a batch with the first of its rows that does not fit. */
   first_error: Nullable(
     Type.Object({
-      chain_id: Nullable(Type.String()),
-      seq: Type.Integer(),
+      checkpoint_no: Nullable(Type.Integer()),
+      sequence: Nullable(Type.Integer()),
+      row_no: Nullable(Type.Integer()),
       kind: Type.Union([
         Type.Literal('hash_mismatch'),
         Type.Literal('gap'),
         Type.Literal('order'),
-        Type.Literal('lane_missing'),
-        Type.Literal('lane_reopened'),
         Type.Literal('checkpoint_mismatch'),
         Type.Literal('bad_signature'),
         Type.Literal('unknown_key'),

@@ -1,5 +1,6 @@
 import type Type from 'typebox'
 import type { Access } from './access.ts'
+import type { AuditEventName } from './audit-events.ts'
 import type { ErrorCode } from './errors.ts'
 
 /** A family of endpoints that look alike to a client. */
@@ -18,8 +19,8 @@ export type Api = Readonly<{
 }>
 
 /** What an endpoint writes to the audit trail, or the reason why nothing. */
-export type AuditDeclaration = { events: readonly string[] } | { none: string }
-export const audited = (...events: readonly [string, ...string[]]): AuditDeclaration => ({ events })
+export type AuditDeclaration = { events: readonly AuditEventName[] } | { none: string }
+export const audited = (...events: readonly [AuditEventName, ...AuditEventName[]]): AuditDeclaration => ({ events })
 export const noAudit = (reason: string): AuditDeclaration => ({ none: reason })
 
 export type Schemas = {

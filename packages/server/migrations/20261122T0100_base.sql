@@ -1,10 +1,12 @@
 -- breaking: no
 -- The whole schema of the first release. Conventions:
 --   * a tenant table starts its primary key, unique keys and foreign keys with app_id and has row-level security by app_id;
+--   * a table by scope has scope_id in the place of app_id: an app, else an organization, else the installation;
 --   * a control table is keyed by organization_id and has row-level security by organization_id;
 --   * a routing table holds ids and times only, no tenant data, and has no row-level security;
 --   * what can change a decision bumps a row of fences, by trigger, so that no writer can forget it.
--- The server's role owns nothing. It sees an app's rows only after set_config('vault.app', <app id>, true).
+-- The server's role owns nothing. It sees an app's rows only after set_config('vault.app', <app id>, true), and rows by scope
+-- only after set_config('vault.scope', <scope id>, true).
 
 do $$
 begin
@@ -17,10 +19,13 @@ $$;
 create function vault_app() returns uuid language sql stable parallel safe as
 $$ select nullif(current_setting('vault.app', true), '')::uuid $$;
 
+create function vault_scope() returns uuid language sql stable parallel safe as
+$$ select nullif(current_setting('vault.scope', true), '')::uuid $$;
+
 create function vault_organization() returns uuid language sql stable parallel safe as
 $$ select nullif(current_setting('vault.organization', true), '')::uuid $$;
 
--- ───────────── installation and processes (routing) ─────────────
+-- ───────────── installation (routing) ─────────────
 
 create table installation (
   singleton boolean primary key default true check (singleton),
@@ -42,14 +47,6 @@ create table data_key_scopes (
 -- Which root keys the data belongs to. A server with others refuses to start.
 create table root_key_fingerprints (
   fingerprint text primary key
-);
-
--- One row per server process. A process without a heartbeat for 60 s is fenced: its lanes are closed.
-create table processes (
-  process_id uuid primary key,
-  started_at timestamptz not null default clock_timestamp(),
-  heartbeat_at timestamptz not null default clock_timestamp(),
-  ended_at timestamptz
 );
 
 -- Work that a background job must pick up at a time, across apps. No content, only whom and when. A row goes when its work is done.
@@ -180,12 +177,27 @@ $$
   on conflict (app_id, subject) do update set version = f.version + 1
 $$;
 
+-- Another mark for an app after each change of its fences. It is random and not counted up, so that a database that goes back in
+-- time never comes to a mark again that a process still remembers.
+create table fence_marks (
+  app_id uuid primary key,
+  mark uuid not null
+);
+
 -- Takes the app's lock exclusively at COMMIT, so that a change is ordered against every append that holds it shared
 -- and a long change stops calls for its fsync only. A transaction that changes several apps bumps them in app_id order.
+-- The mark moves once for each app and transaction, however many fences do.
 create function lock_fence_at_commit() returns trigger language plpgsql as
 $$
+declare
+  v_app text := new.app_id::text;
+  v_before text := current_setting('vault.app', true);
 begin
-  perform pg_advisory_xact_lock(hashtextextended(new.app_id::text, 0));
+  if current_setting('vault.marked', true) is not distinct from v_app then return null; end if;
+  perform pg_advisory_xact_lock(hashtextextended(v_app, 0)), set_config('vault.app', v_app, true), set_config('vault.marked', v_app, true);
+  insert into fence_marks as m (app_id, mark) values (new.app_id, gen_random_uuid())
+  on conflict (app_id) do update set mark = excluded.mark;
+  perform set_config('vault.app', coalesce(v_before, ''), true);
   return null;
 end
 $$;
@@ -371,13 +383,13 @@ create index rules_by_target on rules (app_id, target_type, target_id);
 
 -- What a rule was before its changes and its deletion; the newest 100 of each rule.
 create table rule_versions (
-  app_id uuid not null,
+  scope_id uuid not null,
   rule_id uuid not null,
   version integer not null,
   snapshot jsonb not null,
   replaced_by jsonb not null,
   replaced_at timestamptz not null default now(),
-  primary key (app_id, rule_id, version)
+  primary key (scope_id, rule_id, version)
 );
 
 -- ───────────── approvals ─────────────
@@ -470,76 +482,70 @@ create unique index approval_attempts_open on approval_attempts (app_id, approva
 
 -- ───────────── audit log ─────────────
 
--- In these tables app_id is the scope: an app, else an organization, else the installation.
-create table audit_lanes (
-  app_id uuid not null,
-  chain_id uuid not null,
-  process_id uuid not null,
-  purpose text not null check (purpose in ('calls', 'changes')),
-  opened_at timestamptz not null default clock_timestamp(),
-  closed_at timestamptz,
-  primary key (app_id, chain_id)
+-- Whose log there is, and how far it has come. The row is what a sequencer locks.
+create table audit_scopes (
+  scope_id uuid primary key,
+  app_id uuid,
+  organization_id uuid,
+  -- The last batch that has its place, the last row, and the head there; before the first batch the genesis.
+  sequence bigint not null default 0,
+  last_row bigint not null default 0,
+  head bytea not null,
+  -- The last row that a checkpoint covers, and since when later ones wait for the next; null: none waits.
+  signed_row bigint not null default 0,
+  unsigned_since timestamptz,
+  -- Up to this batch no runtime detail is left that was old enough to be pruned.
+  pruned_sequence bigint not null default 0
 );
-create index audit_lanes_open on audit_lanes (process_id) where closed_at is null;
+create index audit_scopes_unsigned on audit_scopes (unsigned_since) where unsigned_since is not null;
 
--- The truth. One row per commit and lane. count = 0 marks a closing block: the lane never grows past it.
-create table audit_blocks (
-  app_id uuid not null,
-  chain_id uuid not null,
-  first_seq bigint not null,
+-- The truth: one row for each commit. A batch is written without a place in the log and gets it a moment later.
+create table audit_batches (
+  scope_id uuid not null,
+  batch_id uuid not null,
   count integer not null,
-  head_hash bytea not null,
+  digest bytea not null,
   rows bytea not null,
+  -- Captured request and response bodies, sealed together, outside the digest, so that they can be erased.
+  bodies bytea,
   committed_at timestamptz not null default clock_timestamp(),
-  primary key (app_id, chain_id, first_seq)
+  sequence bigint,
+  first_row bigint,
+  head bytea,
+  primary key (scope_id, batch_id)
 );
-alter table audit_blocks alter column rows set storage external;
+alter table audit_batches alter column rows set storage external, alter column bodies set storage external;
+create index audit_batches_unsequenced on audit_batches (scope_id, batch_id) where sequence is null;
+create unique index audit_batches_by_sequence on audit_batches (scope_id, sequence) where sequence is not null;
+create index audit_batches_with_bodies on audit_batches (scope_id, committed_at) where bodies is not null and sequence is not null;
 
--- Sealed request and response bodies of the rows of one block, outside the chain, so that they can be erased.
-create table audit_bodies (
-  app_id uuid not null,
-  chain_id uuid not null,
-  first_seq bigint not null,
-  frames bytea not null,
-  stored_at timestamptz not null default clock_timestamp(),
-  primary key (app_id, chain_id, first_seq)
+-- Intents whose one outcome came late or was declared unknown. Whoever inserts the row may write that outcome.
+create table audit_settled (
+  scope_id uuid not null,
+  intent_id uuid not null,
+  settled_at timestamptz not null default clock_timestamp(),
+  primary key (scope_id, intent_id)
 );
-alter table audit_bodies alter column frames set storage external;
-create index audit_bodies_by_age on audit_bodies (app_id, stored_at);
 
-create table nonces (
+-- Nonces of signatures of even and of odd half-hours, by turns: when a half-hour begins anew, what its table holds has lapsed.
+create table nonces_even (
   app_id uuid not null,
   ts bigint not null,
   digest bytea not null,
   primary key (app_id, ts, digest)
-) partition by range (ts);
+);
+create table nonces_odd (like nonces_even including all);
 
--- Partitions of 900 s: made six hours ahead, dropped 900 s after no signature of theirs can be valid. Returns how many exist.
-create function maintain_nonce_partitions(p_now bigint) returns integer
+-- Empties the table that is not in use. A signature is valid for at most 300 s around its time: in the middle third of a half-hour
+-- nothing in the other table can be valid still or already.
+create function forget_nonces() returns void
   language plpgsql security definer set search_path = pg_catalog, public as
 $$
 declare
-  v_start bigint;
-  v_name text;
-  v_count integer := 0;
+  v_now bigint := extract(epoch from clock_timestamp())::bigint;
 begin
-  perform pg_advisory_xact_lock(hashtextextended('nonce partitions', 0));
-  for v_name, v_start in
-    select c.relname, substring(c.relname from 8)::bigint from pg_inherits i join pg_class c on c.oid = i.inhrelid
-    where i.inhparent = 'public.nonces'::regclass
-  loop
-    if v_start + 900 + 900 < p_now then
-      execute format('drop table public.%I', v_name);
-    end if;
-  end loop;
-  for v_start in select generate_series((p_now - 900) / 900 * 900, p_now + 21600, 900) loop
-    v_name := 'nonces_' || v_start;
-    if to_regclass('public.' || v_name) is null then
-      execute format('create table public.%I partition of public.nonces for values from (%s) to (%s)', v_name, v_start, v_start + 900);
-    end if;
-    v_count := v_count + 1;
-  end loop;
-  return v_count;
+  if v_now % 1800 not between 600 and 1200 then return; end if;
+  if v_now / 1800 % 2 = 0 then truncate nonces_odd; else truncate nonces_even; end if;
 end
 $$;
 
@@ -573,44 +579,75 @@ create function sum_slots(p_used integer[]) returns bigint language sql immutabl
 $$ select coalesce(sum(u), 0) from unnest(p_used) u $$;
 
 -- The synchronous write of every credential use: one call, one transaction (docs/architecture.md, "The fence").
--- Returns (kind 'fence', index) for each stale version, having written nothing; no row when all is durable.
--- A refused nonce, counter or attempt raises VF001/VF002/VF003 with the 1-based indexes in DETAIL (counters: index:left),
--- and nothing is written.
-create function append_block(
-  p_app uuid, p_chain uuid, p_first_seq bigint, p_count integer, p_head bytea, p_rows bytea, p_bodies bytea,
-  p_fence_subjects text[], p_fence_versions bigint[],
+-- A batch that is there already was stored by an earlier try, with all its conditions. Every refusal raises, with the 1-based indexes
+-- of what was refused in DETAIL, and nothing is written: VF001 nonce, VF002 counter (index:left), VF003 attempt, VF004 version,
+-- VF005 intent settled before. Returns the app's mark, under which every version that was sent holds; while it is the app's,
+-- whoever sends it needs no look at the versions.
+create function append_batch(
+  p_scope uuid, p_batch uuid, p_count integer, p_digest bytea, p_rows bytea, p_bodies bytea,
+  p_mark uuid, p_subjects text[], p_versions bigint[],
   p_nonce_ts bigint[], p_nonce_digests bytea[],
   p_counter_ids text[], p_counter_slots bigint[], p_counter_widths integer[], p_counter_adds integer[], p_counter_maxes integer[],
-  p_attempt_ids uuid[], p_attempt_owners uuid[], p_attempt_leases integer[]
-) returns table (kind text, idx integer) language plpgsql volatile as
+  p_attempt_ids uuid[], p_attempt_owners uuid[], p_attempt_leases integer[],
+  p_settled uuid[]
+) returns uuid language plpgsql volatile as
 $$
 declare
+  v_mark uuid;
   v_refused integer[];
+  v_stored integer := 0;
+  v_now integer;
+  v_ends bigint[];
 begin
   if current_setting('transaction_isolation') <> 'read committed' then
-    raise exception 'append_block needs read committed, got %', current_setting('transaction_isolation');
+    raise exception 'append_batch needs read committed, got %', current_setting('transaction_isolation');
   end if;
-  perform set_config('vault.app', p_app::text, true);
-  perform pg_advisory_xact_lock_shared(hashtextextended(p_app::text, 0));
+  perform set_config('vault.scope', p_scope::text, true), set_config('vault.app', p_scope::text, true);
+  perform pg_advisory_xact_lock_shared(hashtextextended(p_scope::text, 0));
 
-  if cardinality(p_fence_subjects) > 0 then
-    return query
-      select 'fence'::text, f.i::integer
-      from unnest(p_fence_subjects, p_fence_versions) with ordinality f (subject, version, i)
-      where (select t.version from fences t where t.app_id = p_app and t.subject = f.subject) is distinct from f.version;
-    if found then return; end if;
+  if p_count > 0 then
+    insert into audit_batches (scope_id, batch_id, count, digest, rows, bodies)
+    values (p_scope, p_batch, p_count, p_digest, p_rows, p_bodies) on conflict do nothing;
+    if not found then return null; end if;
   end if;
 
+  if cardinality(p_subjects) > 0 then
+    select m.mark into v_mark from fence_marks m where m.app_id = p_scope;
+    if v_mark is null or v_mark is distinct from p_mark then
+      select array_agg(f.i) into v_refused
+      from unnest(p_subjects, p_versions) with ordinality f (subject, version, i)
+      where coalesce((select t.version from fences t where t.app_id = p_scope and t.subject = f.subject), 0) <> f.version;
+      if v_refused is not null then
+        raise exception 'version moved' using errcode = 'VF004', detail = array_to_string(v_refused, ',');
+      end if;
+    end if;
+  end if;
+
+  -- They come in order of time and span less than a half-hour, so the first and the last say which tables they go to.
   if cardinality(p_nonce_ts) > 0 then
-    with inserted as (
-      insert into nonces (app_id, ts, digest)
-      select p_app, n.ts, n.digest from unnest(p_nonce_ts, p_nonce_digests) n (ts, digest) order by n.ts, n.digest
-      on conflict do nothing returning nonces.ts, nonces.digest
-    )
-    select array_agg(n.i) into v_refused
-    from unnest(p_nonce_ts, p_nonce_digests) with ordinality n (ts, digest, i)
-    where not exists (select from inserted s where s.ts = n.ts and s.digest = n.digest);
-    if v_refused is not null then
+    v_ends := array[p_nonce_ts[1] / 1800 % 2, p_nonce_ts[cardinality(p_nonce_ts)] / 1800 % 2];
+    if 0 = any(v_ends) then
+      insert into nonces_even (app_id, ts, digest)
+      select p_scope, n.ts, n.digest from unnest(p_nonce_ts, p_nonce_digests) n (ts, digest) where n.ts / 1800 % 2 = 0
+      on conflict do nothing;
+      get diagnostics v_stored = row_count;
+    end if;
+    if 1 = any(v_ends) then
+      insert into nonces_odd (app_id, ts, digest)
+      select p_scope, n.ts, n.digest from unnest(p_nonce_ts, p_nonce_digests) n (ts, digest) where n.ts / 1800 % 2 = 1
+      on conflict do nothing;
+      get diagnostics v_now = row_count;
+      v_stored := v_stored + v_now;
+    end if;
+    if v_stored <> cardinality(p_nonce_ts) then
+      -- Those of this transaction carry its id; those that were there before do not.
+      select array_agg(n.i) into v_refused
+      from unnest(p_nonce_ts, p_nonce_digests) with ordinality n (ts, digest, i)
+      where not exists (
+        select from nonces_even s where s.app_id = p_scope and s.ts = n.ts and s.digest = n.digest and s.xmin = pg_current_xact_id()::xid
+        union all
+        select from nonces_odd s where s.app_id = p_scope and s.ts = n.ts and s.digest = n.digest and s.xmin = pg_current_xact_id()::xid
+      );
       raise exception 'nonce seen before' using errcode = 'VF001', detail = array_to_string(v_refused, ',');
     end if;
   end if;
@@ -618,7 +655,7 @@ begin
   if cardinality(p_counter_ids) > 0 then
     with charged as (
       insert into counters as c (app_id, counter_id, slot, used)
-      select p_app, n.id, n.slot, advance_slots(array_fill(0, array[n.width]), 0, n.add)
+      select p_scope, n.id, n.slot, advance_slots(array_fill(0, array[n.width]), 0, n.add)
       from unnest(p_counter_ids, p_counter_slots, p_counter_widths, p_counter_adds, p_counter_maxes) n (id, slot, width, add, max)
       where n.add <= n.max
       order by n.id
@@ -638,7 +675,7 @@ begin
       raise exception 'budget spent' using errcode = 'VF002', detail = (
         select string_agg(r.i || ':' || greatest(0, p_counter_maxes[r.i] - coalesce((
             select sum_slots(advance_slots(c.used, p_counter_slots[r.i] - c.slot, 0)) from counters c
-            where c.app_id = p_app and c.counter_id = p_counter_ids[r.i]), 0)), ',')
+            where c.app_id = p_scope and c.counter_id = p_counter_ids[r.i]), 0)), ',')
         from unnest(v_refused) r (i));
     end if;
   end if;
@@ -647,7 +684,7 @@ begin
     with sent as (
       update approval_attempts a set sent_at = clock_timestamp()
       from unnest(p_attempt_ids, p_attempt_owners, p_attempt_leases) n (id, owner, lease)
-      where a.app_id = p_app and a.attempt_id = n.id and a.owner = n.owner and a.lease_number = n.lease
+      where a.app_id = p_scope and a.attempt_id = n.id and a.owner = n.owner and a.lease_number = n.lease
         and a.sent_at is null and a.ended_at is null and a.lease_until > clock_timestamp()
       returning a.attempt_id
     )
@@ -659,33 +696,217 @@ begin
     end if;
   end if;
 
-  if p_count > 0 then
-    insert into audit_blocks (app_id, chain_id, first_seq, count, head_hash, rows)
-    values (p_app, p_chain, p_first_seq, p_count, p_head, p_rows);
-    if p_bodies is not null then
-      insert into audit_bodies (app_id, chain_id, first_seq, frames) values (p_app, p_chain, p_first_seq, p_bodies);
+  if cardinality(p_settled) > 0 then
+    with settled as (
+      insert into audit_settled (scope_id, intent_id) select p_scope, n from unnest(p_settled) n order by n
+      on conflict do nothing returning intent_id
+    )
+    select array_agg(n.i) into v_refused
+    from unnest(p_settled) with ordinality n (id, i)
+    where not exists (select from settled s where s.intent_id = n.id);
+    if v_refused is not null then
+      raise exception 'intent settled before' using errcode = 'VF005', detail = array_to_string(v_refused, ',');
     end if;
   end if;
+  return v_mark;
 end
 $$;
 
 create table audit_checkpoints (
-  app_id uuid not null,
+  scope_id uuid not null,
   checkpoint_no bigint not null,
   message text not null,
   message_hash bytea not null,
   signature text not null,
   key_id text not null,
   issued_at timestamptz not null,
-  primary key (app_id, checkpoint_no)
+  primary key (scope_id, checkpoint_no)
 );
+
+-- One row for each audit row that has its number: what is searched for, and where in which batch the row itself stands.
+-- A projection of the batches; it can be made anew at any time.
+create table audit_events (
+  scope_id uuid not null,
+  row_no bigint not null,
+  -- Place of the row's line in its batch: the byte range in its rows.
+  batch_id uuid not null,
+  line_at integer not null,
+  line_bytes integer not null,
+  event_id uuid not null,
+  occurred_at timestamptz not null,
+  stream text not null,
+  event text not null,
+  outcome text not null,
+  decision_effect text,
+  primary_reason text,
+  key_id uuid,
+  agent_id uuid,
+  actor_id uuid,
+  member_id uuid,
+  app_user_id uuid,
+  grant_id uuid,
+  approval_id uuid,
+  intent_id uuid,
+  provider_id text,
+  trace_id text,
+  run_id text,
+  thread_id text,
+  reason text,
+  method text,
+  host text,
+  url text,
+  status integer,
+  tool text,
+  initiator text,
+  resource_type text,
+  primary key (scope_id, row_no)
+);
+create index audit_events_by_time on audit_events (scope_id, occurred_at, event_id);
+create index audit_events_by_id on audit_events (scope_id, event_id);
+create index audit_events_by_trace on audit_events (scope_id, trace_id) where trace_id is not null;
+create index audit_events_by_approval on audit_events (scope_id, approval_id) where approval_id is not null;
+create index audit_events_of_changes on audit_events (scope_id, stream, occurred_at, event_id) where stream <> 'runtime';
+
+create table audit_exports (
+  scope_id uuid not null,
+  export_id uuid not null,
+  format text not null check (format in ('ndjson', 'csv')),
+  filters jsonb not null,
+  -- What the export holds, fixed when it was asked for: ranges of batches and of checkpoints. Null for csv.
+  extent jsonb,
+  row_count integer not null,
+  member_id uuid,
+  created_at timestamptz not null default clock_timestamp(),
+  expires_at timestamptz not null,
+  primary key (scope_id, export_id)
+);
+create index audit_exports_by_member on audit_exports (scope_id, member_id, created_at);
+
+-- The scopes in which something waits for its place, or for the next checkpoint for 60 s; with p_all at all. Partial indexes hold
+-- what waits and nothing else, so this costs nothing where nothing waits.
+create function audit_due_scopes(p_all boolean) returns table (scope_id uuid)
+  language sql stable security definer set search_path = pg_catalog, public as
+$$
+  select distinct b.scope_id from audit_batches b where b.sequence is null
+  union
+  select s.scope_id from audit_scopes s
+  where s.unsigned_since <= clock_timestamp() - case when p_all then interval '0' else interval '60 seconds' end
+$$;
+
+-- The lines of a batch with the byte range of each.
+create function audit_lines(p_rows bytea)
+  returns table (ordinal bigint, line_at integer, line_bytes integer, keep text, detail text)
+  language sql immutable parallel safe as
+$$
+  select l.ordinal,
+    (sum(octet_length(l.line) + 1) over (order by l.ordinal) - octet_length(l.line) - 1)::integer,
+    octet_length(l.line),
+    split_part(l.line, E'\t', 1),
+    nullif(split_part(l.line, E'\t', 2), '')
+  from string_to_table(convert_from(p_rows, 'UTF8'), E'\n') with ordinality l (line, ordinal)
+  where l.line <> ''
+$$;
+
+-- Gives batches their places behind p_after, if any, and makes rows searchable: one element of each array for each row. The caller holds
+-- the row of audit_scopes. p_waiting: intents among these rows that wait for an outcome; p_answered: those of earlier rows that do no more.
+create function sequence_batches(
+  p_scope uuid, p_after bigint, p_batches uuid[], p_first_rows bigint[], p_heads bytea[], p_last_row bigint,
+  p_row_nos bigint[], p_row_batches uuid[], p_line_ats integer[], p_line_bytes integer[], p_event_ids uuid[], p_times timestamptz[],
+  p_streams text[], p_events text[], p_outcomes text[], p_effects text[], p_primary_reasons text[],
+  p_keys uuid[], p_agents uuid[], p_actors uuid[], p_members uuid[], p_users uuid[], p_grants uuid[], p_approvals uuid[], p_intents uuid[],
+  p_providers text[], p_traces text[], p_runs text[], p_threads text[], p_reasons text[], p_methods text[], p_hosts text[], p_urls text[],
+  p_statuses integer[], p_tools text[], p_initiators text[], p_resource_types text[],
+  p_waiting uuid[], p_waiting_times timestamptz[], p_answered uuid[]
+) returns void language plpgsql volatile set jit = off set enable_seqscan = off as
+$$
+begin
+  if cardinality(p_batches) > 0 then
+    update audit_batches b set sequence = p_after + n.i, first_row = n.first_row, head = n.head
+    from unnest(p_batches, p_first_rows, p_heads) with ordinality n (batch_id, first_row, head, i)
+    where b.scope_id = p_scope and b.batch_id = n.batch_id;
+    update audit_scopes s set sequence = p_after + cardinality(p_batches), last_row = p_last_row,
+      head = p_heads[cardinality(p_heads)], unsigned_since = coalesce(s.unsigned_since, clock_timestamp())
+    where s.scope_id = p_scope;
+  end if;
+  insert into audit_events (
+    scope_id, row_no, batch_id, line_at, line_bytes, event_id, occurred_at, stream, event, outcome, decision_effect,
+    primary_reason, key_id, agent_id, actor_id, member_id, app_user_id, grant_id, approval_id, intent_id, provider_id,
+    trace_id, run_id, thread_id, reason, method, host, url, status, tool, initiator, resource_type)
+  select p_scope, v.*
+  from unnest(p_row_nos, p_row_batches, p_line_ats, p_line_bytes, p_event_ids, p_times, p_streams, p_events, p_outcomes, p_effects,
+    p_primary_reasons, p_keys, p_agents, p_actors, p_members, p_users, p_grants, p_approvals, p_intents, p_providers, p_traces,
+    p_runs, p_threads, p_reasons, p_methods, p_hosts, p_urls, p_statuses, p_tools, p_initiators, p_resource_types) v
+  where cardinality(p_row_nos) > 0;
+  if cardinality(p_waiting) > 0 then
+    insert into due_work (kind, app_id, subject_id, due_at)
+    select 'audit_intent', p_scope, w.id, w.at + interval '10 minutes' from unnest(p_waiting, p_waiting_times) w (id, at)
+    on conflict do nothing;
+  end if;
+  if cardinality(p_answered) > 0 then
+    delete from due_work w where w.kind = 'audit_intent' and w.app_id = p_scope and w.subject_id = any (p_answered);
+  end if;
+end
+$$;
+
+-- Replaces the runtime details of whole batches that were written before p_before by their hashes, from where it stopped last time,
+-- at most p_max batches, in the caller's transaction, which must see the scope. The projection follows.
+-- batches_seen < p_max: the log is pruned as far as it can be now.
+create function prune_batches(p_scope uuid, p_before timestamptz, p_max integer)
+  returns table (details_pruned integer, batches_seen integer)
+  language plpgsql volatile set jit = off as
+$$
+declare
+  v_from bigint;
+  v_batch record;
+  v_rows bytea;
+  v_pruned integer;
+  v_details integer := 0;
+  v_seen integer := 0;
+begin
+  select s.pruned_sequence + 1 into v_from from audit_scopes s where s.scope_id = p_scope for update;
+  for v_batch in
+    select b.sequence, b.batch_id, b.first_row, b.rows from audit_batches b
+    where b.scope_id = p_scope and b.sequence >= v_from order by b.sequence limit p_max
+  loop
+    exit when uuid_extract_timestamp(v_batch.batch_id) >= p_before;
+    begin
+      -- In canonical JSON a quotation mark inside a text is escaped, so this finds the member and nothing else.
+      select count(*) filter (where r.is_due),
+        convert_to(string_agg(r.keep || E'\t' || case when r.is_due
+          then '#' || encode(sha256(convert_to(E'alter.audit.detail.v1\n' || r.detail, 'UTF8')), 'hex') else r.detail end
+          || E'\n', '' order by r.ordinal), 'UTF8')
+      into v_pruned, v_rows
+      from (
+        select l.*, position(',"stream":"runtime",' in l.keep) > 0 and left(l.detail, 1) <> '#' as is_due
+        from audit_lines(v_batch.rows) l
+      ) r;
+      if v_pruned > 0 then
+        update audit_batches b set rows = v_rows where b.scope_id = p_scope and b.batch_id = v_batch.batch_id;
+        update audit_events e set line_at = l.line_at, line_bytes = l.line_bytes,
+          method = d.method, host = d.host, url = d.url, status = d.status, tool = d.tool, initiator = d.initiator, resource_type = d.resource_type
+        from audit_lines(v_rows) l
+          join audit_events o on o.scope_id = p_scope and o.row_no = v_batch.first_row + l.ordinal - 1
+          -- What a detail said is kept where there still is one.
+          left join audit_events d on d.scope_id = o.scope_id and d.row_no = o.row_no and left(l.detail, 1) <> '#'
+        where e.scope_id = o.scope_id and e.row_no = o.row_no;
+        v_details := v_details + v_pruned;
+      end if;
+    exception when data_exception or not_null_violation then
+      raise warning 'batch % of scope % cannot be pruned', v_batch.batch_id, p_scope;
+    end;
+    v_seen := v_seen + 1;
+    update audit_scopes s set pruned_sequence = v_batch.sequence where s.scope_id = p_scope;
+  end loop;
+  return query select v_details, v_seen;
+end
+$$;
 
 -- ───────────── idempotency ─────────────
 
--- Answers to calls with an Idempotency-Key, forgotten after 24 hours. app_id is the scope: an app, or the organization for what is
+-- Answers to calls with an Idempotency-Key, forgotten after 24 hours. scope_id is the scope: an app, or the organization for what is
 -- made outside an app.
 create table idempotency_records (
-  app_id uuid not null,
+  scope_id uuid not null,
   operation text not null,
   idempotency_key text not null,
   body_digest bytea not null,
@@ -693,9 +914,9 @@ create table idempotency_records (
   -- Not jsonb: a repeat gets its members in the order of the first answer.
   response json,
   created_at timestamptz not null default now(),
-  primary key (app_id, operation, idempotency_key)
+  primary key (scope_id, operation, idempotency_key)
 );
-create index idempotency_records_by_age on idempotency_records (app_id, created_at);
+create index idempotency_records_by_age on idempotency_records (scope_id, created_at);
 
 -- ───────────── what bumps which fence ─────────────
 
@@ -786,13 +1007,19 @@ declare
   t text;
 begin
   foreach t in array array[
-    'fences', 'data_keys', 'agents', 'keys', 'last_uses', 'actors', 'managed_secrets', 'credentials', 'grants',
-    'rules', 'rule_versions', 'approval_groups', 'approval_gates', 'approval_decisions', 'approval_attempts',
-    'audit_blocks', 'audit_bodies', 'audit_checkpoints', 'nonces', 'counters', 'idempotency_records'
+    'fences', 'fence_marks', 'data_keys', 'agents', 'keys', 'last_uses', 'actors', 'managed_secrets', 'credentials', 'grants',
+    'rules', 'approval_groups', 'approval_gates', 'approval_decisions', 'approval_attempts', 'nonces_even', 'nonces_odd', 'counters'
   ] loop
     execute format('alter table %I enable row level security', t);
     execute format('alter table %I force row level security', t);
     execute format('create policy app_boundary on %I using (app_id = (select vault_app())) with check (app_id = (select vault_app()))', t);
+  end loop;
+  foreach t in array array[
+    'rule_versions', 'audit_batches', 'audit_events', 'audit_checkpoints', 'audit_settled', 'audit_exports', 'idempotency_records'
+  ] loop
+    execute format('alter table %I enable row level security', t);
+    execute format('alter table %I force row level security', t);
+    execute format('create policy scope_boundary on %I using (scope_id = (select vault_scope())) with check (scope_id = (select vault_scope()))', t);
   end loop;
   foreach t in array array['members', 'personal_access_tokens', 'organization_rules'] loop
     execute format('alter table %I enable row level security', t);
@@ -801,6 +1028,9 @@ begin
   end loop;
 end
 $$;
+
+-- For audit_due_scopes(), which runs with the rights of the owner and gives ids away, no rows.
+create policy owner_finds_unsequenced on audit_batches for select to current_user using (sequence is null);
 
 -- An app is listed by its organization and read on its own.
 alter table apps enable row level security;
@@ -816,366 +1046,6 @@ create policy app_reads on organization_rules for select
 grant usage on schema public to alter_vault_server;
 grant select, insert, update, delete on all tables in schema public to alter_vault_server;
 revoke update, delete on audit_checkpoints, audit_signing_keys from alter_vault_server;
+revoke delete on audit_batches from alter_vault_server;
 grant update (valid_until) on audit_signing_keys to alter_vault_server;
 grant execute on all functions in schema public to alter_vault_server;
-
--- ───────────── reading the audit log ─────────────
-
--- Reading the audit log: what makes blocks searchable, signs them and forgets their details. The blocks stay the truth.
---   * audit_lanes says of each lane how far checkpoints have come and whether readers are done with it, so that a job finds
---     lanes with new rows by one index entry for each lane that is not done, in all apps at once;
---   * audit_events is a projection of the blocks and can be made anew at any time;
---   * an intent without outcome waits in due_work under the kind audit_intent.
-
-alter table audit_lanes
-  add column checkpointed_seq bigint not null default 0,
-  -- A checkpoint has said that the lane is closed.
-  add column checkpointed_to_end boolean not null default false,
-  -- Every row up to the closing block is in audit_events.
-  add column projected_to_end boolean not null default false,
-  -- Every runtime detail up to this row is pruned or was never there.
-  add column pruned_to_seq bigint not null default 0,
-  add column pruned_to_end boolean not null default false;
-
-create index audit_lanes_unread on audit_lanes (app_id, chain_id) where not (checkpointed_to_end and projected_to_end);
-create index audit_lanes_unpruned on audit_lanes (app_id, opened_at) where not pruned_to_end;
-
--- When the newest checkpoint of a scope was issued, so that a job knows where one is due without opening the scope.
-create table audit_checkpoint_times (
-  app_id uuid primary key,
-  issued_at timestamptz not null
-);
-
--- How far a lane is projected. Locked by whoever projects it.
-create table audit_projections (
-  app_id uuid not null,
-  chain_id uuid not null,
-  next_seq bigint not null default 1,
-  primary key (app_id, chain_id)
-);
-
--- One row for each audit row: what is searched for, and where in which block the row itself stands.
-create table audit_events (
-  app_id uuid not null,
-  chain_id uuid not null,
-  seq bigint not null,
-  -- Place of the row's line in its block: the block's first row, and the byte range in its rows.
-  block_seq bigint not null,
-  line_at integer not null,
-  line_bytes integer not null,
-  event_id uuid not null,
-  occurred_at timestamptz not null,
-  stream text not null,
-  event text not null,
-  outcome text not null,
-  decision_effect text,
-  primary_reason text,
-  key_id uuid,
-  agent_id uuid,
-  actor_id uuid,
-  member_id uuid,
-  app_user_id uuid,
-  grant_id uuid,
-  approval_id uuid,
-  intent_id uuid,
-  provider_id text,
-  trace_id text,
-  run_id text,
-  thread_id text,
-  reason text,
-  method text,
-  host text,
-  url text,
-  status integer,
-  tool text,
-  initiator text,
-  resource_type text,
-  primary key (app_id, chain_id, seq)
-);
-create index audit_events_by_time on audit_events (app_id, occurred_at, event_id);
-create index audit_events_by_id on audit_events (app_id, event_id);
-create index audit_events_by_trace on audit_events (app_id, trace_id) where trace_id is not null;
-create index audit_events_by_approval on audit_events (app_id, approval_id) where approval_id is not null;
-create index audit_events_of_changes on audit_events (app_id, stream, occurred_at, event_id) where stream <> 'runtime';
-
-create table audit_exports (
-  app_id uuid not null,
-  export_id uuid not null,
-  format text not null check (format in ('ndjson', 'csv')),
-  filters jsonb not null,
-  -- What the export holds, fixed when it was asked for: ranges of lanes and of checkpoints. Null for csv.
-  extent jsonb,
-  row_count integer not null,
-  member_id uuid,
-  created_at timestamptz not null default clock_timestamp(),
-  expires_at timestamptz not null,
-  primary key (app_id, export_id)
-);
-create index audit_exports_by_member on audit_exports (app_id, member_id, created_at);
-
--- A row is JSON text that PostgreSQL may refuse in one case: it has no character U+0000 (RFC 8259 has).
-create function audit_json(p_text text) returns text language sql immutable parallel safe as
-$$
-  select case when position('\u0000' in p_text) = 0 then p_text
-    else regexp_replace(p_text, '(?<!\\)((?:\\\\)*)\\u0000', '\1\\ufffd', 'g') end
-$$;
-
--- The host of a URL, lower-case and without its port; a bracketed address with its brackets.
-create function audit_host(p_url text) returns text language sql immutable parallel safe as
-$$
-  select case when split_part(p_url, '://', 2) = '' then null
-    when split_part(p_url, '://', 2) like '[%' then lower(split_part(split_part(p_url, '://', 2), ']', 1)) || ']'
-    else lower(split_part(split_part(split_part(split_part(p_url, '://', 2), '/', 1), '?', 1), ':', 1)) end
-$$;
-
--- The lines of a block with the byte range of each.
-create function audit_lines(p_rows bytea)
-  returns table (ordinal bigint, line_at integer, line_bytes integer, keep text, detail text)
-  language sql immutable parallel safe as
-$$
-  select l.ordinal,
-    (sum(octet_length(l.line) + 1) over (order by l.ordinal) - octet_length(l.line) - 1)::integer,
-    octet_length(l.line),
-    split_part(l.line, E'\t', 1),
-    nullif(split_part(l.line, E'\t', 2), '')
-  from string_to_table(convert_from(p_rows, 'UTF8'), E'\n') with ordinality l (line, ordinal)
-  where l.line <> ''
-$$;
-
--- Puts the rows of some blocks of a lane into audit_events, or one row of them. With p_is_new, intents without an outcome among
--- these rows begin to wait for one, and outcomes end the wait of theirs. Returns how many rows are new.
-create function project_audit_blocks(p_app uuid, p_chain uuid, p_from bigint, p_to bigint, p_is_new boolean, p_ordinal bigint default null)
-  returns integer language plpgsql volatile as
-$$
-declare
-  v_inserted integer;
-begin
-  with projected as (
-    insert into audit_events (
-      app_id, chain_id, seq, block_seq, line_at, line_bytes, event_id, occurred_at, stream, event, outcome, decision_effect,
-      primary_reason, key_id, agent_id, actor_id, member_id, app_user_id, grant_id, approval_id, intent_id, provider_id,
-      trace_id, run_id, thread_id, reason, method, host, url, status, tool, initiator, resource_type)
-    select p_app, p_chain, b.first_seq + l.ordinal - 1, b.first_seq, l.line_at, l.line_bytes,
-      k.event_id, k.occurred_at, k.stream, k.event, k.outcome, k.decision_effect, k.primary_reason,
-      k.key_id, k.agent_id, k.actor_id, k.member_id, k.app_user_id, k.grant_id, k.approval_id, k.intent_id,
-      k.provider_id, k.trace_id, k.run_id, k.thread_id, k.reason,
-      coalesce(d.method, d.declared_method), audit_host(coalesce(d.url, d.declared_url)), coalesce(d.url, d.declared_url),
-      d.response_status, d.context ->> 'tool', d.initiator, d.resource_type
-    from audit_blocks b
-      cross join lateral audit_lines(b.rows) l
-      cross join lateral json_to_record(audit_json(l.keep)::json) k (
-        event_id uuid, occurred_at timestamptz, stream text, event text, outcome text, decision_effect text,
-        primary_reason text, key_id uuid, agent_id uuid, actor_id uuid, member_id uuid, app_user_id uuid, grant_id uuid,
-        approval_id uuid, intent_id uuid, provider_id text, trace_id text, run_id text, thread_id text, reason text)
-      left join lateral json_to_record(case when left(l.detail, 1) = '{' then audit_json(l.detail)::json end) d (
-        method text, declared_method text, url text, declared_url text, response_status integer, context json,
-        initiator text, resource_type text) on true
-    where b.app_id = p_app and b.chain_id = p_chain and b.first_seq >= p_from and b.first_seq < p_to
-      and (p_ordinal is null or l.ordinal = p_ordinal)
-    on conflict do nothing
-    returning event_id, event, intent_id, occurred_at
-  ), waiting as (
-    insert into due_work (kind, app_id, subject_id, due_at)
-    select 'audit_intent', p_app, i.event_id, i.occurred_at + interval '5 minutes'
-    from projected i
-    where p_is_new and i.event in ('proxy.requested', 'token.requested')
-      and not exists (select from projected o where o.intent_id = i.event_id)
-    on conflict do nothing
-  ), answered as (
-    delete from due_work w using projected o
-    where p_is_new and w.kind = 'audit_intent' and w.app_id = p_app and w.subject_id = o.intent_id
-  )
-  select count(*) into v_inserted from projected;
-  return v_inserted;
-end
-$$;
-
--- As above for new blocks of which some row is unreadable: what can be read is projected, the rest is left out.
--- A log that somebody has damaged stays searchable; the integrity check names the place.
-create function project_damaged_audit_blocks(p_app uuid, p_chain uuid, p_from bigint, p_to bigint) returns integer
-  language plpgsql volatile as
-$$
-declare
-  v_block record;
-  v_ordinal integer;
-  v_inserted integer := 0;
-begin
-  for v_block in
-    select first_seq, count from audit_blocks
-    where app_id = p_app and chain_id = p_chain and first_seq >= p_from and first_seq < p_to order by first_seq
-  loop
-    for v_ordinal in 1 .. v_block.count loop
-      begin
-        v_inserted := v_inserted
-          + project_audit_blocks(p_app, p_chain, v_block.first_seq, v_block.first_seq + 1, true, v_ordinal);
-      exception when data_exception or not_null_violation or program_limit_exceeded then
-        raise warning 'row % of lane % of scope % cannot be read', v_block.first_seq + v_ordinal - 1, p_chain, p_app;
-      end;
-    end loop;
-  end loop;
-  return v_inserted;
-end
-$$;
-
--- Projects up to about p_max_rows further rows of a lane, in the caller's transaction, which must see the scope.
--- No row: somebody else is at it (with p_wait it waits instead). is_done: nothing will follow.
-create function project_audit_lane(p_app uuid, p_chain uuid, p_max_rows integer, p_wait boolean)
-  returns table (rows_projected integer, next_seq bigint, is_done boolean)
-  -- Compiling the statement would take longer than running it.
-  language plpgsql volatile set jit = off as
-$$
-#variable_conflict use_column
-declare
-  v_from bigint;
-  v_to bigint;
-  v_ends boolean;
-  v_rows integer := 0;
-begin
-  insert into audit_projections (app_id, chain_id)
-  select p_app, p_chain
-  where not exists (select from audit_projections p where p.app_id = p_app and p.chain_id = p_chain)
-  on conflict do nothing;
-  if p_wait then
-    select p.next_seq into v_from from audit_projections p where p.app_id = p_app and p.chain_id = p_chain for update;
-  else
-    select p.next_seq into v_from from audit_projections p where p.app_id = p_app and p.chain_id = p_chain
-      for update skip locked;
-  end if;
-  if v_from is null then return; end if;
-
-  -- Whole blocks until there are enough rows; at least one block.
-  select max(b.first_seq + greatest(b.count, 0)), coalesce(bool_or(b.count = 0), false) into v_to, v_ends
-  from (
-    select first_seq, count, sum(count) over (order by first_seq) - count as before
-    from (
-      select first_seq, count from audit_blocks
-      where app_id = p_app and chain_id = p_chain and first_seq >= v_from order by first_seq limit 500
-    ) next_blocks
-  ) b
-  where b.before < p_max_rows;
-
-  if v_to > v_from then
-    begin
-      v_rows := project_audit_blocks(p_app, p_chain, v_from, v_to, true);
-    exception when data_exception or not_null_violation or program_limit_exceeded then
-      v_rows := project_damaged_audit_blocks(p_app, p_chain, v_from, v_to);
-    end;
-    update audit_projections p set next_seq = v_to where p.app_id = p_app and p.chain_id = p_chain;
-  end if;
-  if v_ends then
-    update audit_lanes l set projected_to_end = true where l.app_id = p_app and l.chain_id = p_chain;
-  end if;
-  return query select v_rows, coalesce(v_to, v_from), v_ends;
-end
-$$;
-
--- The end of every lane that a reader is not done with: the last row, and whether the lane is closed. One index entry each.
--- p_app null: of all scopes, in a transaction that sees none.
-create function audit_lane_tails(p_app uuid default null)
-  returns table (app_id uuid, chain_id uuid, last_seq bigint, is_closed boolean,
-    checkpointed_seq bigint, checkpointed_to_end boolean, projected_to_end boolean, next_seq bigint)
-  language plpgsql volatile as
-$$
-#variable_conflict use_column
-declare
-  v_before text := current_setting('vault.app', true);
-  v_lane record;
-begin
-  for v_lane in
-    select l.app_id, l.chain_id, l.closed_at is not null as is_closed, l.checkpointed_seq, l.checkpointed_to_end,
-      l.projected_to_end, coalesce(p.next_seq, 1) as next_seq
-    from audit_lanes l left join audit_projections p on p.app_id = l.app_id and p.chain_id = l.chain_id
-    where not (l.checkpointed_to_end and l.projected_to_end) and (p_app is null or l.app_id = p_app)
-  loop
-    perform set_config('vault.app', v_lane.app_id::text, true);
-    return query
-      select v_lane.app_id, v_lane.chain_id, coalesce(b.first_seq + b.count - 1, 0), v_lane.is_closed,
-        v_lane.checkpointed_seq, v_lane.checkpointed_to_end, v_lane.projected_to_end, v_lane.next_seq
-      from (select) one left join lateral (
-        select first_seq, count from audit_blocks
-        where app_id = v_lane.app_id and chain_id = v_lane.chain_id order by first_seq desc limit 1) b on true;
-  end loop;
-  perform set_config('vault.app', coalesce(v_before, ''), true);
-end
-$$;
-
--- Replaces the runtime details of whole blocks that ended before p_before by their hashes, from where it stopped last time,
--- at most p_max_blocks blocks, in the caller's transaction, which must see the scope. The projection follows.
--- blocks_seen < p_max_blocks: the lane is pruned as far as it can be now.
-create function prune_audit_lane(p_app uuid, p_chain uuid, p_before timestamptz, p_max_blocks integer)
-  returns table (details_pruned integer, blocks_seen integer)
-  language plpgsql volatile set jit = off as
-$$
-declare
-  v_from bigint;
-  v_block record;
-  v_last text;
-  v_rows bytea;
-  v_pruned integer;
-  v_details integer := 0;
-  v_seen integer := 0;
-begin
-  -- The projector holds this lock too: what it is putting into audit_events is there before it is looked for below.
-  perform from audit_projections p where p.app_id = p_app and p.chain_id = p_chain for update;
-  select l.pruned_to_seq + 1 into v_from from audit_lanes l
-  where l.app_id = p_app and l.chain_id = p_chain and not l.pruned_to_end for update skip locked;
-  if v_from is null then
-    return query select 0, 0;
-    return;
-  end if;
-  for v_block in
-    select b.first_seq, b.count, b.rows from audit_blocks b
-    where b.app_id = p_app and b.chain_id = p_chain and b.first_seq >= v_from order by b.first_seq limit p_max_blocks
-  loop
-    if v_block.count = 0 then
-      update audit_lanes l set pruned_to_end = true where l.app_id = p_app and l.chain_id = p_chain;
-      exit;
-    end if;
-    select substring(r.keep from '"occurred_at":"([^"]*)"') into v_last
-    from audit_lines(v_block.rows) r order by r.ordinal desc limit 1;
-    exit when v_last is null or v_last::timestamptz >= p_before;
-    -- In canonical JSON a quotation mark inside a text is escaped, so this finds the member and nothing else.
-    select count(*) filter (where r.is_due),
-      convert_to(string_agg(r.keep || E'\t' || case when r.is_due
-        then '#' || encode(sha256(convert_to(E'alter.audit.detail.v1\n' || r.detail, 'UTF8')), 'hex') else r.detail end
-        || E'\n', '' order by r.ordinal), 'UTF8')
-    into v_pruned, v_rows
-    from (
-      select l.*, position(',"stream":"runtime",' in l.keep) > 0 and left(l.detail, 1) <> '#' as is_due
-      from audit_lines(v_block.rows) l
-    ) r;
-    if v_pruned > 0 then
-      update audit_blocks b set rows = v_rows
-      where b.app_id = p_app and b.chain_id = p_chain and b.first_seq = v_block.first_seq;
-      delete from audit_events e
-      where e.app_id = p_app and e.chain_id = p_chain and e.seq >= v_block.first_seq and e.seq < v_block.first_seq + v_block.count;
-      if found then
-        perform project_audit_blocks(p_app, p_chain, v_block.first_seq, v_block.first_seq + 1, false);
-      end if;
-      v_details := v_details + v_pruned;
-    end if;
-    v_seen := v_seen + 1;
-    update audit_lanes l set pruned_to_seq = v_block.first_seq + v_block.count - 1
-    where l.app_id = p_app and l.chain_id = p_chain;
-  end loop;
-  return query select v_details, v_seen;
-end
-$$;
-
-do $$
-declare
-  t text;
-begin
-  foreach t in array array['audit_events', 'audit_exports'] loop
-    execute format('alter table %I enable row level security', t);
-    execute format('alter table %I force row level security', t);
-    execute format('create policy app_boundary on %I using (app_id = (select vault_app())) with check (app_id = (select vault_app()))', t);
-  end loop;
-end
-$$;
-
-grant select, insert, update, delete on audit_events, audit_exports, audit_projections, audit_checkpoint_times to alter_vault_server;
-grant execute on function audit_json(text), audit_host(text), audit_lines(bytea),
-  project_audit_blocks(uuid, uuid, bigint, bigint, boolean, bigint),
-  project_damaged_audit_blocks(uuid, uuid, bigint, bigint), project_audit_lane(uuid, uuid, integer, boolean),
-  audit_lane_tails(uuid), prune_audit_lane(uuid, uuid, timestamptz, integer) to alter_vault_server;

@@ -45,7 +45,7 @@ export type ServerOptions = {
   operatorCallsPerMinute?: number
   /** Test builds: a handler that refuses with an undeclared code, or answers in an undeclared form, is a fault. */
   assertContracts?: boolean
-  /** How processes watch each other and tidy up, where a test cannot wait as long as the product does. */
+  /** How often the server tidies up, where a test cannot wait as long as the product does. */
   pace?: Partial<Pace>
 }
 
@@ -74,7 +74,7 @@ export async function createServer(config: Config, options: ServerOptions): Prom
   closeLater(() => installation[Symbol.asyncDispose]())
   const { db, installationId, keyDigest, keyring, linkKey } = installation
   const processId = newId(clock.now())
-  const audit = createAudit({ ...installation, clock, log, processId, pace: { ...PACE, ...options.pace } })
+  const audit = createAudit({ ...installation, clock, log, pace: { ...PACE, ...options.pace } })
   const endings = createEndings(listeners)
   const facts = createUseFacts(db)
   const executions = createExecutions({ clock, log, facts })
@@ -150,7 +150,6 @@ export async function createServer(config: Config, options: ServerOptions): Prom
       rows: [
         {
           event,
-          stream: 'system',
           callerKind: 'system',
           outcome: 'success',
           detail: { resourceType: 'server', resourceId: version },

@@ -3,7 +3,6 @@ import { type AuditLog, createAudit, PACE } from './audit/index.ts'
 import type { Config } from './config.ts'
 import type { Secret } from './crypto/secret.ts'
 import type { Clock } from './kernel/clock.ts'
-import { newId } from './kernel/ids.ts'
 import type { Log } from './kernel/log.ts'
 import { systemAuthor } from './management/index.ts'
 import { createMembers } from './members/index.ts'
@@ -44,7 +43,7 @@ export async function foundOrganizationOffline(
 ): Promise<FoundedOrganization> {
   await using open = new AsyncDisposableStack()
   const installation = open.use(await openInstallation(config, process))
-  const audit = createAudit({ ...installation, ...process, processId: newId(process.clock.now()), pace: PACE })
+  const audit = createAudit({ ...installation, ...process, pace: PACE })
   open.defer(audit.close)
   await audit.start()
   return await foundOrganization({ ...installation, ...process, audit })(input)

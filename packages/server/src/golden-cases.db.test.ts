@@ -240,7 +240,7 @@ async function execute(server: TestServer, world: World, name: string, golden: G
       expect(revoked.status, revoked.text).toBe(200)
     }
   }
-  await server.advance(Date.parse(golden.at ?? DEFAULT_AT) - Date.parse(startOf(name, golden)))
+  server.advance(Date.parse(golden.at ?? DEFAULT_AT) - Date.parse(startOf(name, golden)))
 
   const { approval_id: id, approval_url: link } = held.body
   const token = new URLSearchParams(new URL(link).hash.slice(1)).get('t')!

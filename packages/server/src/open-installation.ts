@@ -10,12 +10,7 @@ import { createRewrapDataKeys } from './crypto/rewrap-data-keys.ts'
 import { openRootKeys, type RootKeyPlace } from './crypto/root-keys.ts'
 import { createDataKeyStore } from './db/data-key-store.ts'
 import type { Database } from './db/database.ts'
-import {
-  createInstallationKeyStore,
-  ensureInstallation,
-  maintainNoncePartitions,
-  rememberRootKeys,
-} from './db/installation-store.ts'
+import { createInstallationKeyStore, ensureInstallation, rememberRootKeys } from './db/installation-store.ts'
 import type { Clock } from './kernel/clock.ts'
 import type { Log } from './kernel/log.ts'
 import { openDatabase } from './open-database.ts'
@@ -48,12 +43,10 @@ export async function openInstallation(
   await using opening = new AsyncDisposableStack()
   const { db, close } = await openDatabase(config.database, { log, version })
   opening.defer(close)
-  const nonceSpace = () => db.unscoped((tx) => maintainNoncePartitions(tx, Math.floor(clock.now() / 1000)))
   const installationId = await db.unscoped(async (tx) => {
     if ((await rememberRootKeys(tx, wrapper.fingerprints())) === 'replaced') throw strangeRootKeys(config.rootKeys)
     return ensureInstallation(tx)
   })
-  await nonceSpace()
   const store = createInstallationKeyStore(db, installationId)
   const keyOf = createInstallationKeys({ wrapper, installationId, store })
   const makeSecret = () => randomBytes(SECRET_BYTES)
@@ -73,7 +66,6 @@ export async function openInstallation(
       for (const keys of [store, dataKeys]) await createRewrapDataKeys({ wrapper, ...keys })()
     },
     [Symbol.asyncDispose]: close,
-    jobs: [{ name: 'nonce partitions', everyMs: 300_000, run: nonceSpace }],
     ready: [
       { name: 'store', check: () => db.unscoped(async (tx) => (await ensureInstallation(tx)) === installationId) },
     ],

@@ -46,7 +46,6 @@ async function forgetBatch(tx: Tx, appId: string, record: RecordEvent): Promise<
   if (changes.length > 0) {
     record({
       event: 'retention.applied',
-      stream: 'system',
       callerKind: 'system',
       outcome: 'changed',
       detail: { initiator: 'system', resourceType: 'approval', changes },

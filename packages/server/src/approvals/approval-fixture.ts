@@ -1,5 +1,4 @@
 import { createSecretKey, randomBytes } from 'node:crypto'
-import { decodeRows } from '../audit/chain.ts'
 import { appScope, createAuditLog, type RowDraft } from '../audit/index.ts'
 import { open, seal } from '../crypto/envelope.ts'
 import type { Keyring } from '../crypto/keyring.ts'
@@ -7,6 +6,7 @@ import { systemClock } from '../kernel/clock.ts'
 import { newId } from '../kernel/ids.ts'
 import type { SdkCaller } from '../management/index.ts'
 import type { GateConfiguration, GatePlan } from '../policy/approval-gate.ts'
+import { auditedRows } from '../testing/audited-rows.ts'
 import type { TestDatabase } from '../testing/test-database.ts'
 import { createApprovalLinks } from './approval-link.ts'
 import { findGroup } from './approval-store.ts'
@@ -35,7 +35,6 @@ export async function createApprovalFixture(test: TestDatabase) {
       values ($2, $6, 'agent', $3, 'stripe', $4, $5, $7)`,
     [organizationId, appId, agentId, secretId, credentialId, grantId, by],
   )
-  await test.asOwner('select maintain_nonce_partitions(extract(epoch from now())::bigint)')
 
   const scope = appScope(appId, organizationId)
   const dataKey = { id: newId(), key: createSecretKey(randomBytes(32)) }
@@ -51,7 +50,7 @@ export async function createApprovalFixture(test: TestDatabase) {
   function startProcess(deps: Partial<Omit<ApprovalsDeps, 'executions'>> & { executions?: Partial<Executions> } = {}) {
     const processId = newId()
     const clock = deps.clock ?? systemClock
-    const audit = createAuditLog({ db: test.db, clock: systemClock, log: quiet as never, processId })
+    const audit = createAuditLog({ db: test.db, clock: systemClock, log: quiet as never, keyring })
     const woken: string[] = []
     const faults: unknown[] = []
     const all: ApprovalsDeps = {
@@ -162,16 +161,9 @@ export async function createApprovalFixture(test: TestDatabase) {
     return held.group
   }
 
-  /** Rows of the audit log in the order of their blocks. */
-  const rows = async (): Promise<AuditRow[]> => {
-    const blocks = await test.asOwner<{ rows: Buffer }>(
-      'select rows from audit_blocks where app_id = $1 order by committed_at, chain_id, first_seq',
-      [appId],
-    )
-    return blocks
-      .flatMap((block) => decodeRows(block.rows))
-      .map((row) => ({ ...JSON.parse(row.keep), detail: JSON.parse(row.detail ?? '{}') }))
-  }
+  /** Rows of the audit log in the order of their batches. */
+  const rows = async (): Promise<AuditRow[]> =>
+    (await auditedRows(test.asOwner, appId)).map(({ keep, detail }) => ({ ...keep, event: String(keep.event), detail }))
 
   return {
     ids: { organizationId, appId, agentId, keyId, grantId, secretId, credentialId },
@@ -290,7 +282,6 @@ export async function createApprovalFixture(test: TestDatabase) {
     ) => {
       const row: RowDraft = {
         event: 'approval.executing',
-        stream: 'approvals',
         outcome: 'allowed',
         eventId: attempt.intentEventId,
         detail: { attemptId: attempt.attemptId },

@@ -2,9 +2,8 @@ import type { RowDraft } from '../audit/index.ts'
 import type { Group } from './approval.ts'
 
 /** What every row about a held request says of it. The caller kind and outcome are the event's own. */
-export function groupRow(group: Group): Pick<RowDraft, 'stream' | 'approvalId' | 'grantId' | 'providerId' | 'traceId'> {
+export function groupRow(group: Group): Pick<RowDraft, 'approvalId' | 'grantId' | 'providerId' | 'traceId'> {
   return {
-    stream: 'approvals',
     approvalId: group.executorApprovalId,
     grantId: group.grantId,
     providerId: group.providerId,

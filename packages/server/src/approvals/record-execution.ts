@@ -1,5 +1,5 @@
 import { HELD_BODY_MAX_BYTES } from '@alter-vault/contracts'
-import type { AuditLog, RecordEvent, RowDetail, RowDraft, SealedBody } from '../audit/index.ts'
+import type { AuditLog, KeptBody, RecordEvent, RowDetail, RowDraft } from '../audit/index.ts'
 import type { Keyring } from '../crypto/keyring.ts'
 import type { Tx } from '../db/database.ts'
 import { type HeaderList, storedResultHeaders } from '../egress/header-rules.ts'
@@ -27,7 +27,7 @@ export type ExecutedResult = {
 export type ExecutionOutcome = {
   eventId?: string
   detail?: RowDetail
-  bodies?: readonly SealedBody[]
+  bodies?: readonly KeptBody[]
   /** Rows that the call gave rise to besides. */
   also?: readonly RowDraft[]
 }

@@ -162,7 +162,6 @@ export function createRequestApproval({ audit, keyring, links }: Deps) {
       record({
         ...row,
         event: 'approval.requested',
-        stream: 'approvals',
         outcome: 'pending',
         decisionEffect: 'hold',
         primaryReason: 'approval_required',

@@ -12,11 +12,9 @@ const age = (t: AuditReadsTest, days: number) => t.clock.advance(days * DAY_MS)
 async function callWithBody(t: AuditReadsTest) {
   const row = t.intentRow({ event: 'proxy.executed' })
   const captured = captureBody(Buffer.from('paid'), 'text/plain')
-  const place = { table: 'audit_bodies', column: 'frames', rowId: `${row.eventId}:request` }
-  const frame = await t.keyring.sealFor(t.app.appId, place, captured.toSeal!)
   await t.audit.append(t.scope, {
     rows: [{ ...row, detail: { ...row.detail, requestBody: captured.digest } }],
-    bodies: [{ eventId: row.eventId, side: 'request', frame }],
+    bodies: [{ eventId: row.eventId, side: 'request', content: captured.toSeal! }],
   })
   return row.eventId
 }
@@ -26,13 +24,13 @@ describe('retention', () => {
     await using t = await createAuditReadsTest()
     const { outcomeId } = await t.call()
     await t.audit.change(t.scope, async (_tx, record) =>
-      record({ event: 'key.minted', stream: 'portal', outcome: 'changed', detail: { resourceType: 'key' } }),
+      record({ event: 'key.minted', outcome: 'changed', detail: { resourceType: 'key' } }),
     )
-    await t.reads.issueDueCheckpoints({ all: true })
-    await t.reads.project()
+    await t.reads.sequenceDue({ all: true })
+    await t.reads.sequenceDue()
     age(t, 366)
     const fresh = await t.call()
-    expect(await t.reads.applyRetention()).toEqual({ detailsPruned: 2, bodyBlocksErased: 0 })
+    expect(await t.reads.applyRetention()).toEqual({ detailsPruned: 2, bodyBatchesErased: 0 })
 
     expect(await t.reads.showEvent(t.app.appId, outcomeId)).toMatchObject({
       event: 'proxy.executed',
@@ -52,26 +50,28 @@ describe('retention', () => {
     const [row] = (await t.auditRows()).filter(({ keep }) => keep.event === 'retention.applied')
     expect(row).toMatchObject({ keep: { stream: 'system', caller_kind: 'system' } })
     expect(row!.detail.changes).toContainEqual({ field: 'details_pruned', from: null, to: '2' })
-    expect(await t.reads.applyRetention()).toEqual({ detailsPruned: 0, bodyBlocksErased: 0 })
+    expect(await t.reads.applyRetention()).toEqual({ detailsPruned: 0, bodyBatchesErased: 0 })
   })
 
   test('leaves no trace of a detail in the database', async () => {
     await using t = await createAuditReadsTest()
     await t.call({ url: 'https://api.example.com/patients/4711' })
-    await t.reads.project()
+    await t.reads.sequenceDue()
     age(t, 366)
     await t.reads.applyRetention()
     const [left] = await t.asOwner<{ n: number }>(
-      `select (select count(*) from audit_blocks where position('4711'::bytea in rows) > 0)
+      `select (select count(*) from audit_batches where position('4711'::bytea in rows) > 0)
          + (select count(*) from audit_events e where e::text like '%4711%') as n`,
     )
     expect(Number(left!.n)).toBe(0)
   })
 
-  test('prunes what is projected later, too', async () => {
+  test('prunes what has its place later, too', async () => {
     await using t = await createAuditReadsTest()
     const { outcomeId } = await t.call()
     age(t, 366)
+    await t.reads.applyRetention()
+    await t.reads.sequenceDue()
     await t.reads.applyRetention()
     expect(await t.reads.showEvent(t.app.appId, outcomeId)).toMatchObject({ detail: null })
     expect((await t.reads.checkIntegrity(t.app.appId, t.operator)).status).toBe('ok')
@@ -80,6 +80,7 @@ describe('retention', () => {
   test('goes by the settings of the app: a shorter time, or for ever', async () => {
     await using t = await createAuditReadsTest()
     await t.call()
+    await t.reads.sequenceDue()
     age(t, 40)
     await settings(t, { retain_runtime_days: null })
     expect((await t.reads.applyRetention()).detailsPruned).toBe(0)
@@ -88,6 +89,7 @@ describe('retention', () => {
     await settings(t, { retain_runtime_days: 30 })
     expect((await t.reads.applyRetention()).detailsPruned).toBe(2)
     await t.call()
+    await t.reads.sequenceDue()
     age(t, 31)
     expect((await t.reads.applyRetention()).detailsPruned).toBe(2)
   })
@@ -95,11 +97,12 @@ describe('retention', () => {
   test('erases bodies after 30 days and leaves their digests', async () => {
     await using t = await createAuditReadsTest()
     const eventId = await callWithBody(t)
+    await t.reads.sequenceDue()
     age(t, 29)
-    expect((await t.reads.applyRetention()).bodyBlocksErased).toBe(0)
+    expect((await t.reads.applyRetention()).bodyBatchesErased).toBe(0)
     expect((await t.reads.showBody(t.app.appId, eventId, t.operator)).request).toMatchObject({ text: 'paid' })
     age(t, 2)
-    expect((await t.reads.applyRetention()).bodyBlocksErased).toBe(1)
+    expect((await t.reads.applyRetention()).bodyBatchesErased).toBe(1)
     expect((await t.reads.showBody(t.app.appId, eventId, t.operator)).request).toBeNull()
     expect((await t.reads.showEvent(t.app.appId, eventId)).detail).toMatchObject({ request_body: { length: 4 } })
     expect((await t.reads.checkIntegrity(t.app.appId, t.operator)).status).toBe('ok')
@@ -109,22 +112,46 @@ describe('retention', () => {
     await using t = await createAuditReadsTest()
     const eventId = await callWithBody(t)
     await settings(t, { retain_runtime_days: 30, retain_body_days: 365 })
+    await t.reads.sequenceDue()
     age(t, 31)
-    expect(await t.reads.applyRetention()).toEqual({ detailsPruned: 1, bodyBlocksErased: 0 })
+    expect(await t.reads.applyRetention()).toEqual({ detailsPruned: 1, bodyBatchesErased: 0 })
     expect((await t.reads.showBody(t.app.appId, eventId, t.operator)).request).toMatchObject({
       text: 'paid',
       matches: null,
     })
   })
 
-  test('of a damaged lane is held up, of the others not', async () => {
+  test('of a damaged batch is left out, of the others not', async () => {
     await using t = await createAuditReadsTest()
-    const other = t.startProcess()
-    await t.call({}, other)
     await t.call()
-    await t.asOwner(`update audit_blocks set rows = '\\xff'
-      where chain_id = (select min(chain_id::text)::uuid from audit_blocks) and first_seq = 1`)
+    await t.reads.sequenceDue()
+    await t.call()
+    await t.asOwner("update audit_batches set rows = '\\xff' where sequence = 1")
+    await t.reads.sequenceDue()
     age(t, 366)
-    expect((await t.reads.applyRetention()).detailsPruned).toBe(2)
+    expect((await t.reads.applyRetention()).detailsPruned).toBe(3)
+  })
+
+  test('forgets what no longer counts: settled intents after a month, counters after two', async () => {
+    await using t = await createAuditReadsTest()
+    await t.call()
+    const settle = (days: number) =>
+      t.asOwner('insert into audit_settled values ($1, gen_random_uuid(), now() - make_interval(days => $2))', [
+        t.app.appId,
+        days,
+      ])
+    await settle(29)
+    await settle(31)
+    const count = (name: string, days: number) =>
+      t.asOwner("insert into counters values ($1, $2, 1, '{1}', now() - make_interval(days => $3))", [
+        t.app.appId,
+        name,
+        days,
+      ])
+    await count('in use', 61)
+    await count('of a rule that is gone', 63)
+    await t.reads.applyRetention()
+    expect(await t.asOwner('select 1 from audit_settled')).toHaveLength(1)
+    expect(await t.asOwner('select counter_id from counters')).toEqual([{ counter_id: 'in use' }])
   })
 })

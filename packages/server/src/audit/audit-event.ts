@@ -1,11 +1,47 @@
 import type { AuditEvent } from '@alter-vault/contracts'
-import type { FoundEvent } from './event-store.ts'
+import type { Scope } from './audit-row.ts'
 
-/** A stored row as the API shows it. */
-export function toAuditEvent({ keep, detail, detailHash }: FoundEvent): AuditEvent {
-  return {
-    ...(JSON.parse(keep) as Omit<AuditEvent, 'detail' | 'detail_h'>),
-    detail: detail === null ? null : (JSON.parse(detail) as Record<string, unknown>),
-    detail_h: detailHash,
-  }
+const absent = (names: string): Record<string, null> => Object.fromEntries(names.split(' ').map((name) => [name, null]))
+
+/** Members that a stored row leaves out where they are null. */
+const KEEP = absent(
+  'caller_kind key_id agent_id actor_id member_id app_user_id principal_type principal_id grant_id provider_id resource_kind ' +
+    'trace_id run_id thread_id approval_id intent_id decision_effect primary_reason reason',
+)
+const DETAIL = absent(
+  'account_digest attempt_id bytes_in bytes_out caller caller_type changes client_ip context decision declared_method ' +
+    'declared_url error_code grant_label initiator key_prefix latency_ms method pass_id request_body request_headers ' +
+    'resource_id resource_type response_body response_headers response_status retry_info scopes sdk source upstream_ms url user_agent',
+)
+
+export type Keep = Omit<AuditEvent, 'detail' | 'detail_h' | 'scope_id' | 'app_id' | 'organization_id' | 'row_no'>
+
+/** An audit row as it is stored, found by the projection. */
+export type FoundEvent = {
+  eventId: string
+  scope: Scope
+  rowNo: number
+  batchId: string
+  keep: Keep
+  /** Null once pruned. */
+  detail: Record<string, unknown> | null
+  detailHash: string
 }
+
+/** The parts of a stored row with every member. */
+export const wholeKeep = (keep: string): Keep => ({ ...KEEP, ...(JSON.parse(keep) as Keep) })
+export const wholeDetail = (detail: string): Record<string, unknown> => ({
+  ...DETAIL,
+  ...(JSON.parse(detail) as Record<string, unknown>),
+})
+
+/** A found row as the API shows it. */
+export const toAuditEvent = ({ scope, rowNo, keep, detail, detailHash }: FoundEvent): AuditEvent => ({
+  ...keep,
+  scope_id: scope.scopeId,
+  app_id: scope.appId,
+  organization_id: scope.organizationId,
+  row_no: rowNo,
+  detail,
+  detail_h: detail === null ? detailHash : null,
+})

@@ -1,18 +1,18 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { systemClock } from '../kernel/clock.ts'
 import { newId } from '../kernel/ids.ts'
 import { silentLog as log } from '../kernel/log.ts'
+import { VaultError } from '../kernel/vault-error.ts'
 import { createTestDatabase, type TestDatabase } from '../testing/test-database.ts'
-import { closeForeignLane } from './append-store.ts'
 import { ConditionRefused, createAuditLog } from './audit-log.ts'
 import { appScope, type RowDraft } from './audit-row.ts'
-import { decodeRows, genesisHash, keepHash, rowHash } from './chain.ts'
-import { createProcessRegistry } from './process-store.ts'
+import { batchDigest, decodeRows, rowDigest } from './log-hashes.ts'
 
-const row: RowDraft = { event: 'proxy.requested', stream: 'runtime', outcome: 'allowed' }
+const row: RowDraft = { event: 'proxy.requested', outcome: 'allowed' }
 
 async function setUp(test: TestDatabase) {
-  const [organizationId, appId, processId] = [newId(), newId(), newId()]
+  const [organizationId, appId] = [newId(), newId()]
   await test.asOwner('insert into organizations (organization_id, name, slug) values ($1, $2, $3)', [
     organizationId,
     'Acme',
@@ -24,49 +24,41 @@ async function setUp(test: TestDatabase) {
     'A',
     'a',
   ])
-  await test.asOwner('select maintain_nonce_partitions(extract(epoch from now())::bigint)')
-  const audit = createAuditLog({ db: test.db, clock: systemClock, log, processId, settleWithinMs: 5_000 })
-  return { appId, scope: appScope(appId, organizationId), audit, processId }
+  const audit = createAuditLog({ db: test.db, clock: systemClock, log, retryWithinMs: 5_000 })
+  return { appId, scope: appScope(appId, organizationId), audit }
 }
 
-type BlockRow = { chain_id: string; first_seq: number; count: number; head_hash: Buffer; rows: Buffer }
-const blocksOf = (test: TestDatabase, appId: string) =>
-  test.asOwner<BlockRow>(
-    'select chain_id, first_seq::int, count, head_hash, rows from audit_blocks where app_id = $1 order by chain_id, first_seq',
+type BatchRow = { batch_id: string; count: number; digest: Buffer; rows: Buffer }
+const batchesOf = (test: TestDatabase, appId: string) =>
+  test.asOwner<BatchRow>(
+    'select batch_id, count, digest, rows from audit_batches where scope_id = $1 order by batch_id',
     [appId],
   )
 
-/** Recomputes every lane from its blocks; throws at the first break. Returns rows per lane. */
-function verifyLanes(blocks: readonly BlockRow[]): Map<string, number> {
-  const lanes = new Map<string, { hash: Buffer; next: number }>()
-  for (const block of blocks) {
-    const lane = lanes.get(block.chain_id) ?? { hash: genesisHash(block.chain_id), next: 1 }
-    expect(block.first_seq).toBe(lane.next)
-    for (const stored of decodeRows(block.rows)) {
-      expect(JSON.parse(stored.keep).seq).toBe(lane.next)
-      lane.hash = rowHash(lane.hash, keepHash(stored.keep), stored.detailHash)
-      lane.next += 1
-    }
-    expect(block.head_hash.equals(lane.hash)).toBe(true)
-    lanes.set(block.chain_id, lane)
-  }
-  return new Map([...lanes].map(([chain, lane]) => [chain, lane.next - 1]))
+/** The ids of all rows, each batch with the digest that its rows prove. */
+function eventIdsIn(batches: readonly BatchRow[]): string[] {
+  return batches.flatMap(({ count, digest, rows }) => {
+    const stored = decodeRows(rows).map((row) => row!)
+    expect(stored).toHaveLength(count)
+    expect(batchDigest(stored.map((row) => rowDigest(row.keep, row.detailHash)))).toEqual(digest)
+    return stored.map((row) => JSON.parse(row.keep).event_id as string)
+  })
 }
+const rowsOf = async (test: TestDatabase, appId: string) => eventIdsIn(await batchesOf(test, appId)).length
 
 describe('append', () => {
-  test('members that wait together share commits, and the lane verifies', async () => {
+  test('members that wait together share commits, and each batch has the digest of its rows', async () => {
     await using db = await createTestDatabase()
     const { appId, scope, audit } = await setUp(db)
     const results = await Promise.all(Array.from({ length: 200 }, () => audit.append(scope, { rows: [row] })))
     expect(new Set(results.map((result) => result.kind))).toEqual(new Set(['stored']))
     await audit.close()
-    const blocks = await blocksOf(db, appId)
-    expect(blocks.length).toBeLessThan(20)
-    expect([...verifyLanes(blocks).values()]).toEqual([200])
-    expect(blocks.at(-1)!.count).toBe(0)
+    const batches = await batchesOf(db, appId)
+    expect(batches.length).toBeLessThan(20)
+    expect(new Set(eventIdsIn(batches)).size).toBe(200)
   })
 
-  test('a member on a stale version leaves the batch, the rest is stored without a gap', async () => {
+  test('a member on a stale version leaves the batch, the rest is stored', async () => {
     await using db = await createTestDatabase()
     const { appId, scope, audit } = await setUp(db)
     const version = (
@@ -82,13 +74,13 @@ describe('append', () => {
     )
     expect(results.map((result) => result.kind)).toEqual(['stored', 'stale', 'stored', 'stale', 'stored'])
     await audit.close()
-    expect([...verifyLanes(await blocksOf(db, appId)).values()]).toEqual([3])
+    expect(await rowsOf(db, appId)).toBe(3)
   })
 
   test('a nonce is accepted once, in one batch, across batches and across processes', async () => {
     await using db = await createTestDatabase()
     const { appId, scope, audit } = await setUp(db)
-    const other = createAuditLog({ db: db.db, clock: systemClock, log, processId: newId() })
+    const other = createAuditLog({ db: db.db, clock: systemClock, log })
     const nonce = { ts: Math.floor(Date.now() / 1000), digest: Buffer.alloc(16, 7) }
     const results = await Promise.all(
       [audit, audit, other, other].map((writer) => writer.append(scope, { rows: [row], nonce })),
@@ -100,13 +92,13 @@ describe('append', () => {
       'stored',
     ])
     await Promise.all([audit.close(), other.close()])
-    expect([...verifyLanes(await blocksOf(db, appId)).values()].filter((count) => count > 0)).toEqual([1])
+    expect(await rowsOf(db, appId)).toBe(1)
   })
 
   test('a budget is never exceeded by calls that race over two processes', async () => {
     await using db = await createTestDatabase()
     const { scope, audit } = await setUp(db)
-    const other = createAuditLog({ db: db.db, clock: systemClock, log, processId: newId() })
+    const other = createAuditLog({ db: db.db, clock: systemClock, log })
     const charge = { counterId: 'rule', slot: 1000, width: 61, add: 1, max: 60 }
     const results = await Promise.all(
       Array.from({ length: 150 }, (_, i) => (i % 2 ? audit : other).append(scope, { rows: [row], charges: [charge] })),
@@ -120,39 +112,80 @@ describe('append', () => {
     await Promise.all([audit.close(), other.close()])
   })
 
-  test('a lane closed by another process is left: its members go to a new lane, re-checked', async () => {
+  test('a version that nobody wrote yet is 0: a call of a principal without a row is not stale', async () => {
     await using db = await createTestDatabase()
-    const { appId, scope, audit } = await setUp(db)
-    const first = await audit.append(scope, { rows: [row] })
-    if (first.kind !== 'stored') throw new Error(first.kind)
-    const client = await db.db.connectClient()
-    await closeForeignLane(client, appId, first.events[0]!.chainId)
-    await client.end()
-    const second = await audit.append(scope, { rows: [row] })
-    if (second.kind !== 'stored') throw new Error(second.kind)
-    expect(second.events[0]!.chainId).not.toBe(first.events[0]!.chainId)
+    const { scope, audit } = await setUp(db)
+    const user = { subject: 'principal:user:ann', version: 0 }
+    expect((await audit.append(scope, { rows: [row], fences: [user] })).kind).toBe('stored')
+    expect((await audit.append(scope, { rows: [row], fences: [{ ...user, version: 1 }] })).kind).toBe('stale')
     await audit.close()
-    expect([...verifyLanes(await blocksOf(db, appId)).values()].sort()).toEqual([1, 1])
   })
 
-  test('backends killed under load: every answer is true and no lane has a gap', async () => {
+  test('versions that were found to hold are believed until something moves, and no longer', async () => {
+    await using db = await createTestDatabase()
+    const { appId, scope, audit } = await setUp(db)
+    const epoch = async () =>
+      (
+        await db.asOwner<{ v: number }>("select version::int v from fences where app_id = $1 and subject = 'epoch'", [
+          appId,
+        ])
+      )[0]!.v
+    const append = (version: number) => audit.append(scope, { rows: [row], fences: [{ subject: 'epoch', version }] })
+    const first = await epoch()
+    for (let i = 0; i < 3; i++) expect((await append(first)).kind).toBe('stored')
+    await db.asOwner('update apps set description = $2 where app_id = $1', [appId, 'moved'])
+    expect((await append(first)).kind).toBe('stale')
+    expect((await append(await epoch())).kind).toBe('stored')
+    await audit.close()
+  })
+
+  test('a nonce is accepted once on both sides of a half-hour, in one batch', async () => {
+    await using db = await createTestDatabase()
+    const { scope, audit } = await setUp(db)
+    const turn = Math.ceil(Date.now() / 1_800_000) * 1_800
+    const used = [turn - 1, turn, turn + 1].map((ts) => ({ ts, digest: Buffer.alloc(16, 3) }))
+    const use = () => Promise.all(used.map((nonce) => audit.append(scope, { rows: [row], nonce })))
+    expect((await use()).map((result) => result.kind)).toEqual(['stored', 'stored', 'stored'])
+    const fresh = { ts: turn, digest: Buffer.alloc(16, 4) }
+    const again = await Promise.all([use(), audit.append(scope, { rows: [row], nonce: fresh })])
+    expect(again[0].map((result) => result.kind)).toEqual(['nonce_replayed', 'nonce_replayed', 'nonce_replayed'])
+    expect(again[1].kind).toBe('stored')
+    await audit.close()
+  })
+
+  test('nonces are forgotten in the middle of the half-hour after theirs, never while they count', async () => {
+    await using db = await createTestDatabase()
+    const { scope, audit } = await setUp(db)
+    const start = Math.floor(Date.now() / 3_600_000) * 3_600
+    const nonce = { ts: start + 1_799, digest: Buffer.alloc(16, 5) }
+    await audit.append(scope, { rows: [row], nonce })
+    const stored = async () =>
+      (await db.asOwner('select ts from nonces_even union all select ts from nonces_odd')).length
+    for (const at of [900, 1_799, 1_800, 2_099, 2_399, 3_001]) {
+      await db.asOwner('select forget_nonces($1)', [start + at])
+      expect(await stored()).toBe(1)
+    }
+    await db.asOwner('select forget_nonces($1)', [start + 2_700])
+    expect(await stored()).toBe(0)
+    await audit.close()
+  })
+
+  test('backends killed under load: every answer is true and no row is stored twice', async () => {
     await using db = await createTestDatabase()
     const { appId, scope, audit } = await setUp(db)
     const stored: string[] = []
-    let refused = 0
     let stop = false
     const writers = Array.from({ length: 16 }, async () => {
       while (!stop) {
         const eventId = newId()
         await audit.append(scope, { rows: [{ ...row, eventId }] }).then(
           (result) => result.kind === 'stored' && stored.push(eventId),
-          () => (refused += 1),
+          () => undefined,
         )
       }
     })
     for (let i = 0; i < 25; i++) {
-      const before = stored.length
-      await expect.poll(() => stored.length, { interval: 5, timeout: 10_000 }).toBeGreaterThan(before + 2)
+      await pause(20)
       await db.asOwner(
         'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',
       )
@@ -160,18 +193,11 @@ describe('append', () => {
     stop = true
     await Promise.all(writers)
     await audit.close()
-    const blocks = await blocksOf(db, appId)
-    verifyLanes(blocks)
-    const found = new Set(
-      blocks.flatMap((block) => decodeRows(block.rows).map((stored) => JSON.parse(stored.keep).event_id as string)),
-    )
+    const ids = eventIdsIn(await batchesOf(db, appId))
+    const found = new Set(ids)
+    expect(found.size).toBe(ids.length)
     expect(stored.length).toBeGreaterThan(50)
     expect(stored.filter((id) => !found.has(id))).toEqual([])
-    const tails = await db.asOwner<{ open: number }>(
-      'select count(*)::int open from audit_lanes where closed_at is null',
-    )
-    expect(tails[0]!.open).toBe(0)
-    expect(refused).toBeGreaterThanOrEqual(0)
   })
 })
 
@@ -179,7 +205,7 @@ describe('change', () => {
   test('a change and its rows are one transaction', async () => {
     await using db = await createTestDatabase()
     const { appId, scope, audit } = await setUp(db)
-    const updated: RowDraft = { event: 'app.updated', stream: 'portal', outcome: 'changed' }
+    const updated: RowDraft = { event: 'app.updated', outcome: 'changed' }
     await audit.change(scope, async (tx, record) => {
       await tx.updateTable('apps').set({ description: 'kept' }).where('app_id', '=', appId).execute()
       record(updated)
@@ -193,10 +219,10 @@ describe('change', () => {
     ).rejects.toThrow('no')
     await audit.close()
     expect(await db.asOwner('select description from apps')).toEqual([{ description: 'kept' }])
-    expect([...verifyLanes(await blocksOf(db, appId)).values()]).toEqual([1])
+    expect(await rowsOf(db, appId)).toBe(1)
   })
 
-  test('changes beside appends leave gapless lanes', async () => {
+  test('changes beside appends lose no row', async () => {
     await using db = await createTestDatabase()
     const { appId, scope, audit } = await setUp(db)
     await Promise.all(
@@ -209,12 +235,12 @@ describe('change', () => {
                 .set({ description: String(i) })
                 .where('app_id', '=', appId)
                 .execute()
-              record({ event: 'app.updated', stream: 'portal', outcome: 'changed' })
+              record({ event: 'app.updated', outcome: 'changed' })
             }),
       ),
     )
     await audit.close()
-    expect([...verifyLanes(await blocksOf(db, appId)).values()].sort((a, b) => a - b)).toEqual([20, 40])
+    expect(await rowsOf(db, appId)).toBe(60)
   })
 
   test('a conditional change is refused on a stale version, a used nonce, a spent budget, and then writes nothing', async () => {
@@ -223,7 +249,7 @@ describe('change', () => {
     const hold = (conditions: Parameters<typeof audit.change>[2]) =>
       audit.change(
         scope,
-        async (_tx, record) => record({ event: 'approval.requested', stream: 'approvals', outcome: 'pending' }),
+        async (_tx, record) => record({ event: 'approval.requested', outcome: 'pending' }),
         conditions,
       )
     const nonce = { ts: Math.floor(Date.now() / 1000), digest: Buffer.alloc(16, 1) }
@@ -234,47 +260,42 @@ describe('change', () => {
     await hold({ charges })
     await expect(hold({ charges })).rejects.toMatchObject({ result: { kind: 'budget_spent', counterIds: ['c'] } })
     await audit.close()
-    expect([...verifyLanes(await blocksOf(db, appId)).values()]).toEqual([2])
+    expect(await rowsOf(db, appId)).toBe(2)
   })
 })
 
-test('lanes that nobody uses are closed, and what comes after opens new ones', async () => {
+test('a change whose commit is lost on the way back was made once, and one that was never made is made', async () => {
   await using db = await createTestDatabase()
-  const { appId, scope, audit } = await setUp(db)
-  const use = async () => {
-    await audit.append(scope, { rows: [row] })
-    await audit.change(scope, async (_tx, record) =>
-      record({ event: 'app.updated', stream: 'portal', outcome: 'changed' }),
-    )
+  const { appId, scope } = await setUp(db)
+  for (const happens of [true, false]) {
+    let lost = false
+    const audit = createAuditLog({
+      db: {
+        ...db.db,
+        forApp: async (id, fn, options) => {
+          if (lost) return db.db.forApp(id, fn, options)
+          lost = true
+          const cause = Object.assign(new Error('terminating connection'), { code: '57P01', severity: 'FATAL' })
+          const unknown = new VaultError('service_unavailable', { log: { commit_unknown: true }, cause })
+          return db.db
+            .forApp(id, async (tx) => {
+              const value = await fn(tx)
+              if (!happens) throw unknown
+              return value
+            })
+            .then(() => Promise.reject(unknown))
+        },
+      },
+      clock: systemClock,
+      log,
+    })
+    const name = `happens ${happens}`
+    await audit.change(scope, async (tx, record) => {
+      await tx.updateTable('apps').set({ description: name }).where('app_id', '=', appId).execute()
+      record({ event: 'app.updated', outcome: 'changed', reason: name })
+    })
+    await audit.close()
+    expect(await db.asOwner('select description from apps')).toEqual([{ description: name }])
   }
-  await use()
-  await audit.closeIdleLanes()
-  const openLanes = () => db.asOwner('select 1 from audit_lanes where closed_at is null')
-  expect(await openLanes()).toHaveLength(2)
-  await audit.closeIdleLanes(0)
-  expect(await openLanes()).toHaveLength(0)
-  await use()
-  expect(await openLanes()).toHaveLength(2)
-  await audit.close()
-  expect([...verifyLanes(await blocksOf(db, appId)).values()]).toEqual([1, 1, 1, 1])
-})
-
-test('the lanes of a process without heartbeat are closed, and it can write no more on them', async () => {
-  await using db = await createTestDatabase()
-  const { appId, scope, audit, processId } = await setUp(db)
-  const sleeper = createProcessRegistry({ db: db.db, log, processId })
-  const sweeper = createProcessRegistry({ db: db.db, log, processId: newId() })
-  await sleeper.register()
-  await sweeper.register()
-  const before = await audit.append(scope, { rows: [row] })
-  expect(await sweeper.fenceDeadProcesses()).toBe(0)
-  await db.asOwner("update processes set heartbeat_at = now() - interval '61 seconds' where process_id = $1", [
-    processId,
-  ])
-  expect(await sweeper.fenceDeadProcesses()).toBe(1)
-  const after = await audit.append(scope, { rows: [row] })
-  if (before.kind !== 'stored' || after.kind !== 'stored') throw new Error('not stored')
-  expect(after.events[0]!.chainId).not.toBe(before.events[0]!.chainId)
-  await audit.close()
-  expect([...verifyLanes(await blocksOf(db, appId)).values()].sort()).toEqual([1, 1])
+  expect(await rowsOf(db, appId)).toBe(2)
 })

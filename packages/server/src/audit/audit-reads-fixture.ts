@@ -1,11 +1,8 @@
-import { createSecretKey, randomBytes } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { openAuditSigningKeys } from '../crypto/audit-signing-key.ts'
-import { open, seal } from '../crypto/envelope.ts'
 import { createPlainKey } from '../crypto/installation-keys-fixture.ts'
-import type { Keyring } from '../crypto/keyring.ts'
 import { newId, randomHex } from '../kernel/ids.ts'
 import { silentLog } from '../kernel/log.ts'
 import { createManagementTest, type ManagementTest } from '../testing/management.ts'
@@ -15,7 +12,7 @@ import { type AuditReads, type AuditReadsDeps, createAuditReads } from './audit-
 import { appScope, type RowDraft, type Scope } from './audit-row.ts'
 import type { Reader } from './reader.ts'
 import { verifyExportFile } from './verify-export-file.ts'
-import type { Verification } from './verify-lanes.ts'
+import type { Verification } from './verify-log.ts'
 
 /** The rows of one use of a credential, as the proxy writes them. */
 export type CallOptions = { outcome?: Partial<RowDraft>; intent?: Partial<RowDraft>; traceId?: string; url?: string }
@@ -25,7 +22,6 @@ export type AuditReadsTest = AsyncDisposable &
     scope: Scope
     operator: Reader
     reads: AuditReads
-    keyring: Pick<Keyring, 'sealFor' | 'openFor'>
     signingKeys: Awaited<ReturnType<typeof openAuditSigningKeys>>
     /** Another process's log; closed at the end if it is not before. */
     startProcess(): AuditLog
@@ -43,17 +39,12 @@ export type AuditReadsTest = AsyncDisposable &
 export type ExportPaths = { ndjsonPath: string; checkpointsPath: string; jwksPath: string }
 
 export async function createAuditReadsTest(deps: Partial<AuditReadsDeps> = {}): Promise<AuditReadsTest> {
-  // A whole database: the jobs of the log go through the lanes of all apps.
+  // A whole database: the jobs of the log go through all scopes.
   const test = await createManagementTest(await createTestDatabase())
   const folder = await mkdtemp(join(tmpdir(), 'alter-vault-audit-'))
-  const { app, clock, db, audit } = test
+  const { app, clock, db, audit, keyring } = test
   const scope = appScope(app.appId, app.organizationId)
   const signingKeys = await openAuditSigningKeys({ key: createPlainKey(), clock })
-  const dataKey = { id: newId(), key: createSecretKey(randomBytes(32)) }
-  const keyring: Pick<Keyring, 'sealFor' | 'openFor'> = {
-    sealFor: async (appId, place, plaintext) => seal(dataKey, { appId, ...place }, plaintext),
-    openFor: async (appId, place, frame) => open(dataKey, { appId, ...place }, frame),
-  }
   const logs: AuditLog[] = []
   const startReads = (more: Partial<AuditReadsDeps> = {}) =>
     createAuditReads({ db, audit, keyring, signingKeys, clock, log: silentLog, ...deps, ...more })
@@ -71,7 +62,6 @@ export async function createAuditReadsTest(deps: Partial<AuditReadsDeps> = {}): 
   const who = { keyId: newId(), agentId: newId(), grantId: newId(), actorId: newId() }
   const intentRow: AuditReadsTest['intentRow'] = (changes = {}) => ({
     event: 'proxy.requested',
-    stream: 'runtime',
     outcome: 'allowed',
     decisionEffect: 'allow',
     callerKind: 'agent_key',
@@ -150,11 +140,10 @@ export async function createAuditReadsTest(deps: Partial<AuditReadsDeps> = {}): 
     scope,
     operator,
     reads,
-    keyring,
     signingKeys,
     startReads,
     startProcess() {
-      const log = createAuditLog({ db, clock, log: silentLog, processId: newId() })
+      const log = createAuditLog({ db, clock, log: silentLog, keyring })
       logs.push(log)
       return log
     },

@@ -37,7 +37,7 @@ describe('searching', () => {
       v: 1,
       app_id: t.app.appId,
       scope_id: t.app.appId,
-      seq: 2,
+      row_no: 2,
       event: 'proxy.executed',
       intent_id: intentId,
       trace_id: traceId,
@@ -177,8 +177,8 @@ describe('searching', () => {
     await using t = await createAuditReadsTest()
     await t.call()
     await t.audit.change(t.scope, async (_tx, record) => {
-      record({ event: 'key.minted', stream: 'portal', outcome: 'changed' })
-      record({ event: 'grant.created', stream: 'grants', outcome: 'changed' })
+      record({ event: 'key.minted', outcome: 'changed' })
+      record({ event: 'grant.created', outcome: 'changed' })
     })
     const events = ({ items }: { items: readonly { event: string }[] }) => items.map(({ event }) => event)
     expect(events(await t.reads.listPortalActions(t.app.appId, {}))).toEqual(['key.minted'])
@@ -191,19 +191,13 @@ describe('a captured body', () => {
     const eventId = newId()
     const request = captureBody(Buffer.from('{"amount":"7 €"}'), 'application/json; charset=utf-8')
     const response = captureBody(Buffer.from([0xff, 0x00, 0x80]), 'text/plain')
-    const seal = async (side: 'request' | 'response', bytes: Buffer) => ({
-      eventId,
-      side,
-      frame: await t.keyring.sealFor(
-        t.app.appId,
-        { table: 'audit_bodies', column: 'frames', rowId: `${eventId}:${side}` },
-        bytes,
-      ),
-    })
     const row = t.intentRow({ eventId, detail: { requestBody: request.digest, responseBody: response.digest } })
     await t.audit.append(t.scope, {
       rows: [t.intentRow(), row],
-      bodies: [await seal('request', request.toSeal!), await seal('response', response.toSeal!)],
+      bodies: [
+        { eventId, side: 'request', content: request.toSeal! },
+        { eventId, side: 'response', content: response.toSeal! },
+      ],
     })
     return eventId
   }
@@ -235,10 +229,7 @@ describe('a captured body', () => {
     await using t = await createAuditReadsTest()
     const eventId = await withBodies(t)
     await t.asOwner(
-      `update audit_blocks set rows = convert_to(replace(convert_from(rows, 'UTF8'), '"length":18', '"length":18, "x":1'), 'UTF8')`,
-    )
-    await t.asOwner(
-      `update audit_blocks set rows = convert_to(regexp_replace(convert_from(rows, 'UTF8'), '"digest":"[0-9a-f]{4}', '"digest":"beef', 'g'), 'UTF8')`,
+      `update audit_batches set rows = convert_to(regexp_replace(convert_from(rows, 'UTF8'), '"digest":"[0-9a-f]{4}', '"digest":"beef', 'g'), 'UTF8')`,
     )
     const { request } = await t.reads.showBody(t.app.appId, eventId, t.operator)
     expect(request).toMatchObject({ matches: false })
@@ -260,7 +251,7 @@ describe('a captured body', () => {
     const eventId = await withBodies(t)
     let opened = 0
     const reads = t.startReads({
-      audit: { change: () => Promise.reject(new Error('store away')) },
+      audit: { change: () => Promise.reject(new Error('store away')), recent: t.audit.recent },
       keyring: {
         openFor: async () => {
           opened += 1
@@ -283,15 +274,14 @@ describe('a trace', () => {
     const approvalId = newId()
     const record = async (draft: RowDraft) =>
       t.audit.change(t.scope, async (_tx, note) => note({ traceId, approvalId, ...draft }))
-    const requested = await record({ event: 'approval.requested', stream: 'approvals', outcome: 'pending' })
+    const requested = await record({ event: 'approval.requested', outcome: 'pending' })
     step()
-    const decided = await record({ event: 'approval.decided', stream: 'approvals', outcome: 'allowed' })
+    const decided = await record({ event: 'approval.decided', outcome: 'allowed' })
     step()
-    const executing = await record({ event: 'approval.executing', stream: 'approvals', outcome: 'allowed' })
+    const executing = await record({ event: 'approval.executing', outcome: 'allowed' })
     step()
     const executed = await record({
       event: 'approval.executed',
-      stream: 'approvals',
       outcome: 'success',
       intentId: executing,
     })
@@ -339,23 +329,24 @@ describe('a trace', () => {
 describe('checkpoints', () => {
   test('are due after 1,000 rows at once, else after 60 seconds, and never without news', async () => {
     await using t = await createAuditReadsTest()
-    const age = (seconds: number) =>
-      t.asOwner(`update audit_checkpoint_times set issued_at = clock_timestamp() - make_interval(secs => ${seconds})`)
+    const issued = async () => {
+      await t.reads.sequenceDue()
+      return (await t.asOwner('select 1 from audit_checkpoints')).length
+    }
+    const wait = (seconds: number) =>
+      t.asOwner(`update audit_scopes set unsigned_since = unsigned_since - make_interval(secs => ${seconds})`)
     await t.call()
-    expect(await t.reads.issueDueCheckpoints()).toBe(1)
-    expect(await t.reads.issueDueCheckpoints()).toBe(0)
-    await t.call()
-    await age(55)
-    expect(await t.reads.issueDueCheckpoints()).toBe(0)
-    await age(61)
-    expect(await t.reads.issueDueCheckpoints()).toBe(1)
-    await age(61)
-    expect(await t.reads.issueDueCheckpoints()).toBe(0)
+    expect(await issued()).toBe(0)
+    await wait(55)
+    expect(await issued()).toBe(0)
+    await wait(6)
+    expect(await issued()).toBe(1)
+    await wait(61)
+    expect(await issued()).toBe(1)
     await t.audit.append(t.scope, { rows: Array.from({ length: 999 }, () => t.intentRow()) })
-    await age(1)
-    expect(await t.reads.issueDueCheckpoints()).toBe(0)
+    expect(await issued()).toBe(1)
     await t.audit.append(t.scope, { rows: [t.intentRow()] })
-    expect(await t.reads.issueDueCheckpoints()).toBe(1)
+    expect(await issued()).toBe(2)
   })
 
   test('of several processes one issues at a time, and the series has no fork', async () => {
@@ -363,27 +354,25 @@ describe('checkpoints', () => {
     const processes = [t.reads, t.startReads(), t.startReads()]
     for (let round = 0; round < 5; round++) {
       await t.call()
-      await Promise.all(processes.map((reads) => reads.issueDueCheckpoints({ all: true })))
+      await Promise.all(processes.map((reads) => reads.sequenceDue({ all: true })))
     }
-    await t.reads.issueDueCheckpoints({ all: true })
+    await t.reads.sequenceDue({ all: true })
     const { items } = await t.reads.listCheckpoints(t.app.appId, {})
     expect(items.map(({ checkpoint_no }) => checkpoint_no)).toEqual(items.map((_item, index) => items.length - index))
     expect((await t.reads.checkIntegrity(t.app.appId, t.operator)).status).toBe('ok')
   })
 
-  test('say once that a lane has ended, and leave out a lane that ended empty', async () => {
+  test('name the last batch and row, and the one before', async () => {
     await using t = await createAuditReadsTest()
-    const other = t.startProcess()
-    await t.call({}, other)
-    await t.audit.change(t.scope, async () => undefined)
-    await t.reads.issueDueCheckpoints({ all: true })
-    await other.close()
-    await t.reads.issueDueCheckpoints({ all: true })
-    await t.call()
-    await t.reads.issueDueCheckpoints({ all: true })
+    for (let i = 0; i < 2; i++) {
+      await t.call()
+      await t.reads.sequenceDue({ all: true })
+    }
     const { items } = await t.reads.listCheckpoints(t.app.appId, {})
-    const heads = items.map(({ checkpoint }) => checkpoint.heads.map(({ seq, closed }) => [seq, closed]))
-    expect(heads).toEqual([[[2, false]], [[2, true]], [[2, false]]])
+    expect(items.map(({ checkpoint }) => [checkpoint.sequence, checkpoint.row_no])).toEqual([
+      [4, 4],
+      [2, 2],
+    ])
     for (const { checkpoint, message_hash } of items) {
       expect(checkpoint.scope_id).toBe(t.app.appId)
       expect(message_hash).toMatch(/^[0-9a-f]{64}$/)
@@ -397,7 +386,7 @@ describe('checkpoints', () => {
       await t.call()
       if (i === 1) await t.signingKeys.rotate()
       t.clock.advance(1_000)
-      await t.reads.issueDueCheckpoints({ all: true })
+      await t.reads.sequenceDue({ all: true })
     }
     const first = await t.reads.listCheckpoints(t.app.appId, { limit: 2 })
     const second = await t.reads.listCheckpoints(t.app.appId, { limit: 2, cursor: first.next_cursor! })
@@ -470,7 +459,7 @@ describe('an export', () => {
       await t.audit.append(t.scope, { rows })
     }
     // More than two seconds of projection: a query may say so and ask to try again.
-    await t.reads.project()
+    await t.reads.sequenceDue()
     const refusal = await t.reads.exports.create(t.app.appId, t.operator, { format: 'ndjson' }).then(
       () => new VaultError('internal_error'),
       (error: VaultError) => error,

@@ -10,25 +10,26 @@ import { createApplyRetention } from './apply-retention.ts'
 import { toAuditEvent } from './audit-event.ts'
 import type { AuditLog } from './audit-log.ts'
 import { appScope, type RowDetail, type RowDraft } from './audit-row.ts'
-import { decodeBodies } from './body-frames.ts'
+import { bodiesPlace, decodeBodies } from './body-frames.ts'
 import { createCheckIntegrity } from './check-integrity.ts'
 import { type Checkpoint, parseCheckpointMessage } from './checkpoint.ts'
 import { readCheckpointsBefore, readPublicKeys } from './checkpoint-store.ts'
 import { createExports } from './create-exports.ts'
 import { parseEventFilter } from './event-filter.ts'
-import { type EventFilter, findBodyFrames, findEvent, listEvents, listTraces, readTrace } from './event-store.ts'
+import { type EventFilter, findBodies, findEvent, listEvents, listTraces, readTrace } from './event-store.ts'
 import { explainTrace } from './explain-trace.ts'
-import { createIssueCheckpoints } from './issue-checkpoints.ts'
-import { openAuditBody } from './open-audit-body.ts'
-import { type CaughtUp, createProjectEvents } from './project-events.ts'
+import { readAuditBody } from './read-audit-body.ts'
 import type { Reader } from './reader.ts'
+import { readScopes } from './retention-store.ts'
+import { type CaughtUp, createSequencer } from './sequence-batches.ts'
+import { createSignCheckpoint } from './sign-checkpoint.ts'
 import { createSweepOutcomes } from './sweep-outcomes.ts'
 import { traceTree } from './trace-tree.ts'
-import type { Verification } from './verify-lanes.ts'
+import type { Verification } from './verify-log.ts'
 
 export type AuditReadsDeps = {
   db: Database
-  audit: Pick<AuditLog, 'change'>
+  audit: Pick<AuditLog, 'change' | 'recent'>
   keyring: Pick<Keyring, 'openFor'>
   signingKeys: Pick<AuditSigningKeys, 'keyId' | 'sign' | 'publicJwks'>
   clock: Clock
@@ -53,16 +54,16 @@ const TRACE_MAX_ROWS = 1_000
  */
 export function createAuditReads(deps: AuditReadsDeps) {
   const { db, audit, keyring, signingKeys, clock, log, catchUpMs = 2_000 } = deps
-  const projection = createProjectEvents({ db, clock, log, catchUpMs })
-  const checkpoints = createIssueCheckpoints({ db, signingKeys, clock, log })
-  const integrity = createCheckIntegrity({ db, audit })
-  const { sweepOutcomes } = createSweepOutcomes({ db, audit, projection, log })
+  const checkpoints = createSignCheckpoint({ db, signingKeys, clock })
+  const sequencer = createSequencer({ db, audit, checkpoints, clock, log, catchUpMs })
+  const integrity = createCheckIntegrity({ db, audit, sequencer })
+  const { sweepOutcomes } = createSweepOutcomes({ db, audit, sequencer, log })
   const { applyRetention } = createApplyRetention({ db, audit, clock, log })
-  const exports = createExports({ db, audit, clock, projection, checkpoints })
+  const exports = createExports({ db, audit, clock, sequencer })
 
   async function search(appId: string, filter: EventFilter, query: PageQuery): Promise<Listed<AuditEvent>> {
     const after = query.cursor === undefined ? undefined : decodeCursor(query.cursor)
-    const reached = await projection.catchUp(appId)
+    const reached = await sequencer.catchUp(appId)
     const limit = query.limit ?? DEFAULT_LIMIT
     const { rows, next } = await db.forApp(appId, (tx) => listEvents(tx, appId, filter, { after, limit }))
     return {
@@ -75,33 +76,35 @@ export function createAuditReads(deps: AuditReadsDeps) {
 
   async function getEvent(appId: string, eventId: string) {
     const find = () => db.forApp(appId, (tx) => findEvent(tx, appId, eventId))
-    const found = (await find()) ?? (await projection.catchUp(appId).then(find))
+    const found = (await find()) ?? (await sequencer.catchUp(appId).then(find))
     if (found === undefined) throw new VaultError('not_found', { message: 'There is no audit event with this id.' })
     return found
   }
 
   async function traceOf(appId: string, traceId: string): Promise<{ events: AuditEvent[]; reached: CaughtUp }> {
-    const reached = await projection.catchUp(appId)
+    const reached = await sequencer.catchUp(appId)
     const found = await db.forApp(appId, (tx) => readTrace(tx, appId, traceId, TRACE_MAX_ROWS + 1))
     if (found.length === 0) throw new VaultError('not_found', { message: 'There is no trace with this id.' })
     return { events: found.map(toAuditEvent), reached }
   }
 
   return {
-    /** Signs what is new, in every scope; for a job, every second. `all`: also what is not due yet, at shutdown. */
-    issueDueCheckpoints: checkpoints.issueDueCheckpoints,
-    /** Makes what is new searchable, in every scope; for a job, every second. Returns how many rows were new. */
-    project: projection.project,
-    /** Throws away what is searchable in a scope, so that it is made anew. */
-    rebuildProjection: projection.rebuild,
-    /** Says of intents whose process died that their outcome is unknown; for a job, every minute. Returns of how many. */
+    /** Puts what is new in order, makes it searchable and signs it when that is due; for a job, every second. */
+    sequenceDue: sequencer.sequenceDue,
+    /** The same for what this process has just written in one scope. */
+    sequenceRecent: sequencer.sequenceRecent,
+    /** Makes the searchable rows of a scope anew from what is stored. */
+    projectAgain: sequencer.projectAgain,
+    /** Says of intents without an outcome that it is unknown; for a job, every minute. Returns of how many. */
     sweepOutcomes,
     /** Forgets what apps no longer want kept; for a job, every hour. */
     applyRetention,
-    /** Last checkpoints; call it when the lanes of this process are closed and the database is not. */
+    /** Puts everything in order and signs it; call it when nothing more is appended and the database is not closed. */
     async close(): Promise<void> {
-      await checkpoints.issueDueCheckpoints({ all: true })
+      await sequencer.sequenceDue({ all: true })
     },
+    /** Every scope that has a log: what is kept by scope can be tidied up by this list. */
+    listScopes: (): Promise<string[]> => db.unscoped(readScopes),
     /** Makes the public keys of this process known to every reader. */
     listSigningKeys: checkpoints.listKeys,
 
@@ -134,25 +137,30 @@ export function createAuditReads(deps: AuditReadsDeps) {
         record({
           ...operatorRow(operator, { resourceType: 'audit_event', resourceId: eventId }),
           event: 'audit.queried_body',
-          stream: 'portal',
           outcome: 'success',
           grantId: event.grant_id,
           providerId: event.provider_id,
         }),
       )
-      const stored = await db.forApp(appId, (tx) => findBodyFrames(tx, appId, found.chainId, found.blockSeq))
-      const frames = stored === undefined ? [] : decodeBodies(stored)
-      const [request, response] = await Promise.all([
-        openAuditBody(keyring, appId, event, 'request', frames),
-        openAuditBody(keyring, appId, event, 'response', frames),
-      ])
-      return { event_id: eventId, request, response }
+      const sealed = await db.forApp(appId, (tx) => findBodies(tx, appId, found.batchId))
+      if (sealed === undefined) return { event_id: eventId, request: null, response: null }
+      const opened = await keyring.openFor(appId, bodiesPlace(found.batchId), sealed)
+      try {
+        const bodies = decodeBodies(opened)
+        return {
+          event_id: eventId,
+          request: readAuditBody(event, 'request', bodies),
+          response: readAuditBody(event, 'response', bodies),
+        }
+      } finally {
+        opened.fill(0)
+      }
     },
 
     async listTraces(appId: string, query: AuditFilter & PageQuery) {
       const filter = parseEventFilter(query, clock.now())
       const after = query.cursor === undefined ? undefined : decodeCursor(query.cursor)
-      const reached = await projection.catchUp(appId)
+      const reached = await sequencer.catchUp(appId)
       const limit = query.limit ?? DEFAULT_LIMIT
       const found = await db.forApp(appId, (tx) => listTraces(tx, appId, filter, { after, limit }))
       const page = found.slice(0, limit)

@@ -1,6 +1,6 @@
+import { type AuditEventName, auditEvents } from '@alter-vault/contracts'
 import { canonicalJson, canonicalString } from '../kernel/canonical-json.ts'
 
-export type Stream = 'runtime' | 'grants' | 'portal' | 'provisioning' | 'approvals' | 'system'
 export type CallerKind = 'app_key' | 'agent_key' | 'derived_key' | 'member' | 'pat' | 'app_user' | 'link' | 'system'
 
 /** Which kind of caller a key makes. */
@@ -37,7 +37,7 @@ export const installationScope = (installationId: string): Scope => ({
 /** A captured body: never the bytes, only what proves them. */
 export type BodyDigest = { digest: string; length: number; truncated: boolean; content_type: string | null }
 
-/** The part that retention replaces by its hash. Members left out are written as null. */
+/** The part that retention replaces by its hash. Members that are null are left out. */
 export type RowDetail = {
   keyPrefix?: string | null
   caller?: string | null
@@ -76,10 +76,9 @@ export type RowDetail = {
   source?: 'server' | 'sdk' | null
 }
 
-/** What a writer says of an event; the log adds chain, sequence, time and salt. Members left out are written as null. */
+/** What a writer says of an event; the log adds its stream, time and salt. */
 export type RowDraft = {
-  event: string
-  stream: Stream
+  event: AuditEventName
   /** Minted by the log when left out. */
   eventId?: string
   callerKind?: CallerKind | null
@@ -106,49 +105,89 @@ export type RowDraft = {
 }
 
 /** What the log knows and the writer does not. */
-export type RowPlace = { scope: Scope; chainId: string; seq: number; occurredAt: string; eventId: string; salt: string }
+export type RowPlace = { occurredAt: string; eventId: string; salt: string }
 
-const text = (value: string | null | undefined): string =>
-  value === null || value === undefined ? 'null' : canonicalString(value)
-const integer = (value: number | null | undefined): string =>
-  value === null || value === undefined ? 'null' : String(Math.round(value))
-const json = (value: unknown): string => (value === null || value === undefined ? 'null' : canonicalJson(value))
-/** Ids and times need no escaping. */
-const id = (value: string | null | undefined): string => (value === null || value === undefined ? 'null' : `"${value}"`)
+/*
+ * Both parts are in RFC 8785 form, members sorted by name. A member that is null is left out: a reader takes what is absent for null.
+ * Written out by hand because it runs for every row; `head` is a constant of the program.
+ */
+const text = (head: string, value: string | null | undefined): string =>
+  value === null || value === undefined ? '' : head + canonicalString(value)
+const integer = (head: string, value: number | null | undefined): string =>
+  value === null || value === undefined ? '' : head + Math.round(value)
+const json = (head: string, value: unknown): string =>
+  value === null || value === undefined ? '' : head + canonicalJson(value)
+/** Ids and words of ours need no escaping. */
+const id = (head: string, value: string | null | undefined): string =>
+  value === null || value === undefined ? '' : `${head}${value}"`
 
-/** The permanent part in RFC 8785 form: every member, sorted by name. Written out by hand because it runs for every row. */
+/** The permanent part. */
 export function canonicalKeep(row: RowDraft, place: RowPlace): string {
-  return (
-    `{"actor_id":${id(row.actorId)},"agent_id":${id(row.agentId)},"app_id":${id(place.scope.appId)}` +
-    `,"app_user_id":${id(row.appUserId)},"approval_id":${id(row.approvalId)},"caller_kind":${id(row.callerKind)}` +
-    `,"chain_id":"${place.chainId}","decision_effect":${id(row.decisionEffect)},"event":"${row.event}"` +
-    `,"event_id":"${place.eventId}","grant_id":${id(row.grantId)},"intent_id":${id(row.intentId)}` +
-    `,"key_id":${id(row.keyId)},"member_id":${id(row.memberId)},"occurred_at":"${place.occurredAt}"` +
-    `,"organization_id":${id(place.scope.organizationId)},"outcome":"${row.outcome}"` +
-    `,"primary_reason":${id(row.primaryReason)},"principal_id":${text(row.principalId)}` +
-    `,"principal_type":${id(row.principalType)},"provider_id":${text(row.providerId)},"reason":${text(row.reason)}` +
-    `,"resource_kind":${id(row.resourceKind)},"run_id":${text(row.runId)},"scope_id":"${place.scope.scopeId}"` +
-    `,"seq":${place.seq},"stream":"${row.stream}","thread_id":${text(row.threadId)},"trace_id":${id(row.traceId)},"v":1}`
-  )
+  const members =
+    id(',"actor_id":"', row.actorId) +
+    id(',"agent_id":"', row.agentId) +
+    id(',"app_user_id":"', row.appUserId) +
+    id(',"approval_id":"', row.approvalId) +
+    id(',"caller_kind":"', row.callerKind) +
+    id(',"decision_effect":"', row.decisionEffect) +
+    `,"event":"${row.event}","event_id":"${place.eventId}"` +
+    id(',"grant_id":"', row.grantId) +
+    id(',"intent_id":"', row.intentId) +
+    id(',"key_id":"', row.keyId) +
+    id(',"member_id":"', row.memberId) +
+    `,"occurred_at":"${place.occurredAt}","outcome":"${row.outcome}"` +
+    id(',"primary_reason":"', row.primaryReason) +
+    text(',"principal_id":', row.principalId) +
+    id(',"principal_type":"', row.principalType) +
+    text(',"provider_id":', row.providerId) +
+    text(',"reason":', row.reason) +
+    id(',"resource_kind":"', row.resourceKind) +
+    text(',"run_id":', row.runId) +
+    `,"stream":"${auditEvents[row.event].stream}"` +
+    text(',"thread_id":', row.threadId) +
+    id(',"trace_id":"', row.traceId)
+  return `{${members.slice(1)},"v":1}`
 }
 
 const NO_DETAIL: RowDetail = {}
 
-/** The prunable part in RFC 8785 form. */
+/** The prunable part. */
 export function canonicalDetail(row: RowDraft, place: RowPlace): string {
   const d = row.detail ?? NO_DETAIL
-  return (
-    `{"account_digest":${text(d.accountDigest)},"attempt_id":${id(d.attemptId)},"bytes_in":${integer(d.bytesIn)}` +
-    `,"bytes_out":${integer(d.bytesOut)},"caller":${text(d.caller)},"caller_type":${text(d.callerType)}` +
-    `,"changes":${json(d.changes)},"client_ip":${text(d.clientIp)},"context":${json(d.context)}` +
-    `,"decision":${json(d.decision)},"declared_method":${text(d.declaredMethod)},"declared_url":${text(d.declaredUrl)}` +
-    `,"error_code":${text(d.errorCode)},"grant_label":${text(d.grantLabel)},"initiator":${text(d.initiator)}` +
-    `,"key_prefix":${text(d.keyPrefix)},"latency_ms":${integer(d.latencyMs)},"method":${text(d.method)}` +
-    `,"pass_id":${id(d.passId)},"request_body":${json(d.requestBody)},"request_headers":${json(d.requestHeaders)}` +
-    `,"resource_id":${text(d.resourceId)},"resource_type":${text(d.resourceType)},"response_body":${json(d.responseBody)}` +
-    `,"response_headers":${json(d.responseHeaders)},"response_status":${integer(d.responseStatus)}` +
-    `,"retry_info":${json(d.retryInfo)},"salt":"${place.salt}","scopes":${json(d.scopes)},"sdk":${text(d.sdk)}` +
-    `,"source":${text(d.source ?? 'server')},"upstream_ms":${integer(d.upstreamMs)},"url":${text(d.url)}` +
-    `,"user_agent":${text(d.userAgent)}}`
-  )
+  const members =
+    text(',"account_digest":', d.accountDigest) +
+    id(',"attempt_id":"', d.attemptId) +
+    integer(',"bytes_in":', d.bytesIn) +
+    integer(',"bytes_out":', d.bytesOut) +
+    text(',"caller":', d.caller) +
+    text(',"caller_type":', d.callerType) +
+    json(',"changes":', d.changes) +
+    text(',"client_ip":', d.clientIp) +
+    json(',"context":', d.context) +
+    json(',"decision":', d.decision) +
+    text(',"declared_method":', d.declaredMethod) +
+    text(',"declared_url":', d.declaredUrl) +
+    text(',"error_code":', d.errorCode) +
+    text(',"grant_label":', d.grantLabel) +
+    text(',"initiator":', d.initiator) +
+    text(',"key_prefix":', d.keyPrefix) +
+    integer(',"latency_ms":', d.latencyMs) +
+    text(',"method":', d.method) +
+    id(',"pass_id":"', d.passId) +
+    json(',"request_body":', d.requestBody) +
+    json(',"request_headers":', d.requestHeaders) +
+    text(',"resource_id":', d.resourceId) +
+    text(',"resource_type":', d.resourceType) +
+    json(',"response_body":', d.responseBody) +
+    json(',"response_headers":', d.responseHeaders) +
+    integer(',"response_status":', d.responseStatus) +
+    json(',"retry_info":', d.retryInfo) +
+    `,"salt":"${place.salt}"` +
+    json(',"scopes":', d.scopes) +
+    text(',"sdk":', d.sdk) +
+    text(',"source":', d.source ?? 'server') +
+    integer(',"upstream_ms":', d.upstreamMs) +
+    text(',"url":', d.url) +
+    text(',"user_agent":', d.userAgent)
+  return `{${members.slice(1)}}`
 }

@@ -2,11 +2,16 @@ import type { Database } from '../db/database.ts'
 import type { AuditLog } from './audit-log.ts'
 import type { RowDraft, Scope } from './audit-row.ts'
 import { findLastCheckpoint, readPublicKeys } from './checkpoint-store.ts'
-import { type LaneBlock, readLaneRows } from './lane-row.ts'
-import { readLaneExtents, streamBlocks, streamCheckpoints } from './log-store.ts'
-import { type Verification, verifyLanes } from './verify-lanes.ts'
+import { decodeRows } from './log-hashes.ts'
+import { findScope, streamBatches, streamCheckpoints } from './log-store.ts'
+import type { Sequencer } from './sequence-batches.ts'
+import { type LogBatch, type Verification, verifyLog } from './verify-log.ts'
 
-type Deps = { db: Pick<Database, 'forApp' | 'readForApp' | 'unscoped'>; audit: Pick<AuditLog, 'change'> }
+type Deps = {
+  db: Pick<Database, 'forScope' | 'readForApp' | 'unscoped'>
+  audit: Pick<AuditLog, 'change'>
+  sequencer: Pick<Sequencer, 'catchUp'>
+}
 
 /** Who asked for the check; goes into its row. */
 export type CheckAuthor = Pick<RowDraft, 'callerKind' | 'memberId'> & {
@@ -20,39 +25,39 @@ export type CheckIntegrity = ReturnType<typeof createCheckIntegrity>
  * Proves the log of a scope as it stands now, in bounded memory, and writes down that it did. A break is never repaired: it is
  * written down as `system.integrity_failed`, and the log goes on.
  */
-export function createCheckIntegrity({ db, audit }: Deps) {
-  /** Reads only. What is appended meanwhile is not looked at. */
-  async function verifyScope(scopeId: string): Promise<Verification> {
+export function createCheckIntegrity({ db, audit, sequencer }: Deps) {
+  /** What is appended meanwhile is not looked at. */
+  async function verifyScope(scope: Scope): Promise<Verification> {
+    const { scopeId } = scope
+    await sequencer.catchUp(scopeId)
     const keys = await db.unscoped(readPublicKeys)
-    const { lanes, last } = await db.readForApp(scopeId, async (tx) => ({
-      lanes: await readLaneExtents(tx, scopeId),
+    const { sequence, last } = await db.readForApp(scopeId, async (tx) => ({
+      sequence: (await findScope(tx, scopeId))?.sequence ?? 0,
       last: await findLastCheckpoint(tx, scopeId),
     }))
-    const ends = new Map(lanes.map((lane) => [lane.chainId, lane.lastBlockSeq]))
-    return verifyLanes(
+    // Numbers below 1 are no places, but somebody may have put a batch there.
+    const from = Number.MIN_SAFE_INTEGER
+    return verifyLog(
       {
-        scopeId,
-        chainIds: ends.keys(),
-        blocks: async function* (chainId): AsyncGenerator<LaneBlock> {
-          // Bigints below 1 are no place of a block, but somebody may have put one there.
-          const range = { from: Number.MIN_SAFE_INTEGER, to: ends.get(chainId) ?? 0 }
-          for await (const { firstSeq, count, headHash, rows } of streamBlocks(db, scopeId, chainId, range)) {
-            yield { firstSeq, count, headHash, rows: readLaneRows(rows) }
-          }
-        },
-        checkpoints: streamCheckpoints(db, scopeId, { from: Number.MIN_SAFE_INTEGER, to: last?.number ?? 0 }),
+        scope,
+        batches: storedBatches(scopeId, { from, to: sequence }),
+        lastSequence: sequence,
+        checkpoints: streamCheckpoints(db, scopeId, { from, to: last?.number ?? 0 }),
       },
       keys,
     )
   }
 
+  async function* storedBatches(scopeId: string, range: { from: number; to: number }): AsyncGenerator<LogBatch> {
+    for await (const batch of streamBatches(db, scopeId, range)) yield { ...batch, rows: decodeRows(batch.rows) }
+  }
+
   return {
     verifyScope,
     async checkIntegrity(scope: Scope, author: CheckAuthor): Promise<Verification> {
-      const result = await verifyScope(scope.scopeId)
+      const result = await verifyScope(scope)
       const { callerKind, memberId, clientIp = null, userAgent = null } = author
       const row = {
-        stream: 'system',
         callerKind: callerKind ?? null,
         memberId: memberId ?? null,
         resourceKind: null,

@@ -1,15 +1,7 @@
 import { sql } from 'kysely'
 import type { AuditPublicJwk } from '../crypto/audit-signing-key.ts'
 import type { Tx } from '../db/database.ts'
-import { genesisHash } from './chain.ts'
-import type { CheckpointHead, SignedCheckpoint } from './checkpoint.ts'
-
-/** Takes the right to issue a scope's next checkpoint for this transaction. False: another process has it. */
-export async function tryCheckpointLock(tx: Tx, scopeId: string): Promise<boolean> {
-  const { rows } = await sql<{ held: boolean }>`
-    select pg_try_advisory_xact_lock(hashtextextended('audit checkpoint ' || ${scopeId}, 0)) as held`.execute(tx)
-  return rows[0]?.held === true
-}
+import type { SignedCheckpoint } from './checkpoint.ts'
 
 type CheckpointRow = {
   checkpoint_no: number
@@ -33,7 +25,7 @@ export async function findLastCheckpoint(tx: Tx, scopeId: string): Promise<Signe
   const row = await tx
     .selectFrom('audit_checkpoints')
     .select(CHECKPOINT_COLUMNS)
-    .where('app_id', '=', scopeId)
+    .where('scope_id', '=', scopeId)
     .orderBy('checkpoint_no', 'desc')
     .limit(1)
     .executeTakeFirst()
@@ -49,7 +41,7 @@ export async function readCheckpoints(
   const rows = await tx
     .selectFrom('audit_checkpoints')
     .select(CHECKPOINT_COLUMNS)
-    .where('app_id', '=', scopeId)
+    .where('scope_id', '=', scopeId)
     .where('checkpoint_no', '>=', from)
     .$if(to !== undefined, (query) => query.where('checkpoint_no', '<=', to!))
     .orderBy('checkpoint_no')
@@ -67,7 +59,7 @@ export async function readCheckpointsBefore(
   const rows = await tx
     .selectFrom('audit_checkpoints')
     .select([...CHECKPOINT_COLUMNS, 'issued_at'])
-    .where('app_id', '=', scopeId)
+    .where('scope_id', '=', scopeId)
     .$if(before !== undefined, (query) => query.where('checkpoint_no', '<', before!))
     .orderBy('checkpoint_no', 'desc')
     .limit(limit)
@@ -84,54 +76,26 @@ export async function findCheckpointsAround(
   const { rows } = await sql<{ first: number | null; last: number | null }>`
     select
       coalesce(
-        (select max(checkpoint_no) from audit_checkpoints where app_id = ${scopeId} and issued_at < ${range.start}::timestamptz),
-        (select min(checkpoint_no) from audit_checkpoints where app_id = ${scopeId})) as first,
+        (select max(checkpoint_no) from audit_checkpoints where scope_id = ${scopeId} and issued_at < ${range.start}::timestamptz),
+        (select min(checkpoint_no) from audit_checkpoints where scope_id = ${scopeId})) as first,
       coalesce(
-        (select min(checkpoint_no) from audit_checkpoints where app_id = ${scopeId} and issued_at >= ${range.end}::timestamptz),
-        (select max(checkpoint_no) from audit_checkpoints where app_id = ${scopeId})) as last`.execute(tx)
+        (select min(checkpoint_no) from audit_checkpoints where scope_id = ${scopeId} and issued_at >= ${range.end}::timestamptz),
+        (select max(checkpoint_no) from audit_checkpoints where scope_id = ${scopeId})) as last`.execute(tx)
   const { first, last } = rows[0] ?? {}
   return typeof first === 'number' && typeof last === 'number' ? { from: first, to: last } : undefined
 }
 
-/** The head of a lane as it stands. */
-export type LaneState = { chainId: string; seq: number; rowHash: string; isClosed: boolean }
-
-/** The heads of every lane of a scope that no checkpoint has closed. */
-export async function readLaneStates(tx: Tx, scopeId: string): Promise<LaneState[]> {
-  const { rows } = await sql<{
-    chain_id: string
-    first_seq: number | null
-    count: number | null
-    head_hash: Buffer | null
-  }>`
-    select l.chain_id, b.first_seq, b.count, b.head_hash
-    from audit_lanes l left join lateral (
-      select first_seq, count, head_hash from audit_blocks
-      where app_id = l.app_id and chain_id = l.chain_id order by first_seq desc limit 1) b on true
-    where l.app_id = ${scopeId} and not l.checkpointed_to_end
-    order by l.chain_id`.execute(tx)
-  return rows.map(({ chain_id: chainId, first_seq, count, head_hash }) => ({
-    chainId,
-    seq: (first_seq ?? 1) + (count ?? 0) - 1,
-    rowHash: (head_hash ?? genesisHash(chainId)).toString('hex'),
-    // The closing block and closed_at are one transaction; the block is what a verifier sees.
-    isClosed: count === 0,
-  }))
-}
-
-/** Stores a checkpoint and notes what it covers, for the next one and for whoever looks for what is due. */
+/** Stores a checkpoint that covers all rows up to `signedRow`, the last one. The caller holds the scope. */
 export async function insertCheckpoint(
   tx: Tx,
   scopeId: string,
   signed: SignedCheckpoint,
-  issuedAt: string,
-  heads: readonly CheckpointHead[],
-  unlistedClosed: readonly string[],
+  { issuedAt, signedRow }: { issuedAt: string; signedRow: number },
 ): Promise<void> {
   await tx
     .insertInto('audit_checkpoints')
     .values({
-      app_id: scopeId,
+      scope_id: scopeId,
       checkpoint_no: signed.number,
       message: signed.message,
       message_hash: Buffer.from(signed.messageHash, 'hex'),
@@ -140,34 +104,11 @@ export async function insertCheckpoint(
       issued_at: issuedAt,
     })
     .execute()
-  await noteListed(tx, scopeId, heads, unlistedClosed)
-  await sql`
-    insert into audit_checkpoint_times (app_id, issued_at) values (${scopeId}, clock_timestamp())
-    on conflict (app_id) do update set issued_at = excluded.issued_at`.execute(tx)
-}
-
-/** Lanes that closed without a row and were never listed stay unlisted. */
-export async function noteListed(
-  tx: Tx,
-  scopeId: string,
-  heads: readonly CheckpointHead[],
-  unlistedClosed: readonly string[],
-): Promise<void> {
-  await sql`
-    update audit_lanes l set checkpointed_seq = h.seq, checkpointed_to_end = h.closed
-    from unnest(
-      ${[...heads.map((head) => head.chain_id), ...unlistedClosed]}::uuid[],
-      ${[...heads.map((head) => head.seq), ...unlistedClosed.map(() => 0)]}::bigint[],
-      ${[...heads.map((head) => head.closed), ...unlistedClosed.map(() => true)]}::boolean[]) h (chain_id, seq, closed)
-    where l.app_id = ${scopeId} and l.chain_id = h.chain_id`.execute(tx)
-}
-
-/** Seconds since the newest checkpoint of each scope, by the database's clock. */
-export async function readCheckpointAges(tx: Tx, scopeIds: readonly string[]): Promise<ReadonlyMap<string, number>> {
-  const { rows } = await sql<{ app_id: string; seconds: number }>`
-    select app_id, extract(epoch from clock_timestamp() - issued_at)::float8 as seconds
-    from audit_checkpoint_times where app_id = any(${[...scopeIds]}::uuid[])`.execute(tx)
-  return new Map(rows.map((row) => [row.app_id, row.seconds]))
+  await tx
+    .updateTable('audit_scopes')
+    .set({ signed_row: signedRow, unsigned_since: null })
+    .where('scope_id', '=', scopeId)
+    .execute()
 }
 
 /** Lists public keys; a key that is listed keeps its entry but for the end of its time. */

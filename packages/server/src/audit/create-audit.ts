@@ -1,45 +1,40 @@
 import type { AuditSigningKeys } from '../crypto/audit-signing-key.ts'
 import type { Keyring } from '../crypto/keyring.ts'
 import type { Database } from '../db/database.ts'
+import { forgetNonces } from '../db/installation-store.ts'
 import type { Clock } from '../kernel/clock.ts'
 import type { Log } from '../kernel/log.ts'
 import { createAuditLog } from './audit-log.ts'
 import { createAuditReads } from './audit-reads.ts'
-import { createProcessRegistry } from './process-store.ts'
 import { createAuditRoutes } from './routes.ts'
 
 export type AuditDeps = {
   db: Database
-  keyring: Pick<Keyring, 'openFor'>
+  keyring: Pick<Keyring, 'sealFor' | 'openFor'>
   signingKeys: AuditSigningKeys
   clock: Clock
   log: Log
-  processId: string
   pace: Pace
 }
 
-/**
- * How often a process says that it lives and looks for those that do not, after which silence one is taken for dead, and how often
- * intents without outcome are looked at.
- */
-export type Pace = { heartbeatMs: number; fenceEveryMs: number; deadAfterSeconds: number; sweepEveryMs: number }
+/** How often intents without an outcome are looked at. */
+export type Pace = { sweepEveryMs: number }
 
-export const PACE: Pace = { heartbeatMs: 10_000, fenceEveryMs: 15_000, deadAfterSeconds: 60, sweepEveryMs: 60_000 }
+export const PACE: Pace = { sweepEveryMs: 60_000 }
 
 const QUEUE_LIMIT = 10_000
 
 /** The audit log: its write side, its read side, and the work that keeps both going. */
 export function createAudit({ pace, ...deps }: AuditDeps) {
-  const registry = createProcessRegistry({ ...deps, deadAfterSeconds: pace.deadAfterSeconds })
   const log = createAuditLog(deps)
   const reads = createAuditReads({ ...deps, audit: log })
-  // Closed from the end: the lanes before the checkpoints, so that their ends are signed too.
+  // What fails now is done by the job.
+  log.recent.onMany((scopeId) => void reads.sequenceRecent(scopeId).catch(() => undefined))
+  // Closed from the end: writing before signing, so that the last rows are signed too.
   const open = new AsyncDisposableStack()
   return {
     ...log,
     async start(): Promise<void> {
-      await registry.register()
-      open.defer(registry.end)
       open.defer(reads.close)
       open.defer(log.close)
       await reads.listSigningKeys()
@@ -47,15 +42,13 @@ export function createAudit({ pace, ...deps }: AuditDeps) {
     close: () => open.disposeAsync(),
     routes: createAuditRoutes(reads),
     jobs: [
-      { name: 'heartbeat', everyMs: pace.heartbeatMs, run: registry.beat },
-      { name: 'fence dead processes', everyMs: pace.fenceEveryMs, run: registry.fenceDeadProcesses },
-      { name: 'close idle lanes', everyMs: 60_000, run: () => log.closeIdleLanes() },
-      { name: 'audit checkpoints', everyMs: 1_000, run: () => reads.issueDueCheckpoints() },
-      { name: 'audit projection', everyMs: 1_000, run: reads.project },
-      { name: 'audit outcomes', everyMs: pace.sweepEveryMs, run: reads.sweepOutcomes },
+      { name: 'audit sequence', everyMs: 1_000, run: (signal: AbortSignal) => reads.sequenceDue({ signal }) },
+      { name: 'kept outcomes', everyMs: 1_000, run: log.retryOutcomes },
+      { name: 'unknown outcomes', everyMs: pace.sweepEveryMs, run: reads.sweepOutcomes },
       { name: 'audit retention', everyMs: 3_600_000, run: reads.applyRetention },
+      { name: 'lapsed nonces', everyMs: 300_000, run: () => deps.db.unscoped(forgetNonces) },
     ],
-    ready: [{ name: 'audit_writer', check: async () => (await log.queuedRows()) < QUEUE_LIMIT }],
+    ready: [{ name: 'audit_writer', check: async () => log.queuedRows() < QUEUE_LIMIT }],
     metrics: [{ name: 'alter_audit_queued_rows', help: 'Audit rows that wait to be written.', read: log.queuedRows }],
   }
 }

@@ -10,19 +10,19 @@ import { findCheckpointsAround, findLastCheckpoint } from './checkpoint-store.ts
 import { parseEventFilter, parseTimeRange } from './event-filter.ts'
 import { countEvents, type EventFilter } from './event-store.ts'
 import {
+  countRows,
   dropExpiredExports,
   type ExportExtent,
+  findBatchesByTime,
   insertExport,
   proposeSplit,
   readExports,
   readExportTimes,
-  readRangesByTime,
   type StoredExport,
 } from './export-store.ts'
-import type { IssueCheckpoints } from './issue-checkpoints.ts'
-import { readLaneExtents } from './log-store.ts'
-import type { ProjectEvents } from './project-events.ts'
+import { findScope } from './log-store.ts'
 import type { Reader } from './reader.ts'
+import type { Sequencer } from './sequence-batches.ts'
 import { writeCheckpointsFile, writeCsvFile, writeRowsFile } from './write-export.ts'
 
 const MAX_ROWS = 100_000
@@ -33,11 +33,10 @@ const PER_HOUR = 5
 const HOUR_MS = 3_600_000
 
 type Deps = {
-  db: Pick<Database, 'forApp' | 'readForApp'>
+  db: Pick<Database, 'forApp' | 'forScope' | 'readForApp'>
   audit: Pick<AuditLog, 'change'>
   clock: Pick<Clock, 'now'>
-  projection: Pick<ProjectEvents, 'catchUp'>
-  checkpoints: Pick<IssueCheckpoints, 'issueCheckpoint'>
+  sequencer: Pick<Sequencer, 'catchUp' | 'sequenceAndSign'>
 }
 
 export type ExportRequest = { format: 'ndjson' | 'csv' } & AuditFilter
@@ -47,7 +46,7 @@ export type ExportFile = { contentType: string; fileName: string; chunks: AsyncI
  * Exports fix *what* is exported and nothing else: the log does not change, so the files are written when they are fetched, and no
  * copy of it lies about. Refusals: `export_too_large`, `rate_limit_exceeded`, `validation_failed`, `not_found`, `unavailable`.
  */
-export function createExports({ db, audit, clock, projection, checkpoints }: Deps) {
+export function createExports({ db, audit, clock, sequencer }: Deps) {
   async function create(appId: string, operator: Reader, request: ExportRequest, once?: Once): Promise<AuditExport> {
     const { format, ...filters } = request
     const createdAt = new Date(clock.now())
@@ -65,7 +64,6 @@ export function createExports({ db, audit, clock, projection, checkpoints }: Dep
       await insertExport(tx, appId, { ...stored, memberId: operator.memberId })
       record({
         event: 'audit.exported',
-        stream: 'portal',
         callerKind: operator.session.callerKind,
         memberId: operator.memberId,
         outcome: 'success',
@@ -125,10 +123,11 @@ export function createExports({ db, audit, clock, projection, checkpoints }: Dep
     }
     const range = parseTimeRange(given, clock.now(), '/')
     // What is new gets its checkpoint first, so that the export has no unsigned tail.
-    await checkpoints.issueCheckpoint(appId)
+    await sequencer.sequenceAndSign(appId)
     const isWhole = range.start === undefined && range.end === undefined
     const extent = await (isWhole ? wholeExtent(appId) : extentOf(appId, range))
-    const rowCount = extent.lanes.reduce((sum, lane) => sum + lane.to_seq - lane.from_seq + 1, 0)
+    const { batches } = extent
+    const rowCount = batches === null ? 0 : await db.forApp(appId, (tx) => countRows(tx, appId, batches))
     if (rowCount > MAX_ROWS) {
       if (isWhole) await catchUp(appId)
       throw await tooLarge(appId, String(rowCount), range)
@@ -139,12 +138,10 @@ export function createExports({ db, audit, clock, projection, checkpoints }: Dep
   const wholeExtent = (appId: string): Promise<ExportExtent> =>
     db.readForApp(appId, async (tx) => {
       const last = await findLastCheckpoint(tx, appId)
-      const lanes = await readLaneExtents(tx, appId)
+      const sequence = (await findScope(tx, appId))?.sequence ?? 0
       return {
         whole: true,
-        lanes: lanes
-          .filter(({ lastSeq }) => lastSeq > 0)
-          .map(({ chainId, lastSeq }) => ({ chain_id: chainId, from_seq: 1, to_seq: lastSeq })),
+        batches: sequence === 0 ? null : { from: 1, to: sequence },
         checkpoints: last === undefined ? null : { from: 1, to: last.number },
       }
     })
@@ -154,13 +151,13 @@ export function createExports({ db, audit, clock, projection, checkpoints }: Dep
     const times = { start: range.start ?? null, end: range.end ?? null }
     return db.readForApp(appId, async (tx) => ({
       whole: false,
-      lanes: await readRangesByTime(tx, appId, times),
+      batches: await findBatchesByTime(tx, appId, times),
       checkpoints: (await findCheckpointsAround(tx, appId, times)) ?? null,
     }))
   }
 
   async function catchUp(appId: string): Promise<void> {
-    const { complete } = await projection.catchUp(appId)
+    const { complete } = await sequencer.catchUp(appId)
     if (complete) return
     throw new VaultError('unavailable', {
       message: 'The newest rows are still being made searchable. Nothing was exported. Try again shortly.',

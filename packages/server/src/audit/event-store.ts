@@ -2,20 +2,11 @@ import type { AuditEvent } from '@alter-vault/contracts'
 import { sql } from 'kysely'
 import type { Tx } from '../db/database.ts'
 import type { PagePlace } from '../kernel/page.ts'
+import { type FoundEvent, wholeDetail, wholeKeep } from './audit-event.ts'
+import { decodeLine } from './log-hashes.ts'
 
 /** Where an event is ordered: newest first by time and id. */
 export type EventPlace = PagePlace
-
-/** An audit row as it is stored, found by the projection. `keep` and `detail` are RFC 8785 texts; `detail` null once pruned. */
-export type FoundEvent = {
-  eventId: string
-  chainId: string
-  seq: number
-  blockSeq: number
-  keep: string
-  detail: string | null
-  detailHash: string | null
-}
 
 /** What a list of events asks for. Absent members ask for nothing. */
 export type EventFilter = {
@@ -55,38 +46,33 @@ export const EQUAL_COLUMNS = [
 export type EqualColumn = (typeof EQUAL_COLUMNS)[number]
 
 type EventRow = {
+  scope_id: string
+  app_id: string | null
+  organization_id: string | null
   event_id: string
-  chain_id: string
-  seq: number
-  block_seq: number
+  row_no: number
+  batch_id: string
   line: Buffer | null
 }
 
-const TAB = 0x09
-
 function toFound(row: EventRow): FoundEvent[] {
-  const at = row.line?.indexOf(TAB) ?? -1
-  // The block is gone or was rewritten by somebody else: the integrity check says so, a list leaves the row out.
-  if (row.line === null || at < 0) return []
-  const detail = row.line.toString('utf8', at + 1)
-  const isPruned = detail.startsWith('#')
-  return [
-    {
-      eventId: row.event_id,
-      chainId: row.chain_id,
-      seq: row.seq,
-      blockSeq: row.block_seq,
-      keep: row.line.toString('utf8', 0, at),
-      detail: isPruned ? null : detail,
-      detailHash: isPruned ? detail.slice(1) : null,
-    },
-  ]
+  const stored = row.line === null ? null : decodeLine(row.line)
+  // The batch is gone or was rewritten by somebody else: the integrity check says so, a list leaves the row out.
+  if (stored === null) return []
+  const scope = { scopeId: row.scope_id, appId: row.app_id, organizationId: row.organization_id }
+  try {
+    const { keep, detail, detailHash } = stored
+    const parts = { keep: wholeKeep(keep), detail: detail === null ? null : wholeDetail(detail), detailHash }
+    return [{ ...parts, eventId: row.event_id, scope, rowNo: row.row_no, batchId: row.batch_id }]
+  } catch {
+    return []
+  }
 }
 
-/** Reads the line of an event out of its block; blocks are stored uncompressed, so only its part is fetched. */
-const LINE = sql<Buffer | null>`(
-  select substring(b.rows from e.line_at + 1 for e.line_bytes) from audit_blocks b
-  where b.app_id = e.app_id and b.chain_id = e.chain_id and b.first_seq = e.block_seq)`
+/** An event with its line out of its batch; batches are stored uncompressed, so only its part is fetched. */
+const FOUND = sql`e.scope_id, s.app_id, s.organization_id, e.event_id, e.row_no, e.batch_id, (
+  select substring(b.rows from e.line_at + 1 for e.line_bytes) from audit_batches b
+  where b.scope_id = e.scope_id and b.batch_id = e.batch_id) as line`
 
 /** A time as a cursor holds it. */
 const PLACE_AT = sql<string>`to_char(e.occurred_at at time zone 'utc', 'YYYY-MM-DD HH24:MI:SS.US"+00"')`
@@ -108,15 +94,15 @@ export async function listEvents(
     conditions.push(sql<boolean>`(e.occurred_at, e.event_id) < (${after.at}::timestamptz, ${after.id}::uuid)`)
   }
   const { rows } = await sql<EventRow & { at: string }>`
-    select e.event_id, e.chain_id, e.seq, e.block_seq, ${PLACE_AT} as at, ${LINE} as line
+    select ${FOUND}, ${PLACE_AT} as at
     from (
       select * from audit_events e
-      where e.app_id = ${scopeId} ${sql.join(
+      where e.scope_id = ${scopeId} ${sql.join(
         conditions.map((condition) => sql`and ${condition}`),
         sql` `,
       )}
       order by e.occurred_at desc, e.event_id desc limit ${limit + 1}
-    ) e order by e.occurred_at desc, e.event_id desc`.execute(tx)
+    ) e join audit_scopes s on s.scope_id = e.scope_id order by e.occurred_at desc, e.event_id desc`.execute(tx)
   const page = rows.slice(0, limit)
   const last = page.at(-1)
   const hasMore = rows.length > limit && last !== undefined
@@ -158,7 +144,7 @@ export async function countEvents(tx: Tx, scopeId: string, filter: EventFilter, 
   const { rows } = await sql<{ n: number }>`
     select count(*)::int as n from (
       select 1 from audit_events e
-      where e.app_id = ${scopeId} ${sql.join(
+      where e.scope_id = ${scopeId} ${sql.join(
         conditionsOf(filter).map((condition) => sql`and ${condition}`),
         sql` `,
       )} limit ${atMost}) found`.execute(tx)
@@ -167,19 +153,20 @@ export async function countEvents(tx: Tx, scopeId: string, filter: EventFilter, 
 
 export async function findEvent(tx: Tx, scopeId: string, eventId: string): Promise<FoundEvent | undefined> {
   const { rows } = await sql<EventRow>`
-    select e.event_id, e.chain_id, e.seq, e.block_seq, ${LINE} as line
-    from audit_events e where e.app_id = ${scopeId} and e.event_id = ${eventId} limit 1`.execute(tx)
+    select ${FOUND}
+    from audit_events e join audit_scopes s on s.scope_id = e.scope_id
+    where e.scope_id = ${scopeId} and e.event_id = ${eventId} limit 1`.execute(tx)
   return rows.flatMap(toFound)[0]
 }
 
 /** The rows of a trace in the order they happened, at most `limit`. */
 export async function readTrace(tx: Tx, scopeId: string, traceId: string, limit: number): Promise<FoundEvent[]> {
   const { rows } = await sql<EventRow>`
-    select e.event_id, e.chain_id, e.seq, e.block_seq, ${LINE} as line
+    select ${FOUND}
     from (
-      select * from audit_events e where e.app_id = ${scopeId} and e.trace_id = ${traceId}
+      select * from audit_events e where e.scope_id = ${scopeId} and e.trace_id = ${traceId}
       order by e.occurred_at, e.event_id limit ${limit}
-    ) e order by e.occurred_at, e.event_id`.execute(tx)
+    ) e join audit_scopes s on s.scope_id = e.scope_id order by e.occurred_at, e.event_id`.execute(tx)
   return rows.flatMap(toFound)
 }
 
@@ -211,12 +198,12 @@ export async function listTraces(
     select e.trace_id, ${AT} as started_at, ${PLACE_AT} as place_at, e.event_id as place_id, t.*
     from (
       select * from audit_events e
-      where e.app_id = ${scopeId} and e.trace_id is not null ${sql.join(
+      where e.scope_id = ${scopeId} and e.trace_id is not null ${sql.join(
         conditions.map((condition) => sql`and ${condition}`),
         sql` `,
       )}
         and not exists (
-          select from audit_events o where o.app_id = e.app_id and o.trace_id = e.trace_id
+          select from audit_events o where o.scope_id = e.scope_id and o.trace_id = e.trace_id
             and (o.occurred_at, o.event_id) < (e.occurred_at, e.event_id))
       order by e.occurred_at desc, e.event_id desc limit ${limit + 1}
     ) e cross join lateral (
@@ -225,25 +212,19 @@ export async function listTraces(
         coalesce(array_agg(distinct o.provider_id) filter (where o.provider_id is not null), '{}') as provider_ids,
         coalesce(array_agg(distinct o.agent_id::text) filter (where o.agent_id is not null), '{}') as agent_ids,
         array_agg(distinct o.outcome) as outcomes
-      from audit_events o where o.app_id = e.app_id and o.trace_id = e.trace_id
+      from audit_events o where o.scope_id = e.scope_id and o.trace_id = e.trace_id
     ) t
     order by e.occurred_at desc, e.event_id desc`.execute(tx)
   return rows
 }
 
-/** The sealed bodies of the block that begins at a row; undefined when none were kept or they were erased. */
-export async function findBodyFrames(
-  tx: Tx,
-  scopeId: string,
-  chainId: string,
-  blockSeq: number,
-): Promise<Buffer | undefined> {
+/** The sealed bodies of a batch; undefined when none were kept or they were erased. */
+export async function findBodies(tx: Tx, scopeId: string, batchId: string): Promise<Buffer | undefined> {
   const row = await tx
-    .selectFrom('audit_bodies')
-    .select('frames')
-    .where('app_id', '=', scopeId)
-    .where('chain_id', '=', chainId)
-    .where('first_seq', '=', blockSeq)
+    .selectFrom('audit_batches')
+    .select('bodies')
+    .where('scope_id', '=', scopeId)
+    .where('batch_id', '=', batchId)
     .executeTakeFirst()
-  return row?.frames
+  return row?.bodies ?? undefined
 }

@@ -17,8 +17,7 @@ function row(changes: Partial<AuditEvent>): AuditEvent {
     organization_id: null,
     app_id: APP,
     scope_id: APP,
-    chain_id: APP,
-    seq: made,
+    row_no: made,
     occurred_at: `2026-01-01T00:00:00.${String(made).padStart(6, '0')}Z`,
     caller_kind: null,
     key_id: '00000000-0000-4000-8000-00000000000c',
@@ -90,7 +89,7 @@ describe('the end of a trace', () => {
       'grant_ended',
     ],
     ['an execution nobody recorded', row({ event: 'approval.outcome_unknown', outcome: 'unknown' }), 'outcome_unknown'],
-    ['a change', row({ event: 'key.minted', stream: 'portal', outcome: 'changed' }), 'changed'],
+    ['a change', row({ event: 'key.minted', outcome: 'changed' }), 'changed'],
   ])('%s', (_what, last, endState) => {
     const explained = explain(row({}), last)
     expect(explained.end_state).toBe(endState)

@@ -1,33 +1,47 @@
 import { canonicalJson } from '../kernel/canonical-json.ts'
-import { detailHash, keepHash } from './chain.ts'
+import type { Scope } from './audit-row.ts'
 import { type Checkpoint, checkpointMessage, type SignedCheckpoint } from './checkpoint.ts'
-import { keepMembers, type LaneRow } from './lane-row.ts'
+import { type BatchPlace, detailHash, type StoredRow } from './log-hashes.ts'
 
 /*
  * An export as the offline verifier reads it: two files of lines, each line in RFC 8785 form, so that no byte of it is without
  * meaning.
  *
- *   rows         {"export": {"lanes": [{"chain_id", "from_seq", "previous_hash", "to_seq"}], "scope_id", "v": 1, "whole"}}
- *                {"detail": {…} or null once pruned, "detail_h", "keep": {…}, "row_hash"}      lane after lane, by seq
+ *   rows         {"export": {"first_row", "from_sequence", "previous_head", "scope", "to_sequence", "v": 1, "whole"}}
+ *                {"batch": {"count", "first_row", "head", "sequence"}}                          in order, each followed by its rows
+ *                {"detail": {…} or null once pruned, "detail_h", "keep": {…}, "row_no"}
  *                …
  *   checkpoints  {"checkpoint": {…}, "message_hash", "signature"}                              oldest first
  *                …
  *
- * "whole": the export holds every row of the scope up to its end. Hashes are lower-case hex; "previous_hash" is the hash of the
- * row before `from_seq`, of a whole lane its genesis.
+ * "scope" is {"app_id", "organization_id", "scope_id"}, of which the genesis is made. "whole": the export holds every batch of the
+ * scope up to its end. Hashes are lower-case hex; "previous_head" is the head before `from_sequence`, of a whole log its genesis.
  */
 
-export type ExportedLane = { chain_id: string; from_seq: number; to_seq: number; previous_hash: string }
-export type ExportHeader = { v: 1; scope_id: string; whole: boolean; lanes: readonly ExportedLane[] }
+export type ExportHeader = {
+  v: 1
+  scope: Scope
+  whole: boolean
+  from_sequence: number
+  to_sequence: number
+  first_row: number
+  previous_head: string
+}
 
-/** One row of an export. `rowHash` is what the file says of it, not what follows from it. */
-export type ExportedRow = { row: LaneRow; rowHash: string }
+export const encodeExportHeader = ({ scope, ...header }: ExportHeader): string =>
+  `${canonicalJson({
+    export: {
+      ...header,
+      scope: { app_id: scope.appId, organization_id: scope.organizationId, scope_id: scope.scopeId },
+    },
+  })}\n`
 
-export const encodeExportHeader = (header: ExportHeader): string => `${canonicalJson({ export: header })}\n`
+export const encodeExportBatch = ({ sequence, firstRow, count, head }: BatchPlace & { head: Buffer }): string =>
+  `${canonicalJson({ batch: { count, first_row: firstRow, head: head.toString('hex'), sequence } })}\n`
 
-/** `keep` and `detail` as stored; `detail` null once pruned. */
-export const encodeExportRow = (keep: string, detail: string | null, detailHashHex: string, rowHash: string): string =>
-  `{"detail":${detail ?? 'null'},"detail_h":"${detailHashHex}","keep":${keep},"row_hash":"${rowHash}"}\n`
+/** The parts are as stored. */
+export const encodeExportRow = ({ keep, detail, detailHash }: StoredRow, rowNo: number): string =>
+  `{"detail":${detail ?? 'null'},"detail_h":"${detailHash}","keep":${keep},"row_no":${rowNo}}\n`
 
 export function encodeExportCheckpoint(checkpoint: Checkpoint, messageHash: string, signature: string): string {
   return `${canonicalJson({ checkpoint, message_hash: messageHash, signature })}\n`
@@ -35,7 +49,8 @@ export function encodeExportCheckpoint(checkpoint: Checkpoint, messageHash: stri
 
 const HASH = /^[0-9a-f]{64}$/
 const isHash = (value: unknown): value is string => typeof value === 'string' && HASH.test(value)
-const isSeq = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) > 0
+const isPlace = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) > 0
+const isId = (value: unknown): value is string | null => value === null || typeof value === 'string'
 
 /** The object of a line. Null when the line is not in RFC 8785 form or has other members. */
 function parseLine(line: string, names: readonly string[]): Record<string, unknown> | null {
@@ -46,6 +61,11 @@ function parseLine(line: string, names: readonly string[]): Record<string, unkno
   } catch {
     return null
   }
+  return membersOf(value, names)
+}
+
+/** An object with exactly these members, else null. */
+function membersOf(value: unknown, names: readonly string[]): Record<string, unknown> | null {
   if (typeof value !== 'object' || value === null) return null
   const members = value as Record<string, unknown>
   return Object.keys(members).length === names.length && names.every((name) => Object.hasOwn(members, name))
@@ -53,41 +73,47 @@ function parseLine(line: string, names: readonly string[]): Record<string, unkno
     : null
 }
 
+const HEADER = ['first_row', 'from_sequence', 'previous_head', 'scope', 'to_sequence', 'v', 'whole']
+
 /** Null when the line is none. */
 export function decodeExportHeader(line: string): ExportHeader | null {
-  const header = parseLine(line, ['export'])?.export as Partial<ExportHeader> | null | undefined
-  if (header === null || typeof header !== 'object' || Object.keys(header).length !== 4) return null
-  const { v, scope_id, whole, lanes } = header
-  if (v !== 1 || typeof scope_id !== 'string' || typeof whole !== 'boolean' || !Array.isArray(lanes)) return null
-  const isLane = (lane: Partial<ExportedLane> | null): boolean =>
-    lane !== null &&
-    typeof lane === 'object' &&
-    Object.keys(lane).length === 4 &&
-    typeof lane.chain_id === 'string' &&
-    isSeq(lane.from_seq) &&
-    isSeq(lane.to_seq) &&
-    isHash(lane.previous_hash)
-  return lanes.every(isLane) ? { v, scope_id, whole, lanes: lanes as ExportedLane[] } : null
+  const header = membersOf(parseLine(line, ['export'])?.export, HEADER)
+  const scope = membersOf(header?.scope, ['app_id', 'organization_id', 'scope_id'])
+  if (header === null || scope === null) return null
+  const { first_row, from_sequence, previous_head, to_sequence, v, whole } = header
+  const { app_id: appId, organization_id: organizationId, scope_id: scopeId } = scope
+  const isPlaced = isPlace(first_row) && isPlace(from_sequence) && Number.isSafeInteger(to_sequence)
+  if (v !== 1 || typeof whole !== 'boolean' || !isPlaced || !isHash(previous_head)) return null
+  if (typeof scopeId !== 'string' || !isId(appId) || !isId(organizationId)) return null
+  const to = to_sequence as number
+  return {
+    v,
+    scope: { scopeId, appId, organizationId },
+    whole,
+    from_sequence,
+    to_sequence: to,
+    first_row,
+    previous_head,
+  }
+}
+
+/** Null when the line begins no batch. */
+export function decodeExportBatch(line: string): (BatchPlace & { head: Buffer }) | null {
+  const batch = membersOf(parseLine(line, ['batch'])?.batch, ['count', 'first_row', 'head', 'sequence'])
+  if (batch === null) return null
+  const { count, first_row: firstRow, head, sequence } = batch
+  if (!isPlace(count) || !isPlace(firstRow) || !isPlace(sequence) || !isHash(head)) return null
+  return { sequence, firstRow, count, head: Buffer.from(head, 'hex') }
 }
 
 /** Null when the line is no row, or its parts do not fit each other. */
-export function decodeExportRow(line: string): ExportedRow | null {
-  const members = parseLine(line, ['detail', 'detail_h', 'keep', 'row_hash'])
-  if (members === null || !isHash(members.detail_h) || !isHash(members.row_hash)) return null
+export function decodeExportRow(line: string): (StoredRow & { rowNo: number }) | null {
+  const members = parseLine(line, ['detail', 'detail_h', 'keep', 'row_no'])
+  if (members === null || !isHash(members.detail_h) || !isPlace(members.row_no)) return null
   const keep = canonicalJson(members.keep)
-  const place = keepMembers(keep)
-  if (place === null) return null
   const detail = members.detail === null ? null : canonicalJson(members.detail)
-  if (detail !== null && detailHash(detail).toString('hex') !== members.detail_h) return null
-  return {
-    row: {
-      ...place,
-      keepHash: keepHash(keep),
-      detailHash: Buffer.from(members.detail_h, 'hex'),
-      isPruned: detail === null,
-    },
-    rowHash: members.row_hash,
-  }
+  if (detail !== null && detailHash(detail) !== members.detail_h) return null
+  return { keep, detail, detailHash: members.detail_h, rowNo: members.row_no }
 }
 
 /** Null when the line is no checkpoint. Whether it is true is for the verifier. */

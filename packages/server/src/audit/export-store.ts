@@ -1,10 +1,12 @@
 import { sql } from 'kysely'
 import type { Tx } from '../db/database.ts'
 
-/** Rows of one lane in an export; both ends included. */
-export type LaneRange = { chain_id: string; from_seq: number; to_seq: number }
-/** What an NDJSON export holds. `checkpoints` null: there are none. */
-export type ExportExtent = { whole: boolean; lanes: LaneRange[]; checkpoints: { from: number; to: number } | null }
+/** What an NDJSON export holds: batches and checkpoints by number, both ends included; null: there are none. */
+export type ExportExtent = {
+  whole: boolean
+  batches: { from: number; to: number } | null
+  checkpoints: { from: number; to: number } | null
+}
 
 export type StoredExport = {
   exportId: string
@@ -24,7 +26,7 @@ export async function insertExport(
   await tx
     .insertInto('audit_exports')
     .values({
-      app_id: scopeId,
+      scope_id: scopeId,
       export_id: made.exportId,
       format: made.format,
       filters: JSON.stringify(made.filters),
@@ -47,7 +49,7 @@ export async function readExports(
   const rows = await tx
     .selectFrom('audit_exports')
     .selectAll()
-    .where('app_id', '=', scopeId)
+    .where('scope_id', '=', scopeId)
     .where('expires_at', '>', now)
     .$if(which.exportId !== undefined, (query) => query.where('export_id', '=', which.exportId!))
     .orderBy('created_at', 'desc')
@@ -69,7 +71,7 @@ export async function readExportTimes(tx: Tx, scopeId: string, memberId: string,
   const rows = await tx
     .selectFrom('audit_exports')
     .select('created_at')
-    .where('app_id', '=', scopeId)
+    .where('scope_id', '=', scopeId)
     .where('member_id', '=', memberId)
     .where('created_at', '>', since)
     .orderBy('created_at')
@@ -79,21 +81,34 @@ export async function readExportTimes(tx: Tx, scopeId: string, memberId: string,
 
 /** Forgets exports that ran out. */
 export async function dropExpiredExports(tx: Tx, scopeId: string, now: Date): Promise<void> {
-  await tx.deleteFrom('audit_exports').where('app_id', '=', scopeId).where('expires_at', '<=', now).execute()
+  await tx.deleteFrom('audit_exports').where('scope_id', '=', scopeId).where('expires_at', '<=', now).execute()
 }
 
-/** The part of each lane that lies in a time range; within a lane time never decreases, so it is one piece. */
-export async function readRangesByTime(
+/** The batches from the first to the last that has a row in a time range. */
+export async function findBatchesByTime(
   tx: Tx,
   scopeId: string,
   range: { start: string | null; end: string | null },
-): Promise<LaneRange[]> {
-  const { rows } = await sql<LaneRange>`
-    select chain_id, min(seq) as from_seq, max(seq) as to_seq from audit_events
-    where app_id = ${scopeId} and occurred_at >= coalesce(${range.start}::timestamptz, '-infinity')
-      and occurred_at < coalesce(${range.end}::timestamptz, 'infinity')
-    group by chain_id order by chain_id`.execute(tx)
-  return rows
+): Promise<{ from: number; to: number } | null> {
+  const { rows } = await sql<{ first: number | null; last: number | null }>`
+    select min(b.sequence) as first, max(b.sequence) as last
+    from (
+      select min(row_no) as first_row, max(row_no) as last_row from audit_events
+      where scope_id = ${scopeId} and occurred_at >= coalesce(${range.start}::timestamptz, '-infinity')
+        and occurred_at < coalesce(${range.end}::timestamptz, 'infinity')
+    ) found
+    join audit_events e on e.scope_id = ${scopeId} and e.row_no in (found.first_row, found.last_row)
+    join audit_batches b on b.scope_id = e.scope_id and b.batch_id = e.batch_id`.execute(tx)
+  const { first = null, last = null } = rows[0] ?? {}
+  return first === null || last === null ? null : { from: first, to: last }
+}
+
+/** How many rows some batches have. */
+export async function countRows(tx: Tx, scopeId: string, { from, to }: { from: number; to: number }): Promise<number> {
+  const { rows } = await sql<{ rows: number }>`
+    select coalesce(sum(count), 0)::int as rows from audit_batches
+    where scope_id = ${scopeId} and sequence >= ${from} and sequence <= ${to}`.execute(tx)
+  return rows[0]?.rows ?? 0
 }
 
 /** Times that split a range into parts of at most `rows` rows; the first one is where the range begins. */
@@ -107,7 +122,7 @@ export async function proposeSplit(
     select to_char(occurred_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as at
     from (
       select occurred_at, row_number() over (order by occurred_at, event_id) as n from audit_events
-      where app_id = ${scopeId} and occurred_at >= coalesce(${range.start}::timestamptz, '-infinity')
+      where scope_id = ${scopeId} and occurred_at >= coalesce(${range.start}::timestamptz, '-infinity')
         and occurred_at < coalesce(${range.end}::timestamptz, 'infinity')
     ) e where n % ${rows} = 1 order by n limit 100`.execute(tx)
   return found.rows.map((row) => row.at)

@@ -1,5 +1,4 @@
 export type { Charge, SendClaim } from './append-store.ts'
-export { type AuditEventKind, type AuditEventName, auditEvents } from './audit-events.ts'
 export {
   type AuditLog,
   type ChangeConditions,
@@ -19,12 +18,10 @@ export {
   type RowDetail,
   type RowDraft,
   type Scope,
-  type Stream,
 } from './audit-row.ts'
-export type { SealedBody } from './body-frames.ts'
+export type { AppendMember, AppendResult, Stored } from './batch-writer.ts'
+export type { KeptBody } from './body-frames.ts'
 export { createAudit, PACE, type Pace } from './create-audit.ts'
-export type { AppendMember, AppendResult, Stored } from './lane.ts'
-export type { ProcessRegistry } from './process-store.ts'
 export { type Budget, chargeOf, createRateMeter, type MeterAnswer, type RateMeter } from './rate-meter.ts'
 export type { Reader, Session } from './reader.ts'
 export { type CapturedBody, captureBody, storedHeaders, storedUrl } from './stored-text.ts'

@@ -2,59 +2,63 @@ import { readFile, writeFile } from 'node:fs/promises'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { type AuditReadsTest, createAuditReadsTest } from './audit-reads-fixture.ts'
-import { decodeRows, encodeRow, genesisHash, keepHash, rowHash } from './chain.ts'
+import { batchDigest, decodeRows, genesisHead, nextHead, rowDigest } from './log-hashes.ts'
 import { verifyExportFile } from './verify-export-file.ts'
-import type { IntegrityError } from './verify-lanes.ts'
+import type { IntegrityError } from './verify-log.ts'
 
-type Stored = { chain_id: string; first_seq: number; count: number; head_hash: Buffer; rows: Buffer }
+type Stored = { sequence: number; first_row: number; count: number; head: Buffer; rows: Buffer }
 
-const blocksOf = (t: AuditReadsTest) =>
+const batchesOf = (t: AuditReadsTest) =>
   t.asOwner<Stored>(
-    `select chain_id, first_seq::int, count, head_hash, rows from audit_blocks
-     where app_id = $1 order by chain_id, first_seq`,
+    `select sequence::int, first_row::int, count, head, rows from audit_batches
+     where scope_id = $1 and sequence is not null order by sequence`,
     [t.app.appId],
   )
 
-/** A log with a lane that ended, one that goes on, and the lane of changes, all under checkpoints, then a tail. */
-async function createLog(): Promise<AuditReadsTest & { ended: string; open: string }> {
+/** A log that two processes wrote, calls and changes, under two checkpoints, then a tail. */
+async function createLog(): Promise<AuditReadsTest> {
   const t = await createAuditReadsTest()
   const other = t.startProcess()
-  await Promise.all(Array.from({ length: 5 }, () => t.call({}, other)))
+  const calls = (count: number, log = t.audit) => Promise.all(Array.from({ length: count }, () => t.call({}, log)))
+  await calls(5, other)
   await t.call()
   t.clock.advance(1_000)
-  expect(await t.reads.issueDueCheckpoints({ all: true })).toBe(1)
+  expect(await t.reads.sequenceDue({ all: true })).toBe(12)
   await other.close()
-  await Promise.all(Array.from({ length: 8 }, () => t.call()))
+  await calls(8)
   await t.audit.change(t.scope, async (_tx, record) =>
-    record({ event: 'app.updated', stream: 'portal', outcome: 'changed', reason: 'café' }),
+    record({ event: 'app.updated', outcome: 'changed', reason: 'café' }),
   )
   t.clock.advance(1_000)
-  expect(await t.reads.issueDueCheckpoints({ all: true })).toBe(1)
+  expect(await t.reads.sequenceDue({ all: true })).toBe(17)
   await t.call()
-  const lanes = await t.asOwner<{ chain_id: string; is_open: boolean }>(
-    `select chain_id, closed_at is null as is_open from audit_lanes where app_id = $1 and purpose = 'calls'`,
-    [t.app.appId],
-  )
-  const lane = (isOpen: boolean) => lanes.find(({ is_open }) => is_open === isOpen)!.chain_id
-  return { ...t, ended: lane(false), open: lane(true) }
+  await t.reads.sequenceDue()
+  return t
 }
 
 type Tampered = Awaited<ReturnType<typeof createLog>>
 
-const update = (t: Tampered, block: Stored) =>
+const update = (t: Tampered, batch: Stored) =>
   t.asOwner(
-    'update audit_blocks set rows = $4, head_hash = $5, count = $6 where app_id = $1 and chain_id = $2 and first_seq = $3',
-    [t.app.appId, block.chain_id, block.first_seq, block.rows, block.head_hash, block.count],
+    'update audit_batches set rows = $3, head = $4, count = $5, first_row = $6 where scope_id = $1 and sequence = $2',
+    [t.app.appId, batch.sequence, batch.rows, batch.head, batch.count, batch.first_row],
   )
 
-/** Gives the blocks of a lane fitting hashes again: what somebody with the database but without the signing key can do. */
-async function rechain(t: Tampered, chainId: string): Promise<void> {
-  let hash = genesisHash(chainId)
-  for (const block of (await blocksOf(t)).filter(({ chain_id }) => chain_id === chainId)) {
-    for (const row of decodeRows(block.rows)) hash = rowHash(hash, keepHash(row.keep), row.detailHash)
-    await update(t, { ...block, head_hash: hash })
+/** Gives the batches fitting heads again: what somebody with the database but without the signing key can do. */
+async function rechain(t: Tampered): Promise<void> {
+  let head = genesisHead(t.scope)
+  let firstRow = 1
+  for (const batch of await batchesOf(t)) {
+    const rows = decodeRows(batch.rows).map((row) => row!)
+    const digest = batchDigest(rows.map((row) => rowDigest(row.keep, row.detailHash)))
+    head = nextHead(head, { sequence: batch.sequence, firstRow, count: rows.length }, digest)
+    await update(t, { ...batch, head, count: rows.length, first_row: firstRow })
+    firstRow += rows.length
   }
 }
+
+const linesOf = ({ rows }: Stored): string[] => rows.toString('utf8').split('\n').slice(0, -1)
+const rowsOf = (lines: readonly string[]): Buffer => Buffer.from(lines.map((line) => `${line}\n`).join(''))
 
 const replaceIn = (bytes: Buffer, from: string, to: string): Buffer => {
   const text = bytes.toString('utf8')
@@ -62,12 +66,19 @@ const replaceIn = (bytes: Buffer, from: string, to: string): Buffer => {
   return Buffer.from(text.replace(from, to))
 }
 
-/** A block of more than one row of the lane that goes on. */
-async function blockOfMany(t: Tampered): Promise<Stored> {
-  const block = (await blocksOf(t)).find(({ chain_id, count }) => chain_id === t.open && count > 2)
-  if (block === undefined) throw new Error('no block of several rows')
-  return block
+/** A batch of more than one row under the second checkpoint. */
+async function batchOfMany(t: Tampered): Promise<Stored> {
+  const batch = (await batchesOf(t)).find(({ first_row, count }) => first_row > 12 && count > 2)
+  if (batch === undefined) throw new Error('no batch of several rows')
+  return batch
 }
+const at = ({ sequence, first_row }: Stored, kind: string, row_no: number | null = first_row) => ({
+  checkpoint_no: null,
+  sequence,
+  row_no,
+  kind,
+})
+const atCheckpoint = (checkpoint_no: number, kind: string) => ({ checkpoint_no, sequence: null, row_no: null, kind })
 
 /** What both verifiers say of the log now. `export` is made of what the database holds after the change. */
 async function bothErrors(t: Tampered): Promise<{ server: IntegrityError | null; offline: IntegrityError | null }> {
@@ -83,7 +94,7 @@ describe('a log nobody touched', () => {
     await using t = await createLog()
     const server = await t.reads.checkIntegrity(t.app.appId, t.operator)
     expect(server).toMatchObject({ status: 'ok', rows_checked: 31, checkpoints_checked: 2, unsigned_tail_rows: 2 })
-    expect(server.lanes).toHaveLength(3)
+    expect(server.batches).toMatchObject({ from: 1 })
     // The export issues a checkpoint first, and by then the check itself is a row.
     expect(await t.verifyOffline()).toMatchObject({ status: 'ok', rows_checked: 32, unsigned_tail_rows: 0 })
     expect(await t.events()).toContain('integrity.checked')
@@ -103,129 +114,111 @@ describe('a log nobody touched', () => {
 describe('a change to what is stored is named, by the server and offline', () => {
   test('a keep part', async () => {
     await using t = await createLog()
-    const block = await blockOfMany(t)
-    await update(t, { ...block, rows: replaceIn(block.rows, '"outcome":"allowed"', '"outcome":"success"') })
+    const batch = await batchOfMany(t)
+    await update(t, { ...batch, rows: replaceIn(batch.rows, '"outcome":"allowed"', '"outcome":"success"') })
     const { server, offline } = await bothErrors(t)
-    expect(server).toEqual({ chain_id: t.open, seq: block.first_seq, kind: 'hash_mismatch' })
-    // An export has a hash for each row, but what the database lost it cannot know: the break shows at the end of the block.
-    expect(offline).toEqual({ chain_id: t.open, seq: block.first_seq + block.count - 1, kind: 'hash_mismatch' })
+    expect(server).toEqual(at(batch, 'hash_mismatch'))
+    expect(offline).toEqual(server)
     expect(await t.events()).toContain('system.integrity_failed')
   })
 
   test('a detail part of the unsigned tail', async () => {
     await using t = await createLog()
-    const last = (await blocksOf(t)).filter(({ chain_id }) => chain_id === t.open).at(-1)!
+    const last = (await batchesOf(t)).at(-1)!
     await update(t, { ...last, rows: replaceIn(last.rows, 'currency=eur', 'currency=usd') })
-    const place = { chain_id: t.open, seq: last.first_seq, kind: 'hash_mismatch' }
     expect(await t.reads.checkIntegrity(t.app.appId, t.operator)).toMatchObject({
       status: 'broken',
-      first_error: place,
+      first_error: at(last, 'hash_mismatch'),
     })
   })
 
-  test('a head hash', async () => {
+  test('a head', async () => {
     await using t = await createLog()
-    const block = await blockOfMany(t)
-    block.head_hash[3]! ^= 0x10
-    await update(t, block)
+    const batch = await batchOfMany(t)
+    batch.head[3]! ^= 0x10
+    await update(t, batch)
     const { server, offline } = await bothErrors(t)
-    expect(server).toEqual({ chain_id: t.open, seq: block.first_seq, kind: 'hash_mismatch' })
-    expect(offline).toEqual({ chain_id: t.open, seq: block.first_seq + block.count - 1, kind: 'hash_mismatch' })
+    expect(server).toEqual(at(batch, 'hash_mismatch'))
+    expect(offline).toEqual(server)
   })
 
   test('a row and every hash after it', async () => {
     await using t = await createLog()
-    const block = await blockOfMany(t)
-    await update(t, { ...block, rows: replaceIn(block.rows, '"outcome":"allowed"', '"outcome":"success"') })
-    await rechain(t, t.open)
+    const batch = await batchOfMany(t)
+    await update(t, { ...batch, rows: replaceIn(batch.rows, '"outcome":"allowed"', '"outcome":"success"') })
+    await rechain(t)
     const { server, offline } = await bothErrors(t)
-    expect(server).toMatchObject({ chain_id: t.open, kind: 'checkpoint_mismatch' })
+    expect(server).toEqual(atCheckpoint(2, 'checkpoint_mismatch'))
     expect(offline).toEqual(server)
   })
 
-  test.each([[false], [true]])('a row taken out of its block (hashes made to fit: %s)', async (fits) => {
+  test.each([[false], [true]])('a row taken out of its batch (hashes made to fit: %s)', async (fits) => {
     await using t = await createLog()
-    const block = await blockOfMany(t)
-    const kept = decodeRows(block.rows).filter((_row, index) => index !== 1)
-    const rows = Buffer.from(kept.map((row) => encodeRow(row.keep, row.detail, row.detailHash)).join(''))
-    await update(t, { ...block, rows, count: kept.length })
-    if (fits) await rechain(t, t.open)
+    const batch = await batchOfMany(t)
+    await update(t, { ...batch, rows: rowsOf(linesOf(batch).toSpliced(1, 1)) })
+    if (fits) await rechain(t)
     const { server, offline } = await bothErrors(t)
-    expect(server).toEqual({ chain_id: t.open, seq: block.first_seq + 1, kind: 'gap' })
+    expect(server).toEqual(
+      fits ? atCheckpoint(2, 'checkpoint_mismatch') : at(batch, 'gap', batch.first_row + batch.count - 1),
+    )
     expect(offline).toEqual(server)
   })
 
   test.each([[false], [true]])('two rows that changed places (hashes made to fit: %s)', async (fits) => {
     await using t = await createLog()
-    const block = await blockOfMany(t)
-    const [first, second, ...rest] = decodeRows(block.rows)
-    const rows = [second!, first!, ...rest].map((row) => encodeRow(row.keep, row.detail, row.detailHash)).join('')
-    await update(t, { ...block, rows: Buffer.from(rows) })
-    if (fits) await rechain(t, t.open)
+    const batch = await batchOfMany(t)
+    const [first, second, ...rest] = linesOf(batch)
+    await update(t, { ...batch, rows: rowsOf([second!, first!, ...rest]) })
+    if (fits) await rechain(t)
     const { server, offline } = await bothErrors(t)
-    expect(server).toEqual({ chain_id: t.open, seq: block.first_seq, kind: 'order' })
+    expect(server).toEqual(fits ? atCheckpoint(2, 'checkpoint_mismatch') : at(batch, 'hash_mismatch'))
     expect(offline).toEqual(server)
   })
 
-  test('a block taken out', async () => {
+  test('a batch taken out', async () => {
     await using t = await createLog()
-    const block = await blockOfMany(t)
-    await t.asOwner('delete from audit_blocks where app_id = $1 and chain_id = $2 and first_seq = $3', [
-      t.app.appId,
-      block.chain_id,
-      block.first_seq,
-    ])
+    const batch = await batchOfMany(t)
+    await t.asOwner('delete from audit_batches where scope_id = $1 and sequence = $2', [t.app.appId, batch.sequence])
     const { server, offline } = await bothErrors(t)
-    expect(server).toEqual({ chain_id: t.open, seq: block.first_seq, kind: 'gap' })
+    expect(server).toEqual(at(batch, 'gap'))
     expect(offline).toEqual(server)
   })
 
-  test('a lane taken out, its entry too', async () => {
+  test('the end of the log taken out, signed or not', async () => {
     await using t = await createLog()
-    await t.asOwner('delete from audit_blocks where app_id = $1 and chain_id = $2', [t.app.appId, t.ended])
-    await t.asOwner('delete from audit_lanes where app_id = $1 and chain_id = $2', [t.app.appId, t.ended])
-    const { server, offline } = await bothErrors(t)
-    expect(server).toMatchObject({ chain_id: t.ended, kind: 'lane_missing' })
-    expect(offline).toEqual(server)
-  })
-
-  test('a lane that goes on after its end', async () => {
-    await using t = await createLog()
-    const blocks = (await blocksOf(t)).filter(({ chain_id }) => chain_id === t.ended)
-    const [last, closing] = [blocks.at(-2)!, blocks.at(-1)!]
-    expect(closing.count).toBe(0)
-    const row = decodeRows(last.rows).at(-1)!
-    const keep = row.keep.replace(/"seq":\d+/, `"seq":${closing.first_seq}`)
-    const rows = Buffer.from(encodeRow(keep, row.detail, row.detailHash))
-    const head_hash = rowHash(closing.head_hash, keepHash(keep), row.detailHash)
-    await update(t, { ...closing, rows, head_hash, count: 1 })
-    const { server, offline } = await bothErrors(t)
-    expect(server).toEqual({ chain_id: t.ended, seq: closing.first_seq, kind: 'lane_reopened' })
-    expect(offline).toEqual(server)
+    const last = (await batchesOf(t)).at(-1)!
+    await t.asOwner('delete from audit_batches where scope_id = $1 and sequence = $2', [t.app.appId, last.sequence])
+    expect((await t.reads.checkIntegrity(t.app.appId, t.operator)).first_error).toEqual(at(last, 'gap'))
+    await t.asOwner('delete from audit_batches where scope_id = $1 and sequence > 3', [t.app.appId])
+    expect((await t.reads.checkIntegrity(t.app.appId, t.operator)).first_error).toMatchObject({
+      sequence: 4,
+      kind: 'gap',
+    })
   })
 
   test.each([
-    ['message', `replace(message, '"closed":false', '"closed":true')`, 'bad_signature'],
+    ['message', `replace(message, '"row_no":12', '"row_no":11')`, 'bad_signature'],
     ['signature', 'reverse(signature)', 'bad_signature'],
     ['key_id', 'reverse(key_id)', 'unknown_key'],
     ['message_hash', 'sha256(message_hash)', 'checkpoint_mismatch'],
   ])('the %s of a checkpoint', async (column, value, kind) => {
     await using t = await createLog()
-    await t.asOwner(`update audit_checkpoints set ${column} = ${value} where app_id = $1 and checkpoint_no = 1`, [
+    await t.asOwner(`update audit_checkpoints set ${column} = ${value} where scope_id = $1 and checkpoint_no = 1`, [
       t.app.appId,
     ])
     const { first_error } = await t.reads.checkIntegrity(t.app.appId, t.operator)
-    expect(first_error).toEqual({ chain_id: null, seq: 1, kind })
+    expect(first_error).toEqual(atCheckpoint(1, kind))
     const offline = await t.verifyOffline()
-    expect(offline.first_error).toMatchObject({ chain_id: null, seq: 1 })
+    expect(offline.first_error).toMatchObject({ checkpoint_no: 1 })
   })
 
   test('a checkpoint taken out', async () => {
     await using t = await createLog()
-    await t.asOwner('delete from audit_checkpoints where app_id = $1 and checkpoint_no = 1', [t.app.appId])
+    await t.asOwner('delete from audit_checkpoints where scope_id = $1 and checkpoint_no = 1', [t.app.appId])
     const { server, offline } = await bothErrors(t)
-    expect(server).toEqual({ chain_id: null, seq: 2, kind: 'checkpoint_mismatch' })
-    expect(offline).toMatchObject({ chain_id: null, kind: 'checkpoint_mismatch' })
+    expect(server).toEqual(atCheckpoint(2, 'checkpoint_mismatch'))
+    // The file says only how many checkpoints come before.
+    expect(offline).toEqual(atCheckpoint(1, 'checkpoint_mismatch'))
   })
 })
 
@@ -261,12 +254,24 @@ describe('an exported file', () => {
       await writeFile(paths.ndjsonPath, `${changed.join('\n')}\n`)
       return (await verifyExportFile(paths)).first_error
     }
-    // The last lane has one row, the one before it many.
-    expect(await errorOf(lines.slice(0, -1))).toMatchObject({ seq: 1, kind: 'lane_missing' })
-    expect(await errorOf(lines.slice(0, -2))).toMatchObject({ kind: 'gap' })
-    expect(await errorOf([lines[0]!, lines[2]!, lines[1]!, ...lines.slice(3)])).toMatchObject({ seq: 1, kind: 'order' })
+    const begins = (line: string) => line.startsWith('{"batch":')
+    const lastBatch = lines.findLastIndex(begins)
+    expect(await errorOf(lines.slice(0, -1))).toMatchObject({ kind: 'gap' })
+    expect(await errorOf(lines.slice(0, lastBatch))).toMatchObject({ kind: 'gap' })
+    const many = lines.findIndex(
+      (line, index) => begins(line) && lines.slice(index + 1, index + 3).every((row) => !begins(row)),
+    )
+    const swapped = lines.with(many + 1, lines[many + 2]!).with(many + 2, lines[many + 1]!)
+    expect(await errorOf(swapped)).toMatchObject({ kind: 'gap' })
     expect(await errorOf([...lines, lines.at(-1)!])).toMatchObject({ kind: 'order' })
-    expect(await errorOf(lines.slice(1))).toEqual({ chain_id: null, seq: 0, kind: 'hash_mismatch' })
+    expect(await errorOf([...lines, ...lines.slice(lastBatch)])).toMatchObject({ kind: 'order' })
+    expect(await errorOf(lines.slice(1))).toEqual({
+      checkpoint_no: null,
+      sequence: null,
+      row_no: null,
+      kind: 'hash_mismatch',
+    })
+    expect(await errorOf(lines.toSpliced(1, 1))).toMatchObject({ sequence: 1, row_no: 1, kind: 'hash_mismatch' })
   })
 
   test('is not proven by the keys of somebody else', async () => {

@@ -19,40 +19,31 @@ export async function readLateIntents(tx: Tx, limit: number): Promise<LateIntent
   return rows.map((row) => ({ scopeId: row.app_id, eventId: row.subject_id }))
 }
 
-/** What is known of an intent: whether its lane has ended, and whether an outcome was recorded after all. */
-export async function readIntentState(
-  tx: Tx,
-  scopeId: string,
-  eventId: string,
-): Promise<{ isLaneClosed: boolean; hasOutcome: boolean } | undefined> {
-  const { rows } = await sql<{ is_lane_closed: boolean; has_outcome: boolean }>`
-    select l.closed_at is not null as is_lane_closed,
-      exists (select from audit_events o
-        where o.app_id = e.app_id and o.trace_id = e.trace_id and o.intent_id = e.event_id)
+/** True when an outcome of the intent was recorded after all. Undefined: there is no such intent. */
+export async function findOutcome(tx: Tx, { scopeId, eventId }: LateIntent): Promise<boolean | undefined> {
+  const { rows } = await sql<{ has_outcome: boolean }>`
+    select exists (select from audit_events o
+        where o.scope_id = e.scope_id and o.trace_id = e.trace_id and o.intent_id = e.event_id)
       or (e.trace_id is null and exists (select from audit_events o
-        where o.app_id = e.app_id and o.occurred_at >= e.occurred_at and o.intent_id = e.event_id)) as has_outcome
-    from audit_events e join audit_lanes l on l.app_id = e.app_id and l.chain_id = e.chain_id
-    where e.app_id = ${scopeId} and e.event_id = ${eventId}`.execute(tx)
-  const row = rows[0]
-  return row && { isLaneClosed: row.is_lane_closed, hasOutcome: row.has_outcome }
+        where o.scope_id = e.scope_id and o.occurred_at >= e.occurred_at and o.intent_id = e.event_id)) as has_outcome
+    from audit_events e where e.scope_id = ${scopeId} and e.event_id = ${eventId}`.execute(tx)
+  return rows[0]?.has_outcome
 }
 
-/** Ends the wait of an intent. False: somebody else did. */
-export async function endWait(tx: Tx, { scopeId, eventId }: LateIntent): Promise<boolean> {
-  const { numDeletedRows } = await tx
-    .deleteFrom('due_work')
-    .where('kind', '=', KIND)
-    .where('app_id', '=', scopeId)
-    .where('subject_id', '=', eventId)
+/** Takes the right to write the one outcome of an intent. False: somebody else has it. */
+export async function settleIntent(tx: Tx, { scopeId, eventId }: LateIntent): Promise<boolean> {
+  const { numInsertedOrUpdatedRows } = await tx
+    .insertInto('audit_settled')
+    .values({ scope_id: scopeId, intent_id: eventId })
+    .onConflict((conflict) => conflict.doNothing())
     .executeTakeFirst()
-  return numDeletedRows > 0n
+  return numInsertedOrUpdatedRows === 1n
 }
 
-/** Looks again at an intent later. */
-export async function postpone(tx: Tx, { scopeId, eventId }: LateIntent, seconds: number): Promise<void> {
+/** Ends the wait of an intent. */
+export async function endWait(tx: Tx, { scopeId, eventId }: LateIntent): Promise<void> {
   await tx
-    .updateTable('due_work')
-    .set({ due_at: sql`clock_timestamp() + make_interval(secs => ${seconds})` })
+    .deleteFrom('due_work')
     .where('kind', '=', KIND)
     .where('app_id', '=', scopeId)
     .where('subject_id', '=', eventId)

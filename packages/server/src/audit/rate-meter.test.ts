@@ -23,7 +23,7 @@ function createCounterRows() {
         return { kind: 'budget_spent' as const, counterIds: [charge.counterId] }
       rows.set(charge.counterId, { slot: Math.max(row.slot, charge.slot), used })
     }
-    return { kind: 'stored' as const, events: [], window: { isOpen: () => true, remainingMs: () => 0 } }
+    return { kind: 'stored' as const, events: [], window: { isOpen: () => true, remainingMs: () => 0, ageMs: () => 0 } }
   }
 }
 

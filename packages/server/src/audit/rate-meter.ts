@@ -1,7 +1,7 @@
 import type { Clock } from '../kernel/clock.ts'
 import type { Charge } from './append-store.ts'
 import type { Scope } from './audit-row.ts'
-import type { AppendMember, AppendResult } from './lane.ts'
+import type { AppendMember, AppendResult } from './batch-writer.ts'
 
 /** At most `limit` uses in any window of `windowMs`. */
 export type Budget = { counterId: string; limit: number; windowMs: number }

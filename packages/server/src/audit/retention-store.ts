@@ -4,12 +4,21 @@ import type { Tx } from '../db/database.ts'
 /** What an app wants kept for how long; null for ever. Defaults: details 365 days, bodies 30. */
 export type RetentionSettings = { organizationId: string; runtimeDays: number | null; bodyDays: number | null }
 
-export type PruneLane = { scopeId: string; chainId: string }
+/** Every scope that has a log. */
+export async function readScopes(tx: Tx): Promise<string[]> {
+  const rows = await tx.selectFrom('audit_scopes').select('scope_id').orderBy('scope_id').execute()
+  return rows.map((row) => row.scope_id)
+}
 
-/** Scopes that have lanes with details to prune one day, or that may have bodies. */
-export async function readScopesWithLanes(tx: Tx): Promise<string[]> {
-  const rows = await tx.selectFrom('audit_lanes').select('app_id').distinct().orderBy('app_id').execute()
-  return rows.map((row) => row.app_id)
+/** Apps that have a log. */
+export async function readAppScopes(tx: Tx): Promise<string[]> {
+  const rows = await tx
+    .selectFrom('audit_scopes')
+    .select('app_id')
+    .where('app_id', 'is not', null)
+    .orderBy('app_id')
+    .execute()
+  return rows.flatMap((row) => row.app_id ?? [])
 }
 
 /** Undefined: the scope is no app, and nothing of it is pruned. */
@@ -31,37 +40,33 @@ export async function findRetentionSettings(tx: Tx, appId: string): Promise<Rete
 const daysOf = (value: unknown, otherwise: number): number | null =>
   value === null ? null : typeof value === 'number' ? value : otherwise
 
-/** Lanes of a scope that were open before a time and are not pruned to their end. */
-export async function readUnprunedLanes(tx: Tx, scopeId: string, before: Date): Promise<string[]> {
-  const rows = await tx
-    .selectFrom('audit_lanes')
-    .select('chain_id')
-    .where('app_id', '=', scopeId)
-    .where('pruned_to_end', '=', false)
-    .where('opened_at', '<', before)
-    .orderBy('opened_at')
-    .execute()
-  return rows.map((row) => row.chain_id)
-}
-
-/** Replaces runtime details of the next blocks of a lane by their hashes. `isDone`: nothing is left that is old enough. */
-export async function pruneNextBlocks(
+/** Replaces runtime details of the next batches of a scope by their hashes. `isDone`: nothing is left that is old enough. */
+export async function pruneNextBatches(
   tx: Tx,
-  { scopeId, chainId }: PruneLane,
+  scopeId: string,
   before: Date,
-  maxBlocks: number,
+  maxBatches: number,
 ): Promise<{ detailsPruned: number; isDone: boolean }> {
-  const { rows } = await sql<{ details_pruned: number; blocks_seen: number }>`
-    select * from prune_audit_lane(${scopeId}, ${chainId}, ${before}, ${maxBlocks})`.execute(tx)
-  const { details_pruned, blocks_seen } = rows[0] ?? { details_pruned: 0, blocks_seen: 0 }
-  return { detailsPruned: details_pruned, isDone: blocks_seen < maxBlocks }
+  const { rows } = await sql<{ details_pruned: number; batches_seen: number }>`
+    select * from prune_batches(${scopeId}, ${before}, ${maxBatches})`.execute(tx)
+  const { details_pruned, batches_seen } = rows[0] ?? { details_pruned: 0, batches_seen: 0 }
+  return { detailsPruned: details_pruned, isDone: batches_seen < maxBatches }
 }
 
-/** Erases the bodies of the oldest blocks. Returns of how many blocks. */
-export async function eraseBodies(tx: Tx, scopeId: string, before: Date, maxBlocks: number): Promise<number> {
+/** Erases the bodies of the oldest batches. Returns of how many batches. */
+export async function eraseBodies(tx: Tx, scopeId: string, before: Date, maxBatches: number): Promise<number> {
   const { numAffectedRows } = await sql`
-    delete from audit_bodies where app_id = ${scopeId} and (chain_id, first_seq) in (
-      select chain_id, first_seq from audit_bodies
-      where app_id = ${scopeId} and stored_at < ${before} order by stored_at limit ${maxBlocks})`.execute(tx)
+    update audit_batches set bodies = null where scope_id = ${scopeId} and batch_id in (
+      select batch_id from audit_batches
+      where scope_id = ${scopeId} and bodies is not null and sequence is not null and committed_at < ${before}
+      order by committed_at limit ${maxBatches})`.execute(tx)
   return Number(numAffectedRows ?? 0)
+}
+
+/** What no longer counts: no outcome comes a month after its intent, and no budget looks back further than 31 days. */
+export async function forgetLapsed(tx: Tx, scopeId: string): Promise<void> {
+  await sql`delete from audit_settled where scope_id = ${scopeId} and settled_at < now() - interval '30 days'`.execute(
+    tx,
+  )
+  await sql`delete from counters where app_id = ${scopeId} and charged_at < now() - interval '62 days'`.execute(tx)
 }

@@ -1,49 +1,69 @@
+import { auditEvents } from '@alter-vault/contracts'
 import type { Clock } from '../kernel/clock.ts'
 import { newId, randomHex } from '../kernel/ids.ts'
-import { canonicalDetail, canonicalKeep, type RowDraft, type Scope } from './audit-row.ts'
-import { DETAIL_PREFIX, genesisHash, KEEP_PREFIX, LINE_FEED, prefixed, rowHash, TAB } from './chain.ts'
+import { canonicalDetail, canonicalKeep, type RowDraft } from './audit-row.ts'
+import { createRowWriter } from './log-hashes.ts'
 
-/** Where a row went. */
-export type StoredEvent = { eventId: string; chainId: string; seq: number; occurredAt: string }
+/** A row that was recorded. */
+export type StoredEvent = { eventId: string; occurredAt: string }
 
-/** The end of a lane as its only writer knows it. */
-export type LaneHead = { nextSeq: number; hash: Buffer; lastMicros: number }
-
-export const newLaneHead = (chainId: string): LaneHead => ({ nextSeq: 1, hash: genesisHash(chainId), lastMicros: 0 })
-
-export type PlacedRows = { rows: Buffer; head: LaneHead; events: StoredEvent[] }
-
-/** Gives each draft its place, time and salt and chains it to the head. Pure but for ids; the head moves only when stored. */
-export function placeRows(
-  drafts: readonly RowDraft[],
-  scope: Scope,
-  chainId: string,
-  head: LaneHead,
-  clock: Clock,
-): PlacedRows {
-  const events: StoredEvent[] = []
-  const lines: Buffer[] = []
-  let { nextSeq, hash, lastMicros } = head
-  const nowMs = clock.now()
-  for (const draft of drafts) {
-    lastMicros = Math.max(nowMs * 1000, lastMicros + 1)
-    const place = {
-      scope,
-      chainId,
-      seq: nextSeq,
-      occurredAt: formatMicros(lastMicros),
-      eventId: draft.eventId ?? newId(nowMs),
-      salt: randomHex(16),
-    }
-    const keep = prefixed(KEEP_PREFIX, canonicalKeep(draft, place))
-    const detail = prefixed(DETAIL_PREFIX, canonicalDetail(draft, place))
-    hash = rowHash(hash, keep.hash, detail.hash)
-    lines.push(keep.bytes, TAB, detail.bytes, LINE_FEED)
-    events.push({ eventId: place.eventId, chainId, seq: nextSeq, occurredAt: place.occurredAt })
-    nextSeq += 1
-  }
-  return { rows: Buffer.concat(lines), head: { nextSeq, hash, lastMicros }, events }
+/** A row and the place of its line in its batch: what makes it searchable. `micros` since 1970. */
+export type WrittenRow = {
+  draft: RowDraft
+  stream: string
+  eventId: string
+  micros: number
+  lineAt: number
+  lineBytes: number
 }
+
+/** Rows of one commit, ready to be stored. */
+export type RowBatch = {
+  batchId: string
+  count: number
+  digest: Buffer
+  rows: Buffer
+  events: StoredEvent[]
+  written: WrittenRow[]
+}
+
+/** Makes batches of this process; within it times of rows never repeat or go back. */
+export function createRowBatches(clock: Pick<Clock, 'now'>) {
+  let lastMicros = 0
+  /** Gives each draft its id, time and salt. */
+  return function encode(drafts: readonly RowDraft[]): RowBatch {
+    const nowMs = clock.now()
+    const firstMicros = Math.max(nowMs * 1000, lastMicros + 1)
+    const writer = createRowWriter(drafts.length)
+    const events: StoredEvent[] = []
+    const written: WrittenRow[] = []
+    for (const draft of drafts) {
+      lastMicros = Math.max(nowMs * 1000, lastMicros + 1)
+      const eventId = draft.eventId ?? newId(nowMs)
+      const place = { occurredAt: formatMicros(lastMicros), eventId, salt: randomHex(16) }
+      const line = writer.write(canonicalKeep(draft, place), canonicalDetail(draft, place))
+      written.push({ draft, stream: auditEvents[draft.event].stream, eventId, micros: lastMicros, ...line })
+      events.push({ eventId, occurredAt: place.occurredAt })
+    }
+    return {
+      batchId: batchIdAt(firstMicros),
+      count: drafts.length,
+      digest: writer.digest(),
+      rows: writer.rows(),
+      events,
+      written,
+    }
+  }
+}
+
+/** A UUIDv7 whose random part begins with the fraction of the millisecond (RFC 9562, 6.2): ids of a process are in order. */
+function batchIdAt(micros: number): string {
+  const ms = Math.floor(micros / 1000)
+  const id = newId(ms)
+  return `${id.slice(0, 15)}${((micros - ms * 1000) * 4).toString(16).padStart(3, '0')}${id.slice(18)}`
+}
+
+export type EncodeRows = ReturnType<typeof createRowBatches>
 
 let cachedSecond = -1
 let cachedPrefix = ''

@@ -1,32 +1,33 @@
 import { describe, expect, test } from 'vitest'
 import { type AuditReadsTest, createAuditReadsTest } from './audit-reads-fixture.ts'
+import type { RowDraft } from './audit-row.ts'
 
-/** Six minutes pass for the database too: what waits in the index of due work is due. */
-const passSixMinutes = async (t: AuditReadsTest) => {
-  t.clock.advance(360_000)
-  await t.reads.project()
-  await t.asOwner("update due_work set due_at = due_at - interval '6 minutes'")
+/** Eleven minutes pass for the database too: what waits in the index of due work is due. */
+const passElevenMinutes = async (t: AuditReadsTest) => {
+  t.clock.advance(660_000)
+  await t.reads.sequenceDue()
+  await t.asOwner("update due_work set due_at = due_at - interval '11 minutes'")
 }
 const waiting = (t: AuditReadsTest) => t.asOwner("select subject_id from due_work where kind = 'audit_intent'")
 const unknowns = async (t: AuditReadsTest) =>
   (await t.auditRows()).map(({ keep }) => keep).filter(({ event }) => event === 'proxy.outcome_unknown')
 
-/** A process that dies between the intent and the outcome of a call. */
-async function dieAfterIntent(t: AuditReadsTest, event = 'proxy.requested') {
+/** A process that dies between the intent and the outcome of a call. Its batches are old enough to be taken up. */
+async function dieAfterIntent(t: AuditReadsTest, event: RowDraft['event'] = 'proxy.requested') {
   const dying = t.startProcess()
   const intent = t.intentRow({ event })
   await dying.append(t.scope, { rows: [intent] })
+  await t.asOwner("update audit_batches set committed_at = committed_at - interval '3 seconds'")
   return { intent, dying }
 }
 
 describe('an intent without an outcome', () => {
-  test.each(['proxy.requested', 'token.requested'])(
-    '%s is said to be unknown once its lane has ended',
+  test.each(['proxy.requested', 'token.requested'] as const)(
+    '%s is said to be unknown ten minutes later',
     async (event) => {
       await using t = await createAuditReadsTest()
-      const { intent, dying } = await dieAfterIntent(t, event)
-      await dying.close()
-      await passSixMinutes(t)
+      const { intent } = await dieAfterIntent(t, event)
+      await passElevenMinutes(t)
       expect(await t.reads.sweepOutcomes()).toBe(1)
       expect(await unknowns(t)).toMatchObject([
         {
@@ -56,8 +57,7 @@ describe('an intent without an outcome', () => {
   test('gets one row from several sweepers at a time', async () => {
     await using t = await createAuditReadsTest()
     const processes = await Promise.all(Array.from({ length: 8 }, () => dieAfterIntent(t)))
-    for (const { dying } of processes) await dying.close()
-    await passSixMinutes(t)
+    await passElevenMinutes(t)
     const sweepers = [t.reads, ...Array.from({ length: 3 }, () => t.startReads({ audit: t.startProcess() }))]
     const counts = await Promise.all(sweepers.map((reads) => reads.sweepOutcomes()))
     expect(counts.reduce((sum, count) => sum + count, 0)).toBe(8)
@@ -65,33 +65,46 @@ describe('an intent without an outcome', () => {
     expect(intents.sort()).toEqual(processes.map(({ intent }) => intent.eventId).sort())
   })
 
-  test('is left alone before it is five minutes old', async () => {
+  test('is left alone before it is ten minutes old', async () => {
     await using t = await createAuditReadsTest()
-    const { dying } = await dieAfterIntent(t)
-    await dying.close()
-    await t.reads.project()
+    await dieAfterIntent(t)
+    await t.reads.sequenceDue()
+    await t.asOwner("update due_work set due_at = due_at - interval '9 minutes'")
     expect(await t.reads.sweepOutcomes()).toBe(0)
     expect(await waiting(t)).toHaveLength(1)
   })
 
-  test('is left alone while its process may still write', async () => {
+  test('is unknown as well when its process lives; the outcome that comes then is a late answer', async () => {
     await using t = await createAuditReadsTest()
     const { intent, dying } = await dieAfterIntent(t)
-    await passSixMinutes(t)
-    expect(await t.reads.sweepOutcomes()).toBe(0)
-    expect(await waiting(t)).toHaveLength(1)
-    await dying.append(t.scope, {
-      rows: [t.intentRow({ event: 'proxy.executed', intentId: intent.eventId, traceId: intent.traceId })],
-    })
-    await t.reads.project()
-    expect(await waiting(t)).toEqual([])
+    const early = t.intentRow()
+    const written = await dying.append(t.scope, { rows: [early] })
+    if (written.kind !== 'stored') throw new Error(written.kind)
+    await passElevenMinutes(t)
+    const late = (outcome: RowDraft) =>
+      dying.append(t.scope, {
+        rows: [outcome],
+        outcomeOf: { intentId: outcome.intentId!, window: written.window },
+      })
+    const outcomeOf = (of: RowDraft & { eventId: string; traceId: string }) =>
+      t.intentRow({ event: 'proxy.executed', outcome: 'success', intentId: of.eventId, traceId: of.traceId })
+    // Late, but first: the sweeper finds the intent settled.
+    expect((await late(outcomeOf(early))).kind).toBe('stored')
+    expect(await t.reads.sweepOutcomes()).toBe(1)
+    expect((await unknowns(t)).map(({ intent_id }) => intent_id)).toEqual([intent.eventId])
+    expect(await late(outcomeOf(intent))).toEqual({ kind: 'late_answer' })
+    const ends = (await t.auditRows()).filter(({ keep }) => keep.intent_id !== null)
+    expect(ends.map(({ keep }) => [keep.event, keep.intent_id])).toEqual([
+      ['proxy.executed', early.eventId],
+      ['proxy.outcome_unknown', intent.eventId],
+      ['proxy.late_answer', intent.eventId],
+    ])
   })
 
-  test('is not unknown when the outcome came on another lane, projected before or not at all', async () => {
+  test('is not unknown when the outcome came from another process, searchable before or not at all', async () => {
     await using t = await createAuditReadsTest()
-    const { intent, dying } = await dieAfterIntent(t)
-    await dying.close()
-    await passSixMinutes(t)
+    const { intent } = await dieAfterIntent(t)
+    await passElevenMinutes(t)
     await t.audit.append(t.scope, {
       rows: [t.intentRow({ event: 'proxy.executed', intentId: intent.eventId, traceId: intent.traceId })],
     })
@@ -105,21 +118,19 @@ describe('an intent without an outcome', () => {
 
   test('of an approved request is for the approvals to settle', async () => {
     await using t = await createAuditReadsTest()
-    const { dying } = await dieAfterIntent(t, 'approval.executing')
-    await dying.close()
-    await passSixMinutes(t)
+    await dieAfterIntent(t, 'approval.executing')
+    await passElevenMinutes(t)
     expect(await waiting(t)).toEqual([])
     expect(await t.reads.sweepOutcomes()).toBe(0)
   })
 
   test('stays swept when the searchable rows are made anew', async () => {
     await using t = await createAuditReadsTest()
-    const { dying } = await dieAfterIntent(t)
-    await dying.close()
-    await passSixMinutes(t)
+    await dieAfterIntent(t)
+    await passElevenMinutes(t)
     await t.reads.sweepOutcomes()
-    await t.reads.rebuildProjection(t.app.appId)
-    await passSixMinutes(t)
+    await t.reads.projectAgain(t.app.appId)
+    await passElevenMinutes(t)
     expect(await t.reads.sweepOutcomes()).toBe(0)
     expect(await unknowns(t)).toHaveLength(1)
   })
@@ -128,10 +139,10 @@ describe('an intent without an outcome', () => {
 test('a call whose outcome follows never waits', async () => {
   await using t = await createAuditReadsTest()
   await Promise.all(Array.from({ length: 20 }, () => t.call()))
-  await t.reads.project()
+  await t.reads.sequenceDue()
   expect(await waiting(t)).toEqual([])
   const intent = t.intentRow()
   await t.audit.append(t.scope, { rows: [intent] })
-  await t.reads.project()
+  await t.reads.sequenceDue()
   expect(await waiting(t)).toEqual([{ subject_id: intent.eventId }])
 })

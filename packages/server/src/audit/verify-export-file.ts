@@ -1,10 +1,9 @@
 import { createReadStream } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import { genesisHash } from './chain.ts'
 import type { SignedCheckpoint } from './checkpoint.ts'
-import { decodeExportCheckpoint, decodeExportHeader, decodeExportRow, type ExportHeader } from './export-file.ts'
-import type { LaneBlock } from './lane-row.ts'
-import { type LaneStart, LogBroken, type PublicJwk, type Verification, verifyLanes } from './verify-lanes.ts'
+import { decodeExportBatch, decodeExportCheckpoint, decodeExportHeader, decodeExportRow } from './export-file.ts'
+import type { StoredRow } from './log-hashes.ts'
+import { type LogBatch, LogBroken, type PublicJwk, startOf, type Verification, verifyLog } from './verify-log.ts'
 
 export type ExportFiles = {
   /** The rows of an export, as `GET …/audit/exports/{id}/rows` gave them. */
@@ -24,99 +23,58 @@ export class ExportFileError extends Error {
 }
 
 /**
- * Proves an export without the server that made it. Holds a few hundred bytes of each row in memory.
+ * Proves an export without the server that made it. Holds one batch in memory.
  * Throws `ExportFileError` for a key file that cannot be used, and what reading a file throws.
  */
 export async function verifyExportFile({ ndjsonPath, checkpointsPath, jwksPath }: ExportFiles): Promise<Verification> {
   const keys = await readKeys(jwksPath)
-  try {
-    const { header, lanes } = await readRows(ndjsonPath)
-    const excerpt = new Map<string, LaneStart>()
-    for (const { chain_id: chainId, from_seq: fromSeq, previous_hash: previousHash } of header.lanes) {
-      excerpt.set(chainId, { fromSeq, previousHash: Buffer.from(previousHash, 'hex') })
+  const lines = linesOf(ndjsonPath)
+  const first = await lines.next()
+  const header = first.done || first.value === null ? null : decodeExportHeader(first.value)
+  if (header === null) return brokenAt(new LogBroken('hash_mismatch', {}))
+  const { scope, from_sequence: sequence, first_row: firstRow, to_sequence: lastSequence } = header
+  const start = { sequence, firstRow, previousHead: Buffer.from(header.previous_head, 'hex') }
+  if (header.whole) {
+    const whole = startOf(scope)
+    if (sequence !== 1 || firstRow !== 1) return brokenAt(new LogBroken('gap', { sequence: 1, row_no: 1 }))
+    if (!start.previousHead.equals(whole.previousHead)) {
+      return brokenAt(new LogBroken('hash_mismatch', { sequence: 1, row_no: 1 }))
     }
-    return await verifyLanes(
-      {
-        scopeId: header.scope_id,
-        chainIds: lanes.keys(),
-        blocks: (chainId) => lanes.get(chainId) ?? [],
-        checkpoints: readCheckpoints(checkpointsPath),
-        ...(header.whole ? {} : { excerpt }),
-      },
-      keys,
-    )
-  } catch (error) {
-    if (!(error instanceof LogBroken)) throw error
-    return brokenAt(error)
   }
+  return verifyLog(
+    {
+      scope,
+      batches: readBatches(lines, start),
+      lastSequence,
+      checkpoints: readCheckpoints(checkpointsPath),
+      excerpt: header.whole ? undefined : start,
+    },
+    keys,
+  )
 }
 
-/** Every line of the file, checked against the header: the lanes it promises, whole and in its order. */
-async function readRows(path: string): Promise<{ header: ExportHeader; lanes: Map<string, LaneBlock[]> }> {
-  let header: ExportHeader | null = null
-  const lanes = new Map<string, LaneBlock[]>()
-  let at = 0
-  for await (const line of linesOf(path)) {
-    if (header === null) {
-      header = line === null ? null : decodeExportHeader(line)
-      if (header === null) throw new LogBroken(null, 0, 'hash_mismatch')
-      assertStarts(header)
+/** The batches of the file, each with the rows behind its line. */
+async function* readBatches(
+  lines: AsyncIterable<string | null>,
+  start: { sequence: number; firstRow: number },
+): AsyncGenerator<LogBatch> {
+  let batch: (Omit<LogBatch, 'rows'> & { rows: (StoredRow | null)[] }) | undefined
+  for await (const line of lines) {
+    const begun = line === null ? null : decodeExportBatch(line)
+    if (begun !== null) {
+      if (batch !== undefined) yield batch
+      batch = { ...begun, rows: [] }
       continue
     }
-    while (at < header.lanes.length && isComplete(lanes, header.lanes[at]!)) at++
-    const lane = header.lanes[at]
-    const read = line === null ? null : decodeExportRow(line)
-    if (read === null) {
-      const last = header.lanes.at(-1)
-      throw new LogBroken(
-        lane?.chain_id ?? last?.chain_id ?? null,
-        lane === undefined ? (last?.to_seq ?? 0) + 1 : nextSeq(lanes, lane),
-        'hash_mismatch',
-      )
+    if (batch === undefined) throw new LogBroken('hash_mismatch', { sequence: start.sequence, row_no: start.firstRow })
+    const row = line === null ? null : decodeExportRow(line)
+    const rowNo = batch.firstRow + batch.rows.length
+    if (row !== null && row.rowNo !== rowNo) {
+      throw new LogBroken(row.rowNo > rowNo ? 'gap' : 'order', { sequence: batch.sequence, row_no: rowNo })
     }
-    const { row, rowHash } = read
-    if (!header.lanes.some((promised) => promised.chain_id === row.chainId)) {
-      throw new LogBroken(row.chainId, row.seq, 'order')
-    }
-    const block = { firstSeq: row.seq, count: 1, headHash: Buffer.from(rowHash, 'hex'), rows: [row] }
-    const blocks = lanes.get(row.chainId)
-    if (blocks === undefined) lanes.set(row.chainId, [block])
-    else blocks.push(block)
+    batch.rows.push(row)
   }
-  if (header === null) throw new LogBroken(null, 0, 'hash_mismatch')
-  for (const lane of header.lanes) assertComplete(lanes.get(lane.chain_id) ?? [], lane)
-  return { header, lanes }
-}
-
-type PromisedLane = ExportHeader['lanes'][number]
-
-function assertStarts({ whole, lanes }: ExportHeader): void {
-  for (const lane of lanes) {
-    if (!whole) continue
-    if (lane.from_seq !== 1) throw new LogBroken(lane.chain_id, 1, 'gap')
-    const genesis = genesisHash(lane.chain_id).toString('hex')
-    if (lane.previous_hash !== genesis) throw new LogBroken(lane.chain_id, 1, 'hash_mismatch')
-  }
-}
-
-const isComplete = (lanes: ReadonlyMap<string, LaneBlock[]>, lane: PromisedLane): boolean =>
-  (lanes.get(lane.chain_id)?.at(-1)?.firstSeq ?? 0) >= lane.to_seq
-
-const nextSeq = (lanes: ReadonlyMap<string, LaneBlock[]>, lane: PromisedLane): number =>
-  (lanes.get(lane.chain_id)?.at(-1)?.firstSeq ?? lane.from_seq - 1) + 1
-
-/** Rows that the header promises and the file lacks; what lies between is for the verifier. */
-function assertComplete(blocks: readonly LaneBlock[], lane: PromisedLane): void {
-  const last = blocks.at(-1)
-  if (last === undefined) throw new LogBroken(lane.chain_id, lane.from_seq, 'lane_missing')
-  for (const [index, block] of blocks.entries()) {
-    const expected = lane.from_seq + index
-    if (block.firstSeq === expected) continue
-    const isElsewhere = blocks.some((other) => other.firstSeq === expected)
-    throw new LogBroken(lane.chain_id, expected, isElsewhere || block.firstSeq < expected ? 'order' : 'gap')
-  }
-  if (last.firstSeq < lane.to_seq) throw new LogBroken(lane.chain_id, last.firstSeq + 1, 'gap')
-  if (last.firstSeq > lane.to_seq) throw new LogBroken(lane.chain_id, lane.to_seq + 1, 'order')
+  if (batch !== undefined) yield batch
 }
 
 async function* readCheckpoints(path: string): AsyncGenerator<SignedCheckpoint> {
@@ -124,7 +82,7 @@ async function* readCheckpoints(path: string): AsyncGenerator<SignedCheckpoint> 
   for await (const line of linesOf(path)) {
     number += 1
     const signed = line === null ? null : decodeExportCheckpoint(line, number)
-    if (signed === null) throw new LogBroken(null, number, 'checkpoint_mismatch')
+    if (signed === null) throw new LogBroken('checkpoint_mismatch', { checkpoint_no: number })
     yield signed
   }
 }
@@ -170,7 +128,7 @@ async function* linesOf(path: string): AsyncGenerator<string | null> {
 const brokenAt = ({ place }: LogBroken): Verification => ({
   status: 'broken',
   scope_id: '',
-  lanes: [],
+  batches: null,
   rows_checked: 0,
   details_pruned: 0,
   checkpoints_checked: 0,
@@ -205,7 +163,12 @@ function sentenceOf({ status, rows_checked, unsigned_tail_rows, first_error }: V
   if (status === 'incomplete') {
     return `The ${rows_checked} rows of this excerpt are unbroken. It proves nothing about rows that it leaves out.${tail}`
   }
-  const { chain_id, seq, kind } = first_error ?? { chain_id: null, seq: 0, kind: 'hash_mismatch' }
-  const place = chain_id === null ? `checkpoint ${seq}` : `row ${seq} of lane ${chain_id}`
+  const { checkpoint_no, sequence, row_no, kind } = first_error!
+  const place =
+    checkpoint_no !== null
+      ? `checkpoint ${checkpoint_no}`
+      : sequence === null
+        ? 'its first line'
+        : `batch ${sequence}${row_no === null ? '' : `, row ${row_no}`}`
   return `This log was changed: ${kind} at ${place}.`
 }

@@ -1,84 +1,52 @@
 import type { AuditEvent } from '@alter-vault/contracts'
 import type { Database } from '../db/database.ts'
 import { toAuditEvent } from './audit-event.ts'
-import { genesisHash, rowHash } from './chain.ts'
 import { parseCheckpointMessage } from './checkpoint.ts'
 import { csvLine } from './csv.ts'
 import { type EventFilter, type EventPlace, listEvents } from './event-store.ts'
-import { encodeExportCheckpoint, encodeExportHeader, encodeExportRow } from './export-file.ts'
-import type { ExportExtent, LaneRange } from './export-store.ts'
-import { readLaneRows, storedLines } from './lane-row.ts'
-import { findBlockAt, streamBlocks, streamCheckpoints } from './log-store.ts'
+import { encodeExportBatch, encodeExportCheckpoint, encodeExportHeader, encodeExportRow } from './export-file.ts'
+import type { ExportExtent } from './export-store.ts'
+import { decodeRows } from './log-hashes.ts'
+import { findScope, streamBatches, streamCheckpoints } from './log-store.ts'
+import { startOf } from './verify-log.ts'
 
-type Reader = Pick<Database, 'forApp'>
+type Reader = Pick<Database, 'forScope'>
 
 /** What stands for a row or checkpoint that cannot be read: no verifier takes it for one. */
 const UNREADABLE = '{"unreadable":true}\n'
 const EVENTS_AT_ONCE = 500
 
 /**
- * The rows file of an export. Hashes are those of the rows as they are; at the end of a block it is the stored head, so that what
- * somebody changed in the database does not get fitting hashes here.
+ * The rows file of an export. The heads are the stored ones, so that what somebody changed in the database does not get fitting
+ * hashes here.
  */
 export async function* writeRowsFile(db: Reader, scopeId: string, extent: ExportExtent): AsyncGenerator<string> {
-  const lanes: (LaneRange & { previous: Buffer; blockSeq: number })[] = []
-  for (const lane of extent.lanes) lanes.push({ ...lane, ...(await hashBefore(db, scopeId, lane)) })
+  const found = await db.forScope(scopeId, (tx) => findScope(tx, scopeId))
+  if (found === undefined) return
+  const { scope } = found
+  const { from, to } = extent.batches ?? { from: 1, to: 0 }
+  let start = startOf(scope)
+  for await (const { sequence, firstRow, count, head } of streamBatches(db, scopeId, {
+    from: from - 1,
+    to: from - 1,
+  })) {
+    start = { sequence: sequence + 1, firstRow: firstRow + count, previousHead: head }
+  }
   yield encodeExportHeader({
     v: 1,
-    scope_id: scopeId,
+    scope,
     whole: extent.whole,
-    lanes: lanes.map(({ chain_id, from_seq, to_seq, previous }) => ({
-      chain_id,
-      from_seq,
-      to_seq,
-      previous_hash: previous.toString('hex'),
-    })),
+    from_sequence: from,
+    to_sequence: to,
+    first_row: start.firstRow,
+    previous_head: start.previousHead.toString('hex'),
   })
-  for (const lane of lanes) yield* writeLane(db, scopeId, lane)
-}
-
-/** The hash of the row before a range, and the first row of the block that the range begins in. */
-async function hashBefore(
-  db: Reader,
-  scopeId: string,
-  { chain_id: chainId, from_seq: fromSeq }: LaneRange,
-): Promise<{ previous: Buffer; blockSeq: number }> {
-  const genesis = { previous: genesisHash(chainId), blockSeq: 1 }
-  if (fromSeq === 1) return genesis
-  const block = await db.forApp(scopeId, (tx) => findBlockAt(tx, scopeId, chainId, fromSeq))
-  if (block === undefined) return genesis
-  const { firstSeq: blockSeq } = block
-  let previous = block.previousHead ?? genesis.previous
-  for await (const { rows } of streamBlocks(db, scopeId, chainId, { from: blockSeq, to: blockSeq })) {
-    for (const row of readLaneRows(rows)) {
-      if (row !== null && row.seq < fromSeq) previous = rowHash(previous, row.keepHash, row.detailHash)
+  for await (const batch of streamBatches(db, scopeId, { from, to })) {
+    let text = encodeExportBatch(batch)
+    for (const [index, row] of decodeRows(batch.rows).entries()) {
+      text += row === null ? UNREADABLE : encodeExportRow(row, batch.firstRow + index)
     }
-  }
-  return { previous, blockSeq }
-}
-
-async function* writeLane(
-  db: Reader,
-  scopeId: string,
-  lane: LaneRange & { previous: Buffer; blockSeq: number },
-): AsyncGenerator<string> {
-  let hash = lane.previous
-  for await (const block of streamBlocks(db, scopeId, lane.chain_id, { from: lane.blockSeq, to: lane.to_seq })) {
-    const rows = readLaneRows(block.rows)
-    let text = ''
-    let index = 0
-    for (const line of storedLines(block.rows)) {
-      const row = rows[index++]
-      if (line === null || row === null || row === undefined) {
-        text += UNREADABLE
-        continue
-      }
-      if (row.seq < lane.from_seq || row.seq > lane.to_seq) continue
-      hash = index === rows.length ? block.headHash : rowHash(hash, row.keepHash, row.detailHash)
-      const detail = row.isPruned ? null : line.detail.toString('utf8')
-      text += encodeExportRow(line.keep.toString('utf8'), detail, row.detailHash.toString('hex'), hash.toString('hex'))
-    }
-    if (text !== '') yield text
+    yield text
   }
 }
 
@@ -144,7 +112,7 @@ const CSV_DETAIL = [
 export async function* writeCsvFile(db: Reader, scopeId: string, filter: EventFilter): AsyncGenerator<string> {
   yield csvLine([...CSV_KEEP, ...CSV_DETAIL])
   for (let after: EventPlace | undefined; ; ) {
-    const found = await db.forApp(scopeId, (tx) => listEvents(tx, scopeId, filter, { after, limit: EVENTS_AT_ONCE }))
+    const found = await db.forScope(scopeId, (tx) => listEvents(tx, scopeId, filter, { after, limit: EVENTS_AT_ONCE }))
     const events = found.rows.map(toAuditEvent)
     if (events.length > 0) {
       yield events

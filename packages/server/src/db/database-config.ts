@@ -29,7 +29,7 @@ export const databaseConfig = defineSection('Store', {
   }),
   poolSize: integerField({
     variable: 'ALTER_DATABASE_POOL_SIZE',
-    sentence: 'Database sessions for everything but the audit lanes, which have their own.',
+    sentence: 'Database sessions for everything but the writing of audit batches, which has its own.',
     min: 2,
     max: 200,
     fallback: 10,

@@ -1,5 +1,5 @@
 import { Kysely, PostgresDialect, sql, type Transaction } from 'kysely'
-import { Client, DatabaseError, Pool, types } from 'pg'
+import { DatabaseError, Pool, types } from 'pg'
 import type { Log } from '../kernel/log.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import { type DatabaseConnection, toClientConfig } from './connection.ts'
@@ -17,19 +17,21 @@ export type TransactionOptions = {
 }
 
 export type Database = {
-  /** A read committed transaction that sees the rows of one app. */
+  /** A read committed transaction that sees the rows of one app, and the app as a scope. */
   forApp<T>(appId: string, fn: (tx: Tx) => Promise<T>, options?: TransactionOptions): Promise<T>
-  /** A read committed transaction that sees what belongs to one organization, its apps included. */
+  /** A read committed transaction that sees the rows of one scope: an app, an organization or the installation. */
+  forScope<T>(scopeId: string, fn: (tx: Tx) => Promise<T>, options?: TransactionOptions): Promise<T>
+  /** A read committed transaction that sees what belongs to one organization, its apps included, and it as a scope. */
   forOrganization<T>(organizationId: string, fn: (tx: Tx) => Promise<T>, options?: TransactionOptions): Promise<T>
   /** A read committed transaction over routing tables; it sees no row of any app or organization. */
   unscoped<T>(fn: (tx: Tx) => Promise<T>, options?: TransactionOptions): Promise<T>
-  /** One snapshot of one app: repeatable read, read only. */
+  /** One snapshot of one scope, an app with its rows: repeatable read, read only. */
   readForApp<T>(appId: string, fn: (tx: Tx) => Promise<T>): Promise<T>
-  /** A session outside the pool, with the same role and types. The caller ends it; that it was lost shows at the next statement. */
-  connectClient(): Promise<Client>
+  /** A pool of its own with the same role and types and further settings (`name=value`). The caller ends it. */
+  openPool(max: number, settings: readonly string[]): Pool
   /** The sessions of the pool now, and how many transactions wait for one. */
   pool(): { total: number; idle: number; waiting: number }
-  /** Ends the pool when its transactions are done. Clients of `connectClient` are their callers' own. */
+  /** Ends the pool when its transactions are done. Pools of `openPool` are their callers' own. */
   close(): Promise<void>
 }
 
@@ -64,11 +66,19 @@ export function createDatabase(options: DatabaseOptions): Database {
     }),
     types: { getTypeParser },
   }
-  const pool = new Pool({ ...config, max: poolSize })
   // A session lost while idle or between two queries emits `error`; without a listener that ends the process.
   const noteLoss = (error: Error) => log.warn({ err: error }, 'Lost a database session')
-  pool.on('error', noteLoss)
-  pool.on('connect', (client) => client.on('error', () => undefined))
+  function openPool(max: number, settings: readonly string[]): Pool {
+    const opened = new Pool({
+      ...config,
+      options: [config.options, ...settings.map((setting) => `-c ${setting}`)].join(' '),
+      max,
+    })
+    opened.on('error', noteLoss)
+    opened.on('connect', (client) => client.on('error', () => undefined))
+    return opened
+  }
+  const pool = openPool(poolSize, [])
   const kysely = new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) })
 
   async function transact<T>(scope: Scope, fn: (tx: Tx) => Promise<T>, { retryable = false }: TransactionOptions = {}) {
@@ -79,8 +89,10 @@ export function createDatabase(options: DatabaseOptions): Database {
           ? kysely.transaction().setIsolationLevel('repeatable read').setAccessMode('read only')
           : kysely.transaction().setIsolationLevel('read committed')
         return await builder.execute(async (tx) => {
-          if (scope.setting !== undefined) {
-            await sql`select set_config(${scope.setting.name}, ${scope.setting.value}, true)`.execute(tx)
+          if (scope.id !== undefined) {
+            await sql`select ${sql.join(scope.settings.map((name) => sql`set_config(${name}, ${scope.id}, true)`))}`.execute(
+              tx,
+            )
           }
           const result = await fn(tx)
           committing = true
@@ -94,29 +106,20 @@ export function createDatabase(options: DatabaseOptions): Database {
   }
 
   return {
-    forApp: (appId, fn, transaction) => transact({ setting: { name: 'vault.app', value: appId } }, fn, transaction),
-    forOrganization: (organizationId, fn, transaction) =>
-      transact({ setting: { name: 'vault.organization', value: organizationId } }, fn, transaction),
-    unscoped: (fn, transaction) => transact({}, fn, transaction),
-    readForApp: (appId, fn) =>
-      transact({ setting: { name: 'vault.app', value: appId }, snapshot: true }, fn, { retryable: true }),
-    async connectClient() {
-      const client = new Client(config)
-      // Before it connects: a session that is ended in the same breath emits `error` before any caller can listen.
-      client.on('error', () => undefined)
-      try {
-        await client.connect()
-      } catch (error) {
-        throw translate(error, {})
-      }
-      return client
-    },
+    forApp: (id, fn, transaction) => transact({ id, settings: APP }, fn, transaction),
+    forScope: (id, fn, transaction) => transact({ id, settings: ['vault.scope'] }, fn, transaction),
+    forOrganization: (id, fn, transaction) =>
+      transact({ id, settings: ['vault.organization', 'vault.scope'] }, fn, transaction),
+    unscoped: (fn, transaction) => transact({ settings: [] }, fn, transaction),
+    readForApp: (id, fn) => transact({ id, settings: APP, snapshot: true }, fn, { retryable: true }),
+    openPool,
     pool: () => ({ total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount }),
     close: () => kysely.destroy(),
   }
 }
 
-type Scope = { setting?: { name: 'vault.app' | 'vault.organization'; value: string }; snapshot?: boolean }
+type Scope = { id?: string; settings: readonly string[]; snapshot?: boolean }
+const APP = ['vault.app', 'vault.scope']
 
 /** PostgreSQL's `pg_type` numbers; pg's own table lacks the array. */
 const INT8_ARRAY = 1016

@@ -28,11 +28,9 @@ export async function rememberRootKeys(tx: Tx, fingerprints: readonly string[]):
   return 'same'
 }
 
-/** Makes the partitions that nonces of the next hours go to, and drops those whose signatures have all lapsed. */
-export async function maintainNoncePartitions(tx: Tx, nowSeconds: number): Promise<void> {
-  await tx
-    .selectNoFrom((build) => build.fn('maintain_nonce_partitions', [build.val(nowSeconds)]).as('partitions'))
-    .execute()
+/** Forgets nonces whose signatures have all lapsed, by the clock of the database. Called at least every five minutes. */
+export async function forgetNonces(tx: Tx): Promise<void> {
+  await tx.selectNoFrom((build) => build.fn('forget_nonces').as('forgotten')).execute()
 }
 
 type KeyName = { appId: string; dataKeyId: string }

@@ -11,7 +11,6 @@ const NOT_BY_APP: Readonly<Record<string, string>> = {
   installation: 'one row: the id of this installation',
   installation_keys: 'keys of the installation itself, wrapped by a root key',
   root_key_fingerprints: 'fingerprints of the root keys that the data of all apps belongs to',
-  processes: 'heartbeats of server processes, which serve every app',
   token_routes: 'finds the organization of a presented operator token; holds a keyed digest and ids',
   audit_signing_keys: 'public keys of the installation, which sign the checkpoints of all apps',
   organizations: 'an organization has many apps; found by slug before anybody has signed in',
@@ -20,15 +19,25 @@ const NOT_BY_APP: Readonly<Record<string, string>> = {
   organization_rules: 'apply to every app of an organization; row-level security by organization',
 }
 
+/** Tables by scope: an app, an organization or the installation stands in scope_id. */
+const BY_SCOPE = [
+  'audit_batches',
+  'audit_checkpoints',
+  'audit_events',
+  'audit_exports',
+  'audit_scopes',
+  'audit_settled',
+  'idempotency_records',
+  'rule_versions',
+]
+
 /** Tables with app_id whose rows every process reads across apps, so without row-level security: ids and times only. */
 const ROUTING: Readonly<Record<string, string>> = {
   key_routes: 'finds the app of a presented key',
   approval_routes: 'finds the app of an approval link',
   due_work: 'a background job asks what is due in any app',
-  audit_lanes: 'the lanes of a dead process are closed in every app at once',
+  audit_scopes: 'a background job asks in which scope a checkpoint is due',
   data_key_scopes: 'a rotation of the root key wraps the data keys of every app anew',
-  audit_projections: 'a background job projects whatever lane is behind, in any app',
-  audit_checkpoint_times: 'a background job asks in which scope a checkpoint is due',
 }
 
 /** Keyed by app_id, yet seen by its organization as well, to list its apps. */
@@ -108,6 +117,8 @@ const readTables = () =>
       and c.relname <> 'schema_migrations'
     order by c.relname`)
 
+const keyOf = (name: string): string => (BY_SCOPE.includes(name) ? 'scope_id' : 'app_id')
+
 async function readTenantTables(): Promise<Table[]> {
   return (await readTables()).filter(({ name }) => !(name in NOT_BY_APP))
 }
@@ -117,20 +128,20 @@ test('every table has a bound', async () => {
 })
 
 describe('a table of tenants', () => {
-  test('has app_id, unless it is listed with a reason', async () => {
+  test('has app_id or scope_id, unless it is listed with a reason', async () => {
     const tables = await readTables()
     expect(tables.length).toBeGreaterThan(20)
-    const without = tables.filter(({ columns }) => !columns.includes('app_id')).map(({ name }) => name)
+    const without = tables.filter(({ name, columns }) => !columns.includes(keyOf(name))).map(({ name }) => name)
     expect(without).toEqual(Object.keys(NOT_BY_APP).sort())
   })
 
   test('is still there when a list above names it', async () => {
     const names = new Set((await readTables()).map(({ name }) => name))
     const listed = [NOT_BY_APP, ROUTING, KEY_NOT_BY_APP_FIRST].flatMap((list) => Object.keys(list))
-    expect([...listed, ...BY_APP_OR_ORGANIZATION].filter((name) => !names.has(name))).toEqual([])
+    expect([...listed, ...BY_APP_OR_ORGANIZATION, ...BY_SCOPE].filter((name) => !names.has(name))).toEqual([])
   })
 
-  test('begins its primary key with app_id', async () => {
+  test('begins its primary key with that', async () => {
     const keys = await database.asOwner<{ name: string; first: string }>(`
       select c.relname as name, a.attname as first
       from pg_constraint k join pg_class c on c.oid = k.conrelid
@@ -138,10 +149,10 @@ describe('a table of tenants', () => {
       where k.contype = 'p' and c.relnamespace = 'public'::regnamespace and not c.relispartition`)
     const firsts = new Map(keys.map(({ name, first }) => [name, first]))
     const tenants = (await readTenantTables()).filter(({ name }) => !(name in KEY_NOT_BY_APP_FIRST))
-    expect(tenants.filter(({ name }) => firsts.get(name) !== 'app_id').map(({ name }) => name)).toEqual([])
+    expect(tenants.filter(({ name }) => firsts.get(name) !== keyOf(name)).map(({ name }) => name)).toEqual([])
   })
 
-  test('has app_id in every unique key, or two apps could collide and learn of each other', async () => {
+  test('has that in every unique key, or two apps could collide and learn of each other', async () => {
     const tenants = (await readTenantTables()).map(({ name }) => name)
     const loose = await database.asOwner(
       `select c.relname as table, i.relname as index
@@ -150,9 +161,10 @@ describe('a table of tenants', () => {
          and not exists (
            select from pg_attribute a
            where a.attrelid = c.oid and a.attnum = any (x.indkey)
-             and a.attname = case when c.relname = any ($2) and not x.indisprimary then 'organization_id' else 'app_id' end
+             and a.attname = case when c.relname = any ($2) and not x.indisprimary then 'organization_id'
+               when c.relname = any ($4) then 'scope_id' else 'app_id' end
          )`,
-      [tenants, BY_APP_OR_ORGANIZATION, Object.keys(KEY_NOT_BY_APP_FIRST)],
+      [tenants, BY_APP_OR_ORGANIZATION, Object.keys(KEY_NOT_BY_APP_FIRST), BY_SCOPE],
     )
     expect(loose).toEqual([])
   })
@@ -180,7 +192,7 @@ describe('a table of tenants', () => {
     expect(open.map(({ name }) => name)).toEqual([])
   })
 
-  test('holds nothing but ids, digests, kinds, times and how far a lane has been read when it has none', async () => {
+  test('holds nothing but ids, digests, kinds, times and how far a log has come when it has none', async () => {
     const columns = await database.asOwner<{ column: string }>(
       `select distinct t.typname || ' ' || a.attname as column from pg_class c
        join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped join pg_type t on t.oid = a.atttypid
@@ -188,19 +200,17 @@ describe('a table of tenants', () => {
       [Object.keys(ROUTING)],
     )
     expect(columns.map(({ column }) => column).sort()).toEqual([
-      'bool checkpointed_to_end',
-      'bool projected_to_end',
-      'bool pruned_to_end',
       'bytea digest',
-      'int8 checkpointed_seq',
-      'int8 next_seq',
-      'int8 pruned_to_seq',
+      'bytea head',
+      'int8 last_row',
+      'int8 pruned_sequence',
+      'int8 sequence',
+      'int8 signed_row',
       'text kind',
-      'text purpose',
     ])
   })
 
-  test('lets a row be read and written by the app that is set, and by nothing else', async () => {
+  test('lets a row be read and written by the app or scope that is set, and by nothing else', async () => {
     const policies = await database.asOwner<{
       name: string
       reads: string
@@ -210,11 +220,19 @@ describe('a table of tenants', () => {
     }>(`
       select tablename as name, qual as reads, with_check as writes, cmd as command, roles::text as roles
       from pg_policies where schemaname = 'public' order by tablename`)
-    const byApp = '(app_id = ( SELECT vault_app() AS vault_app))'
+    const own = {
+      app_id: '(app_id = ( SELECT vault_app() AS vault_app))',
+      scope_id: '(scope_id = ( SELECT vault_scope() AS vault_scope))',
+    } as Record<string, string>
+    // The owner finds the scopes with batches that wait; the server's role is not the owner and gets ids from its function alone.
+    const finds = policies.find(({ name, reads }) => name === 'audit_batches' && reads === '(sequence IS NULL)')
+    expect(finds).toMatchObject({ command: 'SELECT', writes: null })
+    expect(finds!.roles).not.toMatch(/public|alter_vault_server/)
     for (const { name } of await readTenantTables()) {
       if (name in ROUTING || BY_APP_OR_ORGANIZATION.includes(name)) continue
-      const own = policies.filter((policy) => policy.name === name)
-      expect(own, name).toEqual([{ name, reads: byApp, writes: byApp, command: 'ALL', roles: '{public}' }])
+      const rule = own[keyOf(name)]
+      const found = policies.filter((policy) => policy.name === name && policy !== finds)
+      expect(found, name).toEqual([{ name, reads: rule, writes: rule, command: 'ALL', roles: '{public}' }])
     }
   })
 })

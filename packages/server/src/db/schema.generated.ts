@@ -132,31 +132,21 @@ export type AppsTable = {
   archived_at: TimestampOrNull
 }
 
-export type AuditBlocksTable = {
-  app_id: string
-  chain_id: string
-  first_seq: number
+export type AuditBatchesTable = {
+  scope_id: string
+  batch_id: string
   count: number
-  head_hash: Buffer
+  digest: Buffer
   rows: Buffer
+  bodies: Buffer | null
   committed_at: Defaulted<Timestamp>
-}
-
-export type AuditBodiesTable = {
-  app_id: string
-  chain_id: string
-  first_seq: number
-  frames: Buffer
-  stored_at: Defaulted<Timestamp>
-}
-
-export type AuditCheckpointTimesTable = {
-  app_id: string
-  issued_at: Timestamp
+  sequence: number | null
+  first_row: number | null
+  head: Buffer | null
 }
 
 export type AuditCheckpointsTable = {
-  app_id: string
+  scope_id: string
   checkpoint_no: number
   message: string
   message_hash: Buffer
@@ -166,10 +156,9 @@ export type AuditCheckpointsTable = {
 }
 
 export type AuditEventsTable = {
-  app_id: string
-  chain_id: string
-  seq: number
-  block_seq: number
+  scope_id: string
+  row_no: number
+  batch_id: string
   line_at: number
   line_bytes: number
   event_id: string
@@ -202,7 +191,7 @@ export type AuditEventsTable = {
 }
 
 export type AuditExportsTable = {
-  app_id: string
+  scope_id: string
   export_id: string
   format: 'ndjson' | 'csv'
   filters: Json
@@ -213,24 +202,22 @@ export type AuditExportsTable = {
   expires_at: Timestamp
 }
 
-export type AuditLanesTable = {
-  app_id: string
-  chain_id: string
-  process_id: string
-  purpose: 'calls' | 'changes'
-  opened_at: Defaulted<Timestamp>
-  closed_at: TimestampOrNull
-  checkpointed_seq: Defaulted<number>
-  checkpointed_to_end: Defaulted<boolean>
-  projected_to_end: Defaulted<boolean>
-  pruned_to_seq: Defaulted<number>
-  pruned_to_end: Defaulted<boolean>
+export type AuditScopesTable = {
+  scope_id: string
+  app_id: string | null
+  organization_id: string | null
+  sequence: Defaulted<number>
+  last_row: Defaulted<number>
+  head: Buffer
+  signed_row: Defaulted<number>
+  unsigned_since: TimestampOrNull
+  pruned_sequence: Defaulted<number>
 }
 
-export type AuditProjectionsTable = {
-  app_id: string
-  chain_id: string
-  next_seq: Defaulted<number>
+export type AuditSettledTable = {
+  scope_id: string
+  intent_id: string
+  settled_at: Defaulted<Timestamp>
 }
 
 export type AuditSigningKeysTable = {
@@ -281,6 +268,11 @@ export type DueWorkTable = {
   due_at: Timestamp
 }
 
+export type FenceMarksTable = {
+  app_id: string
+  mark: string
+}
+
 export type FencesTable = {
   app_id: string
   subject: string
@@ -310,7 +302,7 @@ export type GrantsTable = {
 }
 
 export type IdempotencyRecordsTable = {
-  app_id: string
+  scope_id: string
   operation: string
   idempotency_key: string
   body_digest: Buffer
@@ -394,7 +386,13 @@ export type MembersTable = {
   removed_at: TimestampOrNull
 }
 
-export type NoncesTable = {
+export type NoncesEvenTable = {
+  app_id: string
+  ts: number
+  digest: Buffer
+}
+
+export type NoncesOddTable = {
   app_id: string
   ts: number
   digest: Buffer
@@ -441,19 +439,12 @@ export type PersonalAccessTokensTable = {
   revoked_at: TimestampOrNull
 }
 
-export type ProcessesTable = {
-  process_id: string
-  started_at: Defaulted<Timestamp>
-  heartbeat_at: Defaulted<Timestamp>
-  ended_at: TimestampOrNull
-}
-
 export type RootKeyFingerprintsTable = {
   fingerprint: string
 }
 
 export type RuleVersionsTable = {
-  app_id: string
+  scope_id: string
   rule_id: string
   version: number
   snapshot: Json
@@ -497,20 +488,19 @@ export type Schema = {
   approval_groups: ApprovalGroupsTable
   approval_routes: ApprovalRoutesTable
   apps: AppsTable
-  audit_blocks: AuditBlocksTable
-  audit_bodies: AuditBodiesTable
-  audit_checkpoint_times: AuditCheckpointTimesTable
+  audit_batches: AuditBatchesTable
   audit_checkpoints: AuditCheckpointsTable
   audit_events: AuditEventsTable
   audit_exports: AuditExportsTable
-  audit_lanes: AuditLanesTable
-  audit_projections: AuditProjectionsTable
+  audit_scopes: AuditScopesTable
+  audit_settled: AuditSettledTable
   audit_signing_keys: AuditSigningKeysTable
   counters: CountersTable
   credentials: CredentialsTable
   data_key_scopes: DataKeyScopesTable
   data_keys: DataKeysTable
   due_work: DueWorkTable
+  fence_marks: FenceMarksTable
   fences: FencesTable
   grants: GrantsTable
   idempotency_records: IdempotencyRecordsTable
@@ -521,11 +511,11 @@ export type Schema = {
   last_uses: LastUsesTable
   managed_secrets: ManagedSecretsTable
   members: MembersTable
-  nonces: NoncesTable
+  nonces_even: NoncesEvenTable
+  nonces_odd: NoncesOddTable
   organization_rules: OrganizationRulesTable
   organizations: OrganizationsTable
   personal_access_tokens: PersonalAccessTokensTable
-  processes: ProcessesTable
   root_key_fingerprints: RootKeyFingerprintsTable
   rule_versions: RuleVersionsTable
   rules: RulesTable

@@ -8,6 +8,8 @@ export type SendWindow = {
   isOpen(): boolean
   /** Milliseconds until it closes by the monotonic clock, at least 0. */
   remainingMs(): number
+  /** Milliseconds since it opened, by whichever clock says more. */
+  ageMs(): number
 }
 
 /** A process that sleeps stops its monotonic clock, a stepped clock breaks wall time: both must agree that it is early enough. */
@@ -24,6 +26,7 @@ export function openSendWindow(clock: Clock, lengthMs: number = SEND_WINDOW_MS):
       // A wall clock that went back says nothing about how long it really took.
       return elapsed >= 0 && elapsed < lengthMs && elapsedWall >= 0 && elapsedWall < lengthMs
     },
+    ageMs: () => Math.max(clock.monotonic() - startedAt, clock.now() - startedWall),
     remainingMs: () => Math.max(0, lengthMs - (clock.monotonic() - startedAt)),
   }
 }

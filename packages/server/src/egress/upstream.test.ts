@@ -3,12 +3,11 @@ import { createServer as createTlsServer } from 'node:https'
 import { type AddressInfo, createServer as createTcpServer, type Socket, type Server as TcpServer } from 'node:net'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { canonicalUrl } from './canonical-url.ts'
-import type { SendWindow } from './send-window.ts'
 import { LOOPBACK_CERTIFICATE, LOOPBACK_PRIVATE_KEY } from './testing/loopback-certificate.ts'
 import { createUpstream, type UpstreamLimits, type UpstreamRequest } from './upstream.ts'
 
 const LOOPBACK = { address: '127.0.0.1', family: 4 } as const
-const open: SendWindow = { isOpen: () => true, remainingMs: () => 2_000 }
+const open = { isOpen: () => true, remainingMs: () => 2_000 }
 
 const closers: (() => unknown)[] = []
 afterEach(async () => {

@@ -29,7 +29,7 @@ export type UpstreamRequest = {
   headers: HeaderList
   body: Buffer | undefined
   /** Sending begins while it is open, or never. */
-  sendWindow: SendWindow
+  sendWindow: Pick<SendWindow, 'isOpen' | 'remainingMs'>
   /** Milliseconds for the whole call instead of the default, such as a provider's own limit. */
   totalTimeoutMs?: number
   /** Bytes of the answer's body to keep instead of the default. */

@@ -13,7 +13,6 @@ export function grantEvent(
 ): RowDraft {
   return changeRow(author, {
     event,
-    stream: 'grants',
     type: 'grant',
     id: grant.grant_id,
     grantId: grant.grant_id,

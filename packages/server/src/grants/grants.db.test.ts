@@ -253,7 +253,7 @@ describe('changing a grant', () => {
     expect(after['principal:system:']).toBe(before['principal:system:']! + 1)
     expect((await rulesOn(t, grant.id)).map((rule) => rule.version)).toEqual([2])
     const row = (await t.auditRows()).at(-1)!
-    expect(row.keep).toMatchObject({ event: 'grant.updated', stream: 'grants', grant_id: grant.id })
+    expect(row.keep).toMatchObject({ event: 'grant.updated', grant_id: grant.id })
     expect((row.detail.changes as { field: string }[]).map((one) => one.field).sort()).toEqual([
       'expires_at',
       'label',

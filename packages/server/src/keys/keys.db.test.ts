@@ -73,7 +73,7 @@ describe('minting a key', () => {
     const lastCharacter = minted.api_key!.endsWith('x') ? 'y' : 'x'
     expect(await authenticate(minted.api_key!.slice(0, -1) + lastCharacter)).toBeUndefined()
     const [row] = await t.auditRows()
-    expect(row!.keep).toMatchObject({ event: 'key.minted', stream: 'portal', caller_kind: 'pat' })
+    expect(row!.keep).toMatchObject({ event: 'key.minted', caller_kind: 'pat' })
     expect(row!.detail).toMatchObject({ resource_type: 'key', resource_id: minted.id })
   })
 

@@ -86,15 +86,14 @@ function jsonText(value: unknown): string | null {
   return value === undefined || value === null ? null : JSON.stringify(value)
 }
 
-/** The row of a change, with everything the author says of it. `change.event` chooses the stream. */
+/** The row of a change, with everything the author says of it. */
 export function changeRow(
   author: ChangeAuthor,
-  change: { event: string; type: string; id: string; changes?: readonly Change[] } & Partial<RowDraft>,
+  change: { event: RowDraft['event']; type: string; id: string; changes?: readonly Change[] } & Partial<RowDraft>,
 ): RowDraft {
   const { event, type, id, changes, detail, ...rest } = change
   return {
     event,
-    stream: 'portal',
     outcome: 'changed',
     ...whoIs(author),
     ...rest,

@@ -145,7 +145,7 @@ export async function keepVersion(tx: Tx, home: RuleHome, rule: Rule, by: { auth
   await tx
     .insertInto('rule_versions')
     .values({
-      app_id: scopeIdOf(home),
+      scope_id: scopeIdOf(home),
       rule_id: rule.id,
       version: rule.version,
       snapshot: JSON.stringify(rule),
@@ -155,7 +155,7 @@ export async function keepVersion(tx: Tx, home: RuleHome, rule: Rule, by: { auth
     .execute()
   await tx
     .deleteFrom('rule_versions')
-    .where('app_id', '=', scopeIdOf(home))
+    .where('scope_id', '=', scopeIdOf(home))
     .where('rule_id', '=', rule.id)
     .where('version', '<=', rule.version - KEPT_VERSIONS)
     .execute()
@@ -166,7 +166,7 @@ export async function findVersion(tx: Tx, home: RuleHome, ruleId: string, versio
   const row = await tx
     .selectFrom('rule_versions')
     .select('snapshot')
-    .where('app_id', '=', scopeIdOf(home))
+    .where('scope_id', '=', scopeIdOf(home))
     .where('rule_id', '=', ruleId)
     .where('version', '=', version)
     .executeTakeFirst()
@@ -178,7 +178,7 @@ export async function findLastVersion(tx: Tx, home: RuleHome, ruleId: string): P
   const row = await tx
     .selectFrom('rule_versions')
     .select('version')
-    .where('app_id', '=', scopeIdOf(home))
+    .where('scope_id', '=', scopeIdOf(home))
     .where('rule_id', '=', ruleId)
     .orderBy('version', 'desc')
     .limit(1)
@@ -197,7 +197,7 @@ export async function listVersions(
     .selectFrom('rule_versions')
     .selectAll()
     .select(sql<string>`replaced_at::text`.as('place_at'))
-    .where('app_id', '=', scopeIdOf(home))
+    .where('scope_id', '=', scopeIdOf(home))
     .where('rule_id', '=', ruleId)
   if (page.after !== undefined) query = query.where('version', '<', versionOfPlace(page.after.id))
   const rows = await query

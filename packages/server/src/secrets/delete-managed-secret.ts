@@ -69,7 +69,6 @@ export const deleteManagedSecret =
 const credentialRevoked = (author: ChangeAuthor, slug: string | null, credentialId: string) =>
   changeRow(author, {
     event: 'credential.revoked',
-    stream: 'grants',
     providerId: slug,
     resourceKind: 'managed_secret',
     type: 'credential',

@@ -55,7 +55,6 @@ export const rotateManagedSecret =
       record(
         changeRow(author, {
           event: 'credential.rotated',
-          stream: 'grants',
           providerId: secret.slug,
           resourceKind: 'managed_secret',
           type: 'credential',

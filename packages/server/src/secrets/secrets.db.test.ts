@@ -222,7 +222,7 @@ describe('rotating a value', () => {
     expect((await t.fences())[subject]).toBe(fencesBefore[subject]! + 1)
     expect((await t.fences())[`grant:${made.base_grant_id}`]).toBe(fencesBefore[`grant:${made.base_grant_id}`])
     const row = (await t.auditRows()).at(-1)!
-    expect(row.keep).toMatchObject({ event: 'credential.rotated', stream: 'grants', provider_id: 'stripe' })
+    expect(row.keep).toMatchObject({ event: 'credential.rotated', provider_id: 'stripe' })
     expect(row.detail).toMatchObject({
       resource_type: 'credential',
       resource_id: credential!.id,

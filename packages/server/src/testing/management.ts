@@ -7,6 +7,7 @@ import { silentLog } from '../kernel/log.ts'
 import { type ChangeAuthor, tokenSession } from '../management/index.ts'
 import { type AuditedRow, auditedRows } from './audited-rows.ts'
 import { shareTestDatabase, type TestDatabase } from './test-database.ts'
+import { createTestKeyring } from './test-keyring.ts'
 
 /** A clock that stands still until it is moved; it starts at the real time, which the database's clock shares. */
 export type HandClock = Clock & { advance(ms: number): void }
@@ -36,7 +37,8 @@ export type ManagementTest = AsyncDisposable &
     otherApp: { appId: string; organizationId: string }
     /** Replaces the organization's settings. */
     saveOrganizationSettings(settings: object): Promise<void>
-    /** Every audit row of a scope, in the order of its lanes. */
+    keyring: ReturnType<typeof createTestKeyring>
+    /** Every audit row of a scope, in the order of its batches. */
     auditRows(scopeId?: string): Promise<AuditedRow[]>
     events(scopeId?: string): Promise<string[]>
     /** The versions of an app's fences by subject. */
@@ -50,7 +52,8 @@ export type ManagementTest = AsyncDisposable &
 export async function createManagementTest(database?: TestDatabase): Promise<ManagementTest> {
   const { db, asOwner } = database ?? (await shareTestDatabase())
   const clock = createHandClock()
-  const audit = createAuditLog({ db, clock, log: silentLog, processId: newId() })
+  const keyring = createTestKeyring()
+  const audit = createAuditLog({ db, clock, log: silentLog, keyring })
   const [organizationId, memberId, appId, otherAppId] = [newId(), newId(), newId(), newId()]
   await asOwner(
     `with organization as (insert into organizations (organization_id, name, slug) values ($1::uuid, 'Acme', 'acme-' || $1::uuid)),
@@ -66,6 +69,7 @@ export async function createManagementTest(database?: TestDatabase): Promise<Man
       (await db.forApp(appId, (tx) => tx.executeQuery(CompiledQuery.raw(statement, values)))).rows as never[],
     clock,
     audit,
+    keyring,
     keyDigest: (plain) => createHmac('sha256', 'pepper of this test').update(plain).digest(),
     owner: {
       kind: 'member',

@@ -9,9 +9,8 @@ import { createInstallationKeys } from '../crypto/installation-keys.ts'
 import { createKeyDigest } from '../crypto/pepper.ts'
 import { openLocalRootKeys } from '../crypto/root-key.ts'
 import { Secret } from '../crypto/secret.ts'
-import { createInstallationKeyStore, ensureInstallation, maintainNoncePartitions } from '../db/installation-store.ts'
+import { createInstallationKeyStore, ensureInstallation } from '../db/installation-store.ts'
 import { systemClock } from '../kernel/clock.ts'
-import { newId } from '../kernel/ids.ts'
 import { silentLog } from '../kernel/log.ts'
 import { createMembers, type Members } from '../members/index.ts'
 import { createWriteRules, type WriteRules } from '../rules/index.ts'
@@ -44,8 +43,8 @@ export type TestServer = AsyncDisposable & {
   /** Keys and ids of the demonstration. */
   dev: DevFile
   clock: HandClock
-  /** Moves the clock, and makes room for the nonces of that time, as a job of the server does in real time. */
-  advance(ms: number): Promise<void>
+  /** Moves the clock. */
+  advance(ms: number): void
   asOwner: TestDatabase['asOwner']
   /** A management call with a token that may do everything. */
   operator(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Reply>
@@ -83,7 +82,7 @@ export async function createTestServer({ clock = createHandClock(), ...options }
   const { dev, close } = await withDemonstration(config, server)
   opened.defer(close)
   const origin = server.address
-  const audit = createAuditLog({ db: database.db, clock, log: silentLog, processId: newId(clock.now()) })
+  const audit = createAuditLog({ db: database.db, clock, log: silentLog })
   opened.defer(() => audit.close())
   const keyDigest = await keyDigestOf(database, dataDir)
   const members = createMembers({ audit, clock })
@@ -112,10 +111,7 @@ export async function createTestServer({ clock = createHandClock(), ...options }
     origin,
     dev,
     clock,
-    async advance(ms) {
-      clock.advance(ms)
-      await database.db.unscoped((tx) => maintainNoncePartitions(tx, Math.floor(clock.now() / 1000)))
-    },
+    advance: clock.advance,
     asOwner: database.asOwner,
     operator: (method, path, body, headers) =>
       send(method, path, asText(body), { authorization: `Bearer ${dev.pat}`, ...headers }),

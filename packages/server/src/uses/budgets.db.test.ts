@@ -10,7 +10,6 @@ import { CREATED_BY, SLUGS, seedApp, startProcess } from './use-fixture.ts'
 async function arrange(...rules: [string, object, 'enforce' | 'shadow'][]) {
   await using opened = new AsyncDisposableStack()
   const test = opened.use(await createManagementTest())
-  await test.asOwner('select maintain_nonce_partitions($1)', [Math.floor(test.clock.now() / 1000)])
   const world = await seedApp(test)
   for (const [type, body, mode] of rules) {
     await test.db.forApp(world.appId, (tx) =>

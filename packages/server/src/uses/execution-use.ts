@@ -50,8 +50,7 @@ function createExecutionUse(deps: ExecutionDeps): UseKind<ClaimedApproval, Froze
   ) {
     const row = {
       ...columns,
-      event: 'approval.executing',
-      stream: 'approvals' as const,
+      event: 'approval.executing' as const,
       eventId,
       outcome: 'allowed' as const,
       decisionEffect: 'allow' as const,
@@ -70,7 +69,7 @@ function createExecutionUse(deps: ExecutionDeps): UseKind<ClaimedApproval, Froze
   }
 
   async function record(admitted: Admitted, end: SendEnd): Promise<void> {
-    const { rows, bodies } = await deps.outcomeOf(admitted, end)
+    const { rows, bodies } = deps.outcomeOf(admitted, end)
     const { use, startedMs } = admitted
     const [row, ...also] = rows
     const detail = row?.detail ?? {}

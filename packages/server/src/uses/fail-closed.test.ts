@@ -144,7 +144,7 @@ const policyWith = (...rules: StoredRule[]): AppPolicy => ({
 
 const stored = (member: AppendMember): AppendResult => ({
   kind: 'stored',
-  events: member.rows.map(() => ({ eventId: newId(), chainId: newId(), seq: 1, occurredAt: '' })),
+  events: member.rows.map(() => ({ eventId: newId(), occurredAt: '' })),
   window: openSendWindow(clock),
 })
 
@@ -160,11 +160,10 @@ function workingParts() {
     lastUsedAtMs: async (): Promise<number | null> => null,
     takeSlice: async () => ({ ok: true as const, remaining: 1, resetSeconds: 1 }),
     appendIntent: async (member: AppendMember) => stored(member),
-    appendOutcome: async (member: AppendMember) => stored(member),
+    appendOutcome: async (member: AppendMember): Promise<AppendResult> => stored(member),
     guard: createAddressGuard({ resolve: async () => [] }).guard,
     openCredential: async () => openBearer('tok_plain'),
     send: (request: Parameters<Upstream['send']>[0]) => upstream.send(request),
-    sealFor: async () => Buffer.from('sealed'),
     hold: async (_: HoldRequest): Promise<never> => {
       throw new VaultError('too_many_pending_approvals')
     },
@@ -221,7 +220,7 @@ function hotPath(broken: Partial<Record<keyof Parts, unknown>>) {
       faults: noFaults,
       maxResponseBytes: 1_000,
     }),
-    recordOutcome: createRecordOutcome({ audit, keyring: { sealFor: () => parts.sealFor() }, clock }).recordOutcome,
+    recordOutcome: createRecordOutcome({ audit, clock }).recordOutcome,
     hold: (request) => parts.hold(request),
   })
   return { rows, call: () => runUse(proxyUse, signedCall()) }
@@ -394,8 +393,7 @@ describe('once it may have been sent', () => {
   it.each<[keyof Parts, string, unknown]>([
     ['appendOutcome', 'the store is away', refuses('audit_unavailable')],
     ['appendOutcome', 'the log breaks', breaks],
-    ['sealFor', 'what was captured cannot be sealed', refuses('service_unavailable')],
-    ['sealFor', 'sealing breaks', breaks],
+    ['appendOutcome', 'the intent was declared unknown before', async () => ({ kind: 'late_answer' })],
   ])('no outcome by %s, since %s: the answer is withheld', async (part, _, broken) => {
     const { call, rows } = hotPath({ [part]: broken })
     const error = await call().catch((thrown: unknown) => thrown)

@@ -106,7 +106,7 @@ export function createUses(deps: ProxyDeps): Proxy {
     faults,
     maxResponseBytes: INLINE_BODY_MAX_BYTES,
   })
-  const { recordOutcome, outcomeOf } = createRecordOutcome({ audit, keyring, clock })
+  const { recordOutcome, outcomeOf } = createRecordOutcome({ audit, clock })
   const runUse = createRunUse({
     clock,
     audit,
@@ -148,7 +148,6 @@ export function createUses(deps: ProxyDeps): Proxy {
   })
   const reportApiCall = createReportApiCall({
     audit,
-    keyring,
     clock,
     findGrant: facts.findGrant,
     appPolicy: facts.appPolicy,

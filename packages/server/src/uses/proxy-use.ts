@@ -48,7 +48,7 @@ export function createProxyUse(deps: ProxyUseDeps): ProxyUse {
     const record = { ...judgment.record, phase: 'simulation' as const }
     const row = {
       ...columns,
-      event: 'policy.simulated',
+      event: 'policy.simulated' as const,
       outcome: 'success' as const,
       decisionEffect: judgment.decision.effect,
       reason: use.reason,

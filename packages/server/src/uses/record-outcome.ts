@@ -3,13 +3,12 @@ import {
   appScope,
   type BodyDigest,
   captureBody,
+  type KeptBody,
   type RowDetail,
   type RowDraft,
-  type SealedBody,
   storedHeaders,
   storedUrl,
 } from '../audit/index.ts'
-import type { Keyring } from '../crypto/keyring.ts'
 import type { HeaderList } from '../egress/header-rules.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { newId } from '../kernel/ids.ts'
@@ -18,20 +17,20 @@ import type { SendEnd } from './send-call.ts'
 import type { AdmittedUse } from './use-kind.ts'
 import { outcomeRow } from './use-rows.ts'
 
-export type OutcomeDeps = { audit: Pick<AuditLog, 'append'>; keyring: Pick<Keyring, 'sealFor'>; clock: Clock }
+export type OutcomeDeps = { audit: Pick<AuditLog, 'append'>; clock: Clock }
 type Admitted = AdmittedUse<unknown, unknown>
 
 /**
  * Makes the outcome of an intent durable, with what the call sent and what came back, scrubbed. Throws `audit_unavailable` with
  * `upstream_may_have_executed` when it cannot: the answer must then be withheld.
  */
-export function createRecordOutcome({ audit, keyring, clock }: OutcomeDeps) {
+export function createRecordOutcome({ audit, clock }: OutcomeDeps) {
   async function recordOutcome(admitted: Admitted, end: SendEnd): Promise<void> {
     try {
-      // Sealing a captured body may need the store, too.
-      const outcome = await outcomeOf(admitted, end)
-      const { appId, organizationId } = admitted.use.caller
-      await audit.append(appScope(appId, organizationId), outcome)
+      const { use, intentId, window } = admitted
+      const scope = appScope(use.caller.appId, use.caller.organizationId)
+      const stored = await audit.append(scope, { ...outcomeOf(admitted, end), outcomeOf: { intentId, window } })
+      if (stored.kind === 'late_answer') throw new Error('the intent was declared unknown before')
     } catch (cause) {
       const sent = end.kind === 'answered' || end.sent
       throw new VaultError('audit_unavailable', {
@@ -45,10 +44,7 @@ export function createRecordOutcome({ audit, keyring, clock }: OutcomeDeps) {
   }
 
   /** The rows and bodies of an outcome; also used where an approved request records its own. */
-  async function outcomeOf(
-    { use, intentId, startedMs }: Admitted,
-    end: SendEnd,
-  ): Promise<{ rows: RowDraft[]; bodies: SealedBody[] }> {
+  function outcomeOf({ use, intentId, startedMs }: Admitted, end: SendEnd): { rows: RowDraft[]; bodies: KeptBody[] } {
     const { grant, policy, reason } = use
     const call = use.call!
     const eventId = newId(clock.now())
@@ -62,16 +58,11 @@ export function createRecordOutcome({ audit, keyring, clock }: OutcomeDeps) {
       latencyMs: clock.monotonic() - startedMs,
       bytesOut: call.body?.length ?? 0,
     }
-    const bodies: SealedBody[] = []
-    const row = { appId: use.caller.appId, eventId, bodies: policy.captureBodies ? bodies : null }
+    const bodies: KeptBody[] = []
+    const row = { eventId, bodies: policy.captureBodies ? bodies : null }
     if (call.body !== undefined) {
-      detail.requestBody = await keepBody(
-        keyring,
-        row,
-        'request',
-        scrubber?.body(call.body) ?? call.body,
-        contentTypeOf(call.headers),
-      )
+      const sent = scrubber?.body(call.body) ?? call.body
+      detail.requestBody = keepBody(row, 'request', sent, contentTypeOf(call.headers))
     }
     if (end.kind === 'answered') {
       const { answer } = end
@@ -79,21 +70,20 @@ export function createRecordOutcome({ audit, keyring, clock }: OutcomeDeps) {
       detail.responseHeaders = storedHeaders(answer.headers, injected)
       detail.upstreamMs = answer.upstreamMs
       detail.bytesIn = answer.body.length
-      detail.responseBody = await keepBody(keyring, row, 'response', answer.body, contentTypeOf(answer.headers))
+      detail.responseBody = keepBody(row, 'response', answer.body, contentTypeOf(answer.headers))
     } else {
       detail.errorCode = end.error.code
     }
     const rows = [outcomeRow(use, intentId, { eventId, ...endingOf(end), reason, detail })]
     if (scrubber?.found()) {
-      rows.push({
-        ...outcomeRow(use, intentId, {
+      rows.push(
+        outcomeRow(use, intentId, {
           event: 'system.credential_echo_found',
           outcome: 'changed',
           primaryReason: null,
           detail: { method: call.method, resourceType: 'credential', resourceId: grant.credential.credentialId },
         }),
-        stream: 'system',
-      })
+      )
     }
     return { rows, bodies }
   }
@@ -103,19 +93,15 @@ export function createRecordOutcome({ audit, keyring, clock }: OutcomeDeps) {
 
 export type RecordOutcome = ReturnType<typeof createRecordOutcome>
 
-/** The digest of a body, for its row. The body itself is sealed into `bodies`; null where the app captures none. */
-export async function keepBody(
-  keyring: Pick<Keyring, 'sealFor'>,
-  { appId, eventId, bodies }: { appId: string; eventId: string; bodies: SealedBody[] | null },
+/** The digest of a body, for its row. The body itself goes to `bodies`; null where the app captures none. */
+export function keepBody(
+  { eventId, bodies }: { eventId: string; bodies: KeptBody[] | null },
   side: 'request' | 'response',
   body: Buffer,
   contentType: string | null,
-): Promise<BodyDigest> {
+): BodyDigest {
   const captured = captureBody(body, contentType)
-  if (bodies !== null && captured.toSeal !== null) {
-    const place = { table: 'audit_bodies', column: 'frames', rowId: `${eventId}:${side}` }
-    bodies.push({ eventId, side, frame: await keyring.sealFor(appId, place, captured.toSeal) })
-  }
+  if (bodies !== null && captured.toSeal !== null) bodies.push({ eventId, side, content: captured.toSeal })
   return captured.digest
 }
 

@@ -1,6 +1,5 @@
 import type { ApiCallReport } from '@alter-vault/contracts'
-import { type AuditLog, appScope, type RowDetail, type SealedBody, storedHeaders, storedUrl } from '../audit/index.ts'
-import type { Keyring } from '../crypto/keyring.ts'
+import { type AuditLog, appScope, type KeptBody, type RowDetail, storedHeaders, storedUrl } from '../audit/index.ts'
 import { mayNameGrantOf } from '../grants/index.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { newId } from '../kernel/ids.ts'
@@ -14,7 +13,6 @@ import { callerColumns, useColumns } from './use-rows.ts'
 
 type Deps = {
   audit: Pick<AuditLog, 'append'>
-  keyring: Pick<Keyring, 'sealFor'>
   clock: Clock
   findGrant: (appId: string, grantId: string) => Promise<GrantFacts | undefined>
   appPolicy: (appId: string) => Promise<AppPolicy>
@@ -24,7 +22,7 @@ type Deps = {
  * SDK call 5: what the SDK says it did with a retrieved credential. The row carries `source: "sdk"`: it is the client's word and
  * proves nothing about the server. Refusal: `grant_not_found`.
  */
-export function createReportApiCall({ audit, keyring, clock, findGrant, appPolicy }: Deps) {
+export function createReportApiCall({ audit, clock, findGrant, appPolicy }: Deps) {
   return async function reportApiCall(
     caller: SdkCaller,
     report: ApiCallReport,
@@ -35,12 +33,12 @@ export function createReportApiCall({ audit, keyring, clock, findGrant, appPolic
     const eventId = newId(clock.now())
     const columns = useColumns(callerColumns(caller), grant)
     const injected = grant.target.injectedNames
-    const bodies: SealedBody[] = []
-    const kept = { appId: caller.appId, eventId, bodies: policy.captureBodies ? bodies : null }
-    const keep = async (side: 'request' | 'response', body: unknown): Promise<RowDetail['requestBody']> => {
+    const bodies: KeptBody[] = []
+    const kept = { eventId, bodies: policy.captureBodies ? bodies : null }
+    const keep = (side: 'request' | 'response', body: unknown): RowDetail['requestBody'] => {
       if (body === undefined || body === null || body === '') return null
       const bytes = Buffer.from(typeof body === 'string' ? body : JSON.stringify(body))
-      return keepBody(keyring, kept, side, bytes, typeof body === 'string' ? null : 'application/json')
+      return keepBody(kept, side, bytes, typeof body === 'string' ? null : 'application/json')
     }
     const reached = report.response_status > 0
     const result = await audit.append(appScope(caller.appId, caller.organizationId), {
@@ -59,8 +57,8 @@ export function createReportApiCall({ audit, keyring, clock, findGrant, appPolic
             url: storedUrl(report.url, injected.queryParams),
             requestHeaders: storedHeaders(Object.entries(report.request_headers ?? {}), injected.headers),
             responseHeaders: storedHeaders(Object.entries(report.response_headers ?? {})),
-            requestBody: (await keep('request', report.request_body)) ?? null,
-            responseBody: (await keep('response', report.response_body)) ?? null,
+            requestBody: keep('request', report.request_body) ?? null,
+            responseBody: keep('response', report.response_body) ?? null,
             responseStatus: report.response_status,
             latencyMs: report.latency_ms,
             grantLabel: grant.label,

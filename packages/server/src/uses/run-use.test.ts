@@ -275,7 +275,7 @@ describe('a credential that runs out', () => {
       async ensureUsable({ grant }) {
         use.steps.push(`usable ${grant.credential.generation}`)
         if (grant.credential.generation === 2) return { kind: 'usable' }
-        const row = { event: 'credential.refresh_requested', stream: 'grants', outcome: 'allowed' } as const
+        const row = { event: 'grant.updated', outcome: 'allowed' } as const
         await use.audit.append(null, { rows: [row], fences: grant.versions })
         use.clock.advance(REFRESH_MS)
         if (outcome === 'refused') throw new VaultError('credential_revoked')
@@ -297,7 +297,7 @@ describe('a credential that runs out', () => {
     expect(use.steps).toEqual([
       ...UP_TO_DECISION,
       'usable 1',
-      'credential.refresh_requested',
+      'grant.updated',
       'forget credential:1',
       ...UP_TO_DECISION,
       'usable 2',
@@ -320,7 +320,7 @@ describe('a credential that runs out', () => {
   it('that cannot be refreshed is refused: no intent, nothing opened', async () => {
     const use = refreshing('refused')
     expect(await use.run()).toBe('credential_revoked')
-    expect(use.steps.slice(UP_TO_DECISION.length)).toEqual(['usable 1', 'credential.refresh_requested', 'proxy.denied'])
+    expect(use.steps.slice(UP_TO_DECISION.length)).toEqual(['usable 1', 'grant.updated', 'proxy.denied'])
   })
 
   it('that nothing keeps usable is never opened', async () => {

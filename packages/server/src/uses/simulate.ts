@@ -98,7 +98,6 @@ export function createSimulate(deps: Deps) {
         {
           ...grantColumns(grant),
           event: 'policy.simulated',
-          stream: 'runtime',
           callerKind: 'pat',
           memberId: operator.memberId,
           agentId,

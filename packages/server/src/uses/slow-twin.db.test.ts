@@ -320,7 +320,6 @@ it('decides every use as if it had read everything anew', { timeout: 120_000 }, 
     fc.asyncProperty(fc.array(step, { minLength: 20, maxLength: 60, size: 'max' }), async (steps) => {
       await using opened = new AsyncDisposableStack()
       const test = opened.use(await createManagementTest())
-      await test.asOwner('select maintain_nonce_partitions($1)', [Math.floor(test.clock.now() / 1000)])
       const world = await seedApp(test)
       const processes = [startProcess(test), startProcess(test)]
       for (const process of processes) opened.defer(process.close)

@@ -39,7 +39,8 @@ export function createTokenUse(deps: PresentedDeps & Pick<SendDeps, 'openCredent
     }
   }
 
-  async function record({ use, intentId, startedMs }: AdmittedUse<Given, TokenRequestBody>, end: End): Promise<void> {
+  async function record(admitted: AdmittedUse<Given, TokenRequestBody>, end: End): Promise<void> {
+    const { use, intentId, startedMs, window } = admitted
     const { caller, grant, reason } = use
     const latencyMs = clock.monotonic() - startedMs
     const row = outcomeRow(
@@ -55,7 +56,9 @@ export function createTokenUse(deps: PresentedDeps & Pick<SendDeps, 'openCredent
             detail: { latencyMs, errorCode: end.error.code },
           },
     )
-    await audit.append(appScope(caller.appId, caller.organizationId), { rows: [row] })
+    const scope = appScope(caller.appId, caller.organizationId)
+    const stored = await audit.append(scope, { rows: [row], outcomeOf: { intentId, window } })
+    if (stored.kind !== 'stored') throw new VaultError('audit_unavailable', { log: { append: stored.kind } })
     if (end.kind === 'retrieved') deps.noteUse(caller, grant)
   }
 

@@ -26,7 +26,7 @@ export const keyDigest = (plain: string) => hash('sha256', plain, 'buffer')
 
 /** One process: what it remembers is its own. Nothing is sent; a call that would be is `allow`. */
 export function startProcess({ db, clock }: Pick<ManagementTest, 'db' | 'clock'>) {
-  const audit = createAuditLog({ db, clock, log: silentLog, processId: newId() })
+  const audit = createAuditLog({ db, clock, log: silentLog })
   const meter = createRateMeter({ clock, append: audit.append })
   const facts = createUseFacts(db)
   const lastUses = createLastUses({ db, clock })

@@ -13,7 +13,7 @@ export type RequestColumns = { method: string | null; url: string | null; reason
 /** The columns that all rows of one attempt share. */
 export type CallerColumns = Pick<
   RowDraft,
-  'stream' | 'callerKind' | 'keyId' | 'agentId' | 'actorId' | 'traceId' | 'runId' | 'threadId'
+  'callerKind' | 'keyId' | 'agentId' | 'actorId' | 'traceId' | 'runId' | 'threadId'
 > & { detail: RowDetail }
 
 /** What rows need of a use. */
@@ -24,7 +24,6 @@ export type UseColumns = CallerColumns & ReturnType<typeof grantColumns>
 export function callerColumns(caller: Caller): CallerColumns {
   const { context } = caller
   return {
-    stream: 'runtime',
     callerKind: callerKindOf(caller),
     keyId: caller.keyId,
     agentId: caller.agentId,
@@ -59,10 +58,9 @@ export function grantColumns(grant: GrantFacts) {
 export const useColumns = (who: CallerColumns, grant: GrantFacts): UseColumns => ({ ...who, ...grantColumns(grant) })
 
 /** The refusal of a caller whose key is known, before anything was resolved. */
-export function refusedCallerRow(name: string, caller: Caller, error: VaultError): RowDraft {
+export function refusedCallerRow(name: 'proxy' | 'token', caller: Caller, error: VaultError): RowDraft {
   return {
     event: `${name}.refused`,
-    stream: 'runtime',
     outcome: 'refused',
     callerKind: callerKindOf(caller),
     keyId: caller.keyId,
@@ -82,7 +80,7 @@ export function refusedCallerRow(name: string, caller: Caller, error: VaultError
 
 /** The refusal of a request whose caller is known. With a decision it is `.denied`, else `.refused`. */
 export function refusedUseRow(
-  name: string,
+  name: 'proxy' | 'token',
   who: CallerColumns,
   grant: GrantFacts | null,
   requestColumns: RequestColumns | null,
@@ -117,7 +115,7 @@ function requestDetail({ method, url, declared }: RequestColumns, grant: GrantFa
 
 /** The row that says a credential will be used. What the caller sent besides method and URL is recorded with the outcome, scrubbed. */
 export function intentRow(
-  name: string,
+  name: 'proxy' | 'token',
   { columns, grant, requestColumns, call }: RowUse & { requestColumns: RequestColumns; call: PreparedCall | null },
   decision: Record<string, unknown>,
   eventId: string,

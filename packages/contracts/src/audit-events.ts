@@ -1,7 +1,7 @@
-import type { Stream } from './audit-row.ts'
+export type AuditStreamName = 'runtime' | 'grants' | 'portal' | 'provisioning' | 'approvals' | 'system'
 
 /** One kind of audit row: where it belongs and what it says happened. */
-export type AuditEventKind = { stream: Stream; sentence: string }
+export type AuditEventKind = { stream: AuditStreamName; sentence: string }
 
 /** Every event that this server writes, by name. */
 export const auditEvents = {
@@ -33,6 +33,10 @@ export const auditEvents = {
   'approval.requested': { stream: 'approvals', sentence: 'A request was held and waits for a person.' },
   'approval.result_read': { stream: 'approvals', sentence: 'The answer to an approved request was handed out.' },
   'audit.exported': { stream: 'portal', sentence: 'A part of the audit log was exported.' },
+  'audit.history_lost': {
+    stream: 'system',
+    sentence: 'The log ends before a place that a process has seen: the database went back in time.',
+  },
   'audit.queried_body': { stream: 'portal', sentence: 'Somebody opened the bodies that were captured with a row.' },
   'call.reported': { stream: 'runtime', sentence: 'A client reported a call that it made itself. No evidence of it.' },
   'credential.revoked': { stream: 'grants', sentence: 'A credential was destroyed.' },
@@ -58,9 +62,13 @@ export const auditEvents = {
   },
   'proxy.executed': { stream: 'runtime', sentence: 'A call was sent and the provider answered, well or not.' },
   'proxy.failed': { stream: 'runtime', sentence: 'A call was sent or dialled, and no usable answer came.' },
+  'proxy.late_answer': {
+    stream: 'runtime',
+    sentence: 'An outcome came after its intent was declared unknown. It is recorded, and its answer was withheld.',
+  },
   'proxy.outcome_unknown': {
     stream: 'runtime',
-    sentence: 'The server ended between an intent and its outcome: the call may have been sent. It is not sent again.',
+    sentence: 'No outcome followed an intent within ten minutes: the call may have been sent. It is not sent again.',
   },
   'proxy.refused': {
     stream: 'runtime',
