@@ -538,14 +538,12 @@ create table nonces_odd (like nonces_even including all);
 
 -- Empties the table that is not in use. A signature is valid for at most 300 s around its time: in the middle third of a half-hour
 -- nothing in the other table can be valid still or already.
-create function forget_nonces() returns void
+create function forget_nonces(p_now bigint default extract(epoch from clock_timestamp())::bigint) returns void
   language plpgsql security definer set search_path = pg_catalog, public as
 $$
-declare
-  v_now bigint := extract(epoch from clock_timestamp())::bigint;
 begin
-  if v_now % 1800 not between 600 and 1200 then return; end if;
-  if v_now / 1800 % 2 = 0 then truncate nonces_odd; else truncate nonces_even; end if;
+  if p_now % 1800 not between 600 and 1200 then return; end if;
+  if p_now / 1800 % 2 = 0 then truncate nonces_odd; else truncate nonces_even; end if;
 end
 $$;
 

@@ -129,4 +129,4 @@ const countsOf = (server: TestServer) =>
   server.asOwner(`select (select count(*) from apps) as apps, (select count(*) from agents) as agents,
     (select count(*) from keys) as keys, (select count(*) from managed_secrets) as secrets,
     (select count(*) from grants) as grants, (select count(*) from rules) as rules,
-    (select coalesce(sum(count), 0) from audit_blocks) as audit_rows`)
+    (select coalesce(sum(count), 0) from audit_batches) as audit_rows`)

@@ -168,7 +168,7 @@ describe('creating an agent under an idempotency key', () => {
     await agents.revokeAgent(move)
     await expect(create({ idempotencyKey: 'once' })).rejects.toMatchObject({ code: 'idempotency_key_agent_revoked' })
     await t.asOwner(
-      "update idempotency_records set created_at = now() - interval '24 hours 1 second' where app_id = $1",
+      "update idempotency_records set created_at = now() - interval '24 hours 1 second' where scope_id = $1",
       [t.app.appId],
     )
     expect((await create({ idempotencyKey: 'once' })).id).not.toBe(id)

@@ -132,7 +132,7 @@ describe('retention', () => {
     expect((await t.reads.applyRetention()).detailsPruned).toBe(3)
   })
 
-  test('forgets what no longer counts: settled intents after a month, counters after two', async () => {
+  test('forgets intents that were settled apart after a month', async () => {
     await using t = await createAuditReadsTest()
     await t.call()
     const settle = (days: number) =>
@@ -142,16 +142,7 @@ describe('retention', () => {
       ])
     await settle(29)
     await settle(31)
-    const count = (name: string, days: number) =>
-      t.asOwner("insert into counters values ($1, $2, 1, '{1}', now() - make_interval(days => $3))", [
-        t.app.appId,
-        name,
-        days,
-      ])
-    await count('in use', 61)
-    await count('of a rule that is gone', 63)
     await t.reads.applyRetention()
     expect(await t.asOwner('select 1 from audit_settled')).toHaveLength(1)
-    expect(await t.asOwner('select counter_id from counters')).toEqual([{ counter_id: 'in use' }])
   })
 })

@@ -63,10 +63,9 @@ export async function eraseBodies(tx: Tx, scopeId: string, before: Date, maxBatc
   return Number(numAffectedRows ?? 0)
 }
 
-/** What no longer counts: no outcome comes a month after its intent, and no budget looks back further than 31 days. */
+/** Forgets intents that were settled apart: no outcome comes a month after its intent. */
 export async function forgetLapsed(tx: Tx, scopeId: string): Promise<void> {
   await sql`delete from audit_settled where scope_id = ${scopeId} and settled_at < now() - interval '30 days'`.execute(
     tx,
   )
-  await sql`delete from counters where app_id = ${scopeId} and charged_at < now() - interval '62 days'`.execute(tx)
 }

@@ -19,12 +19,12 @@ export async function claimKey(
 ): Promise<FirstAnswer | 'in_progress' | undefined> {
   try {
     const { rows } = await sql`
-      insert into idempotency_records as r (app_id, operation, idempotency_key, body_digest)
+      insert into idempotency_records as r (scope_id, operation, idempotency_key, body_digest)
       values (${scopeId}, ${operation}, ${key}, ${digest})
-      on conflict (app_id, operation, idempotency_key) do update
+      on conflict (scope_id, operation, idempotency_key) do update
         set body_digest = excluded.body_digest, status = null, response = null, created_at = clock_timestamp()
         where r.created_at < clock_timestamp() - make_interval(hours => ${REMEMBERED_HOURS})
-      returning app_id`.execute(tx)
+      returning scope_id`.execute(tx)
     if (rows.length === 1) return undefined
   } catch (error) {
     if ((error as { code?: unknown }).code === LOCK_NOT_AVAILABLE) return 'in_progress'
@@ -32,7 +32,7 @@ export async function claimKey(
   }
   const { rows } = await sql<FirstAnswer>`
     select body_digest, status, response from idempotency_records
-    where app_id = ${scopeId} and operation = ${operation} and idempotency_key = ${key}`.execute(tx)
+    where scope_id = ${scopeId} and operation = ${operation} and idempotency_key = ${key}`.execute(tx)
   return rows[0] ?? 'in_progress'
 }
 
@@ -44,19 +44,19 @@ export async function rememberAnswer(
 ): Promise<void> {
   await sql`
     update idempotency_records set status = ${answer.status}, response = ${JSON.stringify(answer.body ?? null)}::json
-    where app_id = ${scopeId} and operation = ${operation} and idempotency_key = ${key}`.execute(tx)
+    where scope_id = ${scopeId} and operation = ${operation} and idempotency_key = ${key}`.execute(tx)
 }
 
 /** Forgets the answers of a scope that are older than 24 hours. */
 export async function forgetAnswers(tx: Tx, scopeId: string): Promise<void> {
   await sql`
     delete from idempotency_records
-    where app_id = ${scopeId} and created_at < clock_timestamp() - make_interval(hours => ${REMEMBERED_HOURS})`.execute(
+    where scope_id = ${scopeId} and created_at < clock_timestamp() - make_interval(hours => ${REMEMBERED_HOURS})`.execute(
     tx,
   )
 }
 
 /** Moves the transaction to another scope: the key of a call that makes an app counts in its organization. */
 export async function enterScope(tx: Tx, scopeId: string): Promise<void> {
-  await sql`select set_config('vault.app', ${scopeId}, true)`.execute(tx)
+  await sql`select set_config('vault.scope', ${scopeId}, true)`.execute(tx)
 }

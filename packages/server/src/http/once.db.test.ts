@@ -164,6 +164,6 @@ describe('a repeated call with the same key', () => {
     const made = await call(onceOf(), async () => ({ id: 1 }), newId())
     expect(made.replayed).toBe(false)
     expect(await call(onceOf(), undefined, newId())).toEqual({ body: { id: 1, api_key: null }, replayed: true })
-    expect(await test.asOwner('select app_id from idempotency_records')).toEqual([{ app_id: scopeId }])
+    expect(await test.asOwner('select scope_id from idempotency_records')).toEqual([{ scope_id: scopeId }])
   })
 })
