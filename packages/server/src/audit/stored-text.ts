@@ -68,7 +68,7 @@ export function captureBody(body: Buffer, contentType: string | null): CapturedB
   kept.copy(salted, SALT_BYTES)
   const mediaType = contentType?.replace(/;.*$/s, '').trim().toLowerCase() ?? null
   const digest: BodyDigest = {
-    digest: new HmacKey(salted.subarray(0, SALT_BYTES)).digest(kept, 'hex'),
+    digest: HmacKey.once(salted.subarray(0, SALT_BYTES), kept, 'hex'),
     length: body.length,
     truncated: body.length > STORED_BODY_MAX_BYTES,
     content_type: mediaType,

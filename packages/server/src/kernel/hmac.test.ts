@@ -21,6 +21,7 @@ test('an HMAC is that of Node, whatever the key and the message', () => {
       const expected = createHmac('sha256', raw).update(message).digest()
       expect(key.digest(message, 'hex')).toBe(expected.toString('hex'))
       expect(key.bytes(message)).toEqual(expected)
+      expect(HmacKey.once(raw, message, 'hex')).toBe(expected.toString('hex'))
     }),
   )
 })

@@ -3,6 +3,7 @@ import { hash } from 'node:crypto'
 const BLOCK_BYTES = 64
 const DIGEST_BYTES = 32
 const MAX_MESSAGE_BYTES = 16_384
+const NO_KEY = new Uint8Array(0)
 
 /* Pad and message of the inner hash, pad and digest of the outer one. They serve every HMAC in turn: nothing here waits. */
 const innerText = Buffer.alloc(BLOCK_BYTES + MAX_MESSAGE_BYTES)
@@ -13,16 +14,32 @@ const outerText = Buffer.alloc(BLOCK_BYTES + DIGEST_BYTES)
  * each digest, which costs twice what the hashes do. Printing the key shows nothing of it.
  */
 export class HmacKey {
-  readonly #inner = Buffer.alloc(BLOCK_BYTES, 0x36)
-  readonly #outer = Buffer.alloc(BLOCK_BYTES, 0x5c)
+  readonly #inner = Buffer.allocUnsafe(BLOCK_BYTES)
+  readonly #outer = Buffer.allocUnsafe(BLOCK_BYTES)
 
   constructor(key: Uint8Array) {
+    this.#hold(key)
+  }
+
+  #hold(key: Uint8Array): void {
     const bytes = key.length > BLOCK_BYTES ? hash('sha256', key, 'buffer') : key
+    this.#inner.fill(0x36)
+    this.#outer.fill(0x5c)
     for (let i = 0; i < bytes.length; i++) {
       this.#inner[i]! ^= bytes[i]!
       this.#outer[i]! ^= bytes[i]!
     }
   }
+
+  /** The HMAC of one message under a key that is used once. */
+  static once(key: Uint8Array, message: string | Uint8Array, encoding: 'hex' | 'binary'): string {
+    HmacKey.#single.#hold(key)
+    const digest = HmacKey.#single.digest(message, encoding)
+    HmacKey.#single.#hold(NO_KEY)
+    return digest
+  }
+
+  static readonly #single = new HmacKey(NO_KEY)
 
   /** Of bytes, or of text as UTF-8. `binary` is a text with a character for each of the 32 bytes. */
   digest(message: string | Uint8Array, encoding: 'hex' | 'binary'): string {

@@ -3,7 +3,7 @@ import { canonicalJson, canonicalString } from '../kernel/canonical-json.ts'
 import { isoOf } from '../kernel/instant.ts'
 import { type Fact, UNKNOWN } from './fact.ts'
 import type { Moment } from './moment.ts'
-import type { PolicyRequest } from './policy-context.ts'
+import type { PolicyContext, PolicyRequest } from './policy-context.ts'
 
 /** The types of the context document, by the names that CEL knows them under. */
 export type DocumentType =
@@ -150,10 +150,69 @@ const members = Object.entries(contextDocument)
  * cannot be known, and the body as the hex SHA-256 of its bytes.
  */
 export function digestContext(moment: Moment): string {
+  return hash('sha256', writeContext(moment))
+}
+
+/** The document as {@link contextDocument} describes it, member by member. */
+export function writeContextByMembers(moment: Moment): string {
   let text = ''
   for (const { written, write } of members) text += written + write(moment)
-  return hash('sha256', `${text}}`)
+  return `${text}}`
 }
+
+/** The same text. Written out, since it is made for every decision and a loop over the members takes three times as long. */
+export function writeContext(moment: Moment): string {
+  const { context, atMs, phase } = moment
+  const { agent, app, approval, asserted, caller, grant, key, principal, provider, user } = context
+  if (user !== null) return writeContextByMembers(moment)
+  return (
+    (agent === null
+      ? '{"agent.id":null,"agent.name":null,"agent.scopes":null,"agent.type":null'
+      : `{"agent.id":${text(agent.id)},"agent.name":${text(agent.name)},"agent.scopes":${canonicalJson(agent.scopes)},"agent.type":${text(agent.type)}`) +
+    `,"app.environment":${text(app.environment)},"app.id":${text(app.id)}` +
+    (approval === null
+      ? ',"approval.approver_ids":null,"approval.edited":null,"approval.id":null'
+      : `,"approval.approver_ids":${canonicalJson(approval.approverIds)},"approval.edited":${approval.edited},"approval.id":${text(approval.id)}`) +
+    `,"caller.actor_id":${text(caller.actorId)},"caller.name":${text(caller.name)},"caller.type":${text(caller.type)}` +
+    `,"client.ip":${text(context.clientIp)},"context.extra":${canonicalJson(asserted.extra)}` +
+    `,"context.framework":${text(asserted.framework)},"context.parent_agent":${text(asserted.parentAgent)}` +
+    `,"context.run_id":${text(asserted.runId)},"context.thread_id":${text(asserted.threadId)},"context.tool":${text(asserted.tool)}` +
+    `,"grant.created_at":${instant(grant.createdAtMs)},"grant.delegated":${grant.delegated},"grant.depth":${grant.depth}` +
+    `,"grant.expires_at":${instant(grant.expiresAtMs)},"grant.id":${text(grant.id)},"grant.kind":${text(grant.kind)}` +
+    `,"grant.label":${text(grant.label)},"grant.last_used_at":${instant(grant.lastUsedAtMs)},"grant.scopes":${canonicalJson(grant.scopes)}` +
+    `,"key.id":${text(key.id)},"key.name":${text(key.name)},"key.type":${text(key.type)},"mode":"${context.mode}","now":${instant(atMs)}` +
+    `,"organization.id":${text(context.organizationId)},"phase":"${phase}","principal.id":${text(principal.id)}` +
+    `,"principal.type":${text(principal.type)},"provider.id":${text(provider.id)},"provider.kind":${text(provider.kind)}` +
+    `,"reason":${text(asserted.reason)}${writeRequest(context)}` +
+    ',"user.auth_time":null,"user.external_subject_id":null,"user.groups":null,"user.id":null,"user.idp_id":null,"user.status":null}'
+  )
+}
+
+function writeRequest({ request, declared }: PolicyContext): string {
+  const said = `,"request.declared_method":${text(declared?.method ?? null)},"request.declared_url":${text(declared?.url ?? null)}`
+  const u = UNKNOWN_TEXT
+  if (request === UNKNOWN) {
+    return (
+      `,"request.body":${u},"request.body_size":${u},"request.content_type":${u}${said},"request.family":${u}` +
+      `,"request.header_names":${u},"request.host":${u},"request.method":${u},"request.operation":${u},"request.path":${u}` +
+      `,"request.port":${u},"request.query":${u},"request.scheme":${u}`
+    )
+  }
+  const { bodyBytes, bodySize, query } = request
+  return (
+    `,"request.body":${bodyBytes === UNKNOWN ? u : bodyBytes === null ? 'null' : `"${hash('sha256', bodyBytes as Uint8Array)}"`}` +
+    `,"request.body_size":${bodySize === UNKNOWN ? u : bodySize},"request.content_type":${text(request.contentType)}${said}` +
+    `,"request.family":${text(operation(request, 'family'))},"request.header_names":${canonicalJson(request.headerNames)}` +
+    `,"request.host":${text(request.host)},"request.method":${text(request.method)},"request.operation":${text(operation(request, 'operation'))}` +
+    `,"request.path":${text(request.path)},"request.port":${request.port}` +
+    `,"request.query":${query === UNKNOWN ? u : query === null ? 'null' : canonicalJson(Object.fromEntries(query as ReadonlyMap<string, unknown>))}` +
+    `,"request.scheme":${text(request.scheme)}`
+  )
+}
+
+const text = (value: Fact<string>): string =>
+  value === null ? 'null' : value === UNKNOWN ? UNKNOWN_TEXT : canonicalString(value as string)
+const instant = (ms: number | null): string => (ms === null ? 'null' : `"${isoOf(ms)}"`)
 
 /** The value of an attribute as JSON: times in RFC 3339, `{"unknown": true}` for what cannot be known. */
 export function documentValue({ type, read }: DocumentAttribute, moment: Moment): unknown {
