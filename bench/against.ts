@@ -48,6 +48,7 @@ const FIGURES: readonly (readonly [string, (one: Measured) => number])[] = [
   ['p50, ms', (one) => one.p50Ms],
   ['WAL, bytes', (one) => one.walBytes],
   ['stored, bytes', (one) => one.storedBytes],
+  ['memory, MB', (one) => one.memoryBytes / 1e6],
 ]
 
 const sorted = (values: number[]): number[] => values.sort((a, b) => a - b)

@@ -10,7 +10,7 @@ const SAME_SIGNAL_MS = 500
  * Arguments of Node that run the server. V8 would give short-lived objects up to 128 MB on a machine with much memory; a quarter of that
  * costs some 3 % of CPU under load and saves 80 MB. Threads that are woken to collect so little cost more than they take off (docs/decisions/0014).
  */
-const SPARING = ['--max-semi-space-size=16', '--no-parallel-scavenge']
+const SPARING = ['--max-semi-space-size=24', '--no-parallel-scavenge']
 export const SERVER = [...SPARING, join(ROOT, 'packages/server/src/main.ts')]
 /** The same, with the demonstration beside it when its command is `dev`. */
 export const DEMONSTRATION = [...SPARING, join(ROOT, 'tools/demo/start.ts')]

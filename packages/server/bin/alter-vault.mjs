@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --max-semi-space-size=16 --no-parallel-scavenge
+#!/usr/bin/env -S node --max-semi-space-size=24 --no-parallel-scavenge
 // Plain JavaScript, so that an old Node can still say what is wrong instead of failing on the first type.
 const needed = 24
 if (Number(process.versions.node.split('.')[0]) < needed) {
