@@ -144,8 +144,11 @@ describe('waiting', () => {
     const pending = await approvals.requestApproval(fixture.request())
     const waiting = approvals.readStatus(fixture.caller(), pending.approval_id, 25, never)
     await until(() => timer.set.length === 1)
+    const [first] = timer.set
     const link = fixture.linkOf(pending.approval_url)
     await approvals.decideByLink(link, await fixture.decisionOf(pending.approval_group_id, 'approve'))
+    // It looks at the request and waits again.
+    await until(() => timer.set.length === 1 && timer.set[0] !== first)
     const claimed = (await approvals.claimDue())!
     await approvals.recordFailed(claimed, 'provider_unreachable')
     expect(await waiting).toMatchObject({ status: 'failed', execution_error: 'provider_unreachable' })
