@@ -1,4 +1,4 @@
-import { type BenchApp, prepareBenchApp, proxyBodies, tokenBodies } from './bench-app.ts'
+import { type BenchApp, prepareBenchApp, signedRequests } from './bench-app.ts'
 import { type Measured, measureLoad } from './measure-load.ts'
 import { type MeasuredVault, startMeasuredVault } from './measured-vault.ts'
 import type { LoadOrder } from './signed-load.ts'
@@ -59,18 +59,16 @@ function orderFor({ vault, app }: Side, { kind, connections, upstreamPort }: Opt
     connections,
     warmupSeconds: 0.5,
     seconds,
-    requests: {
-      kind: 'signed',
-      path: kind === 'token' ? '/sdk/token' : '/sdk/proxy',
-      keys: app.keys,
-      bodies: kind === 'token' ? tokenBodies(app) : proxyBodies(app, upstreamPort),
+    requests: signedRequests(app, {
+      kind,
+      upstreamPort,
       count: Math.ceil(((seconds + 1) * MAX_CALLS_A_SECOND) / connections),
-    },
+    }),
   }
 }
 
 /** A vault of a checkout with an app in it. */
 export async function startSide(name: string, root: string | undefined, upstreamPort: number): Promise<Side> {
   const vault = await startMeasuredVault(root === undefined ? {} : { root })
-  return { name, vault, app: await prepareBenchApp(vault, { upstreamPort, keys: 16, grants: 10 }) }
+  return { name, vault, app: await prepareBenchApp(vault, upstreamPort) }
 }

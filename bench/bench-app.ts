@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { App, ManagedSecret, MintedKey, Rule } from '@alter-vault/contracts'
 import { benchRules } from './bench-rules.ts'
 import type { MeasuredVault } from './measured-vault.ts'
+import type { LoadOrder } from './signed-load.ts'
 
 /** An app with twenty rules, keys that may call often, and a grant on a credential of the upstream's. */
 export type BenchApp = {
@@ -15,10 +16,12 @@ export type BenchApp = {
 
 const ORGANIZATION_RPM = 100_000_000
 const KEY_RPM = 100_000
+const KEYS = 16
+const GRANTS = 10
 
 export async function prepareBenchApp(
   vault: Pick<MeasuredVault, 'port' | 'dev' | 'asOwner'>,
-  { upstreamPort, keys: keyCount, grants: grantCount }: { upstreamPort: number; keys: number; grants: number },
+  upstreamPort: number,
 ): Promise<BenchApp> {
   const { dev } = vault
   const organizationId = dev.organization_id
@@ -53,7 +56,7 @@ export async function prepareBenchApp(
     allowed_hosts: [host],
   })
   const grantIds = [secret.base_grant_id]
-  while (grantIds.length < grantCount) {
+  while (grantIds.length < GRANTS) {
     const grant = await ask<{ id: string }>('POST', `${inApp}/managed-secrets/${secret.id}/grants`, {
       principal: { type: 'system' },
       label: `bench-${grantIds.length}`,
@@ -61,7 +64,7 @@ export async function prepareBenchApp(
     grantIds.push(grant.id)
   }
   const minted: MintedKey[] = []
-  while (minted.length < keyCount) {
+  while (minted.length < KEYS) {
     const key = await ask<MintedKey>('POST', `${inApp}/keys`, {
       name: `Bench ${minted.length}`,
       scopes: ['proxy:execute', 'tokens:retrieve'],
@@ -82,17 +85,12 @@ export async function prepareBenchApp(
   }
 }
 
-/** Bodies of `POST /sdk/proxy`, one for each grant. */
-export const proxyBodies = (app: BenchApp, upstreamPort: number): string[] =>
-  app.grantIds.map((grantId) =>
-    JSON.stringify({
-      method: 'GET',
-      url: `http://127.0.0.1:${upstreamPort}/v1/payments`,
-      grant_id: grantId,
-      reason: 'List payments',
-    }),
-  )
-
-/** Bodies of `POST /sdk/token`, one for each grant. */
-export const tokenBodies = (app: BenchApp): string[] =>
-  app.grantIds.map((grantId) => JSON.stringify({ grant_id: grantId, reason: 'List payments' }))
+/** `count` signed requests for each connection, over the app's keys and grants in turn. */
+export function signedRequests(
+  { keys, grantIds }: BenchApp,
+  { kind, upstreamPort, count }: { kind: 'proxy' | 'token'; upstreamPort: number; count: number },
+): LoadOrder['requests'] {
+  const call = kind === 'proxy' ? { method: 'GET', url: `http://127.0.0.1:${upstreamPort}/v1/payments` } : {}
+  const bodies = grantIds.map((id) => JSON.stringify({ ...call, grant_id: id, reason: 'List payments' }))
+  return { kind: 'signed', path: `/sdk/${kind}`, keys, bodies, count }
+}

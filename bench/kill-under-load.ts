@@ -1,4 +1,4 @@
-import { type BenchApp, proxyBodies } from './bench-app.ts'
+import { type BenchApp, signedRequests } from './bench-app.ts'
 import { runLoad } from './child-program.ts'
 import type { MeasuredVault } from './measured-vault.ts'
 
@@ -21,13 +21,7 @@ export async function killUnderLoad(vault: MeasuredVault, app: BenchApp, upstrea
       warmupSeconds: 0,
       seconds: 30,
       mayBreakOff: true,
-      requests: {
-        kind: 'signed',
-        path: '/sdk/proxy',
-        keys: app.keys,
-        bodies: proxyBodies(app, upstreamPort),
-        count: 2_000,
-      },
+      requests: signedRequests(app, { kind: 'proxy', upstreamPort, count: 2_000 }),
     },
     { atStart: async () => begun.resolve() },
   )

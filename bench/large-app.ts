@@ -1,4 +1,5 @@
 import type { BenchApp } from './bench-app.ts'
+import { copyRows } from './copy-rows.ts'
 import type { MeasuredVault } from './measured-vault.ts'
 
 /**
@@ -38,5 +39,50 @@ export async function growApp(
     )
     await owner.query('commit')
     await owner.query('analyze')
+  })
+}
+
+/** Gives an app's log at least so many rows more, all searchable and signed, by repeating what is there. The hashes of the repeated do not verify. */
+export async function growLog(vault: Pick<MeasuredVault, 'asOwner'>, { appId }: BenchApp, rows: number): Promise<void> {
+  await vault.asOwner(async (owner) => {
+    await owner.query('begin')
+    await owner.query('set local session_replication_role = replica')
+    // The lock keeps the sequencer away meanwhile.
+    const { rows: found } = await owner.query<{ sequence: number; last_row: number }>(
+      'select sequence::float8, last_row::float8 from audit_scopes where scope_id = $1 for update',
+      [appId],
+    )
+    const { sequence, last_row } = found[0]!
+    const times = Math.ceil(rows / last_row)
+    await owner.query('create temp table copies (n integer, source uuid, id uuid) on commit drop')
+    await owner.query(
+      `insert into copies select n, batch_id, uuidv7() from generate_series(1, $2::int) n, audit_batches
+       where scope_id = $1 and sequence <= $3 order by n, sequence`,
+      [appId, times, sequence],
+    )
+    const from = 'join copies c on c.source = t.batch_id where t.scope_id = $1'
+    const place = { sequence: `t.sequence + c.n * ${sequence}`, first_row: `t.first_row + c.n * ${last_row}` }
+    await copyRows(owner, 'audit_batches', from, { batch_id: 'c.id', ...place }, [appId])
+    await copyRows(
+      owner,
+      'audit_events',
+      from,
+      {
+        batch_id: 'c.id',
+        row_no: `t.row_no + c.n * ${last_row}`,
+        event_id: 'uuidv7()',
+        trace_id: 'md5(t.trace_id || c.n)',
+      },
+      [appId],
+    )
+    await owner.query(
+      `update audit_scopes set sequence = sequence * $2, last_row = last_row * $2, signed_row = last_row * $2, unsigned_since = null
+       where scope_id = $1`,
+      [appId, times + 1],
+    )
+    await owner.query('commit')
+    // What so many writes leave to do is done before anything is measured.
+    await owner.query('vacuum analyze')
+    await owner.query('checkpoint')
   })
 }

@@ -13,12 +13,14 @@ const ROOT = fileURLToPath(new URL('..', import.meta.url))
 /** A line of `--trace-gc`: megabytes of the heap before and after. */
 const COLLECTION = / ms: [A-Za-z- ()]+ ([\d.]+) \([\d.]+\) -> ([\d.]+) \(/g
 const READY_MS = 120_000
+/** Of the log of a vault that did not start. */
+const LAST_LINES = 20
 const STEERING = /^(ALTER_|DATABASE_|NODE_OPTIONS$|PG)/
 
 /** What the server writes for a person who tries it. */
 export type DevFile = { organization_id: string; pat: string }
 
-/** What the processes of a vault have used until now. */
+/** What the processes of a vault have used until now; those of servers beside it are counted with its own. */
 export type Usage = {
   serverCpuMicros: number
   /** By process of PostgreSQL. */
@@ -48,6 +50,8 @@ export type MeasuredVault = AsyncDisposable & {
   asOwner<T>(run: (owner: Client) => Promise<T>): Promise<T>
   stop(signal?: NodeJS.Signals): Promise<void>
   startAgain(): Promise<void>
+  /** Starts a second server process on the same database. */
+  startBeside(): Promise<AsyncDisposable & { port: number }>
 }
 
 /** `nodeArguments`: for profiling, such as `--cpu-prof`. `root`: another checkout, installed and built; this one unless said. */
@@ -66,47 +70,71 @@ export async function startMeasuredVault({
   const port = await freePort()
   const adminPort = await freePort()
   let child: ChildProcess
+  const beside = new Set<ChildProcess>()
   let startMs = 0
   let allocatedBytes = 0
   let heapMegabytes = 0
 
-  async function launch(): Promise<void> {
+  /** Starts a server process and resolves when it is ready. */
+  async function start(args: readonly string[], env: Record<string, string>, onOutput?: (text: string) => void) {
     const log = openSync(join(dataDir, 'bench.log'), 'a')
-    const startedAt = performance.now()
-    child = spawn(node, [...nodeArguments, ...program, 'dev'], {
+    const started = spawn(node, args, {
       cwd: dataDir,
-      env: {
-        ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !STEERING.test(name))),
-        ALTER_DATA_DIR: dataDir,
-        ALTER_PORT: String(port),
-        ALTER_ADMIN_PORT: String(adminPort),
-      },
+      env: { ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !STEERING.test(name))), ...env },
       stdio: ['ignore', 'pipe', log],
     })
     closeSync(log)
     const ready = Promise.withResolvers<void>()
     let said = ''
-    child.stdout!.setEncoding('utf8').on('data', (text: string) => {
+    started.stdout!.setEncoding('utf8').on('data', (text: string) => {
       said += text
       if (said.includes('is ready at')) ready.resolve()
+      onOutput?.(text)
+    })
+    started.once('exit', async (code) => {
+      const lines = (await readFile(join(dataDir, 'bench.log'), 'utf8')).trimEnd().split('\n').slice(-LAST_LINES)
+      ready.reject(new Error(`the vault ended with ${code} before it was ready:\n${said}${lines.join('\n')}`))
+    })
+    const tooLate = setTimeout(() => started.kill('SIGKILL'), READY_MS)
+    await ready.promise.finally(() => clearTimeout(tooLate))
+    return started
+  }
+
+  async function launch(): Promise<void> {
+    const startedAt = performance.now()
+    const env = { ALTER_DATA_DIR: dataDir, ALTER_PORT: String(port), ALTER_ADMIN_PORT: String(adminPort) }
+    child = await start([...nodeArguments, ...program, 'dev'], env, (text) => {
       for (const [, before, after] of text.matchAll(COLLECTION)) {
         allocatedBytes += (Number(before) - heapMegabytes) * 1e6
         heapMegabytes = Number(after)
       }
     })
-    child.once('exit', (code) =>
-      ready.reject(new Error(`the vault ended with ${code}; its log is ${dataDir}/bench.log`)),
-    )
-    const tooLate = setTimeout(() => child.kill('SIGKILL'), READY_MS)
-    await ready.promise.finally(() => clearTimeout(tooLate))
     startMs = performance.now() - startedAt
   }
 
-  async function stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
-    if (child.exitCode !== null || child.signalCode !== null) return
-    child.kill(signal)
-    await once(child, 'exit')
+  async function startBeside(): Promise<AsyncDisposable & { port: number }> {
+    const [ownPort, ownAdminPort] = [await freePort(), await freePort()]
+    const urlAs = (user: string) =>
+      `postgresql:///alter_vault?host=${encodeURIComponent(join(dataDir, 'pg-socket'))}&user=${user}`
+    const started = await start([...nodeArguments, ...programs.SERVER!, 'serve'], {
+      DATABASE_URL: urlAs('alter_vault_server'),
+      DATABASE_MIGRATION_URL: urlAs('postgres'),
+      ALTER_ROOT_KEY_FILE: join(dataDir, 'root-keys.json'),
+      ALTER_PUBLIC_URL: `http://127.0.0.1:${port}`,
+      ALTER_PORT: String(ownPort),
+      ALTER_ADMIN_PORT: String(ownAdminPort),
+    })
+    beside.add(started)
+    return {
+      port: ownPort,
+      async [Symbol.asyncDispose]() {
+        beside.delete(started)
+        await end(started)
+      },
+    }
   }
+
+  const stop = (signal?: NodeJS.Signals) => end(child, signal)
 
   async function asOwner<T>(run: (owner: Client) => Promise<T>): Promise<T> {
     const owner = new Client({ host: join(dataDir, 'pg-socket'), user: 'postgres', database: 'alter_vault' })
@@ -134,11 +162,12 @@ export async function startMeasuredVault({
       const [server, ...below] = await processTree(child.pid!)
       const programs = await Promise.all(below.map(programOf))
       const postgres = below.filter((_, i) => programs[i] === 'postgres')
+      const servers = [server!, ...[...beside].map(({ pid }) => pid!)]
       const cpu = await Promise.all(postgres.map(cpuMicros))
       return {
-        serverCpuMicros: await cpuMicros(server!),
+        serverCpuMicros: await sumOver(servers, cpuMicros),
         postgresCpuMicros: new Map(postgres.map((pid, i) => [pid, cpu[i]!])),
-        memoryBytes: await sumOver([server!, ...below], proportionalSetSize),
+        memoryBytes: await sumOver([...servers, ...below], proportionalSetSize),
         allocatedBytes,
         ...(await asOwner(databaseSizes)),
       }
@@ -147,11 +176,18 @@ export async function startMeasuredVault({
     asOwner,
     stop,
     startAgain: launch,
+    startBeside,
     async [Symbol.asyncDispose]() {
       await stop()
       await rm(dataDir, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 })
     },
   }
+}
+
+async function end(child: ChildProcess, signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return
+  child.kill(signal)
+  await once(child, 'exit')
 }
 
 async function databaseSizes(owner: Client): Promise<{ walBytes: number; storedBytes: number }> {

@@ -5,7 +5,7 @@
  *   node bench/projector.bench.ts [rows, 200000 unless said] [calls in a batch, 16 unless said]
  */
 
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { insertBatch, insertScope } from '../packages/server/src/audit/append-store.ts'
@@ -22,6 +22,7 @@ import { migrate } from '../packages/server/src/db/migrate.ts'
 import { systemClock } from '../packages/server/src/kernel/clock.ts'
 import { newId, randomHex } from '../packages/server/src/kernel/ids.ts'
 import { silentLog as log } from '../packages/server/src/kernel/log.ts'
+import { cpuMicros, processTree, sumOver } from './process-usage.ts'
 
 const rowCount = Number(process.argv[2] ?? 200_000)
 const callsInBatch = Number(process.argv[3] ?? 16)
@@ -84,17 +85,6 @@ function rowsOfCall(ids: { keyId: string; agentId: string; grantId: string; acto
   ]
 }
 
-/** User and system CPU seconds of a process and all its descendants. */
-async function cpuSecondsBelow(pid: number): Promise<number> {
-  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  const own = [11, 12, 13, 14].reduce((sum, index) => sum + Number(fields[index] ?? 0), 0) / 100
-  const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8').catch(() => '')
-  let total = own
-  for (const child of children.split(' ').filter((text) => text !== '')) total += await cpuSecondsBelow(Number(child))
-  return total
-}
-
 const dataDir = await mkdtemp(join(tmpdir(), 'alter-vault-bench-'))
 const postgres = await createEmbeddedPostgres({ dataDir, log, ballastBytes: 0 })
 try {
@@ -131,18 +121,19 @@ try {
     clock: systemClock,
     log,
   })
-  const databaseBefore = await cpuSecondsBelow(postgres.pid() ?? 0)
+  const databaseCpu = async () => sumOver(await processTree(postgres.pid() ?? 0), cpuMicros)
+  const databaseBefore = await databaseCpu()
   const ownBefore = process.cpuUsage()
   const startedMs = systemClock.monotonic()
   const projected = await sequenceDue({ all: true })
   const seconds = (systemClock.monotonic() - startedMs) / 1000
   const own = process.cpuUsage(ownBefore)
-  const databaseSeconds = (await cpuSecondsBelow(postgres.pid() ?? 0)) - databaseBefore
-  const perRow = (total: number) => `${((total * 1e6) / projected).toFixed(1)} µs`
+  const databaseMicros = (await databaseCpu()) - databaseBefore
+  const perRow = (micros: number) => `${(micros / projected).toFixed(1)} µs`
   process.stdout.write(
     `${projected} of ${written} rows (${Math.round(bytes / written)} bytes each, ${callsInBatch * 2} a batch) in ${seconds.toFixed(2)} s: ` +
-      `${Math.round(projected / seconds)} rows/s; CPU per row: database ${perRow(databaseSeconds)}, ` +
-      `this process ${perRow((own.user + own.system) / 1e6)}\n`,
+      `${Math.round(projected / seconds)} rows/s; CPU per row: database ${perRow(databaseMicros)}, ` +
+      `this process ${perRow(own.user + own.system)}\n`,
   )
   await db.close()
 } finally {

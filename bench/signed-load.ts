@@ -8,6 +8,8 @@ import { signedHeaders } from '../packages/server/src/testing/sign-request.ts'
 
 export type LoadOrder = {
   port: number
+  /** Of a second server on the same database, which then gets every other connection. */
+  otherPort?: number
   connections: number
   /** Sent before anything is measured. */
   warmupSeconds: number
@@ -16,7 +18,7 @@ export type LoadOrder = {
   mayBreakOff?: boolean
   requests:
     | { kind: 'plain'; path: string }
-    /** Bodies are used in turn; connection n signs with key n modulo their number. */
+    /** Bodies are used in turn; connections to a server sign with one key after the other. */
     | { kind: 'signed'; path: string; keys: readonly string[]; bodies: readonly string[]; count: number }
 }
 
@@ -38,7 +40,7 @@ const MAX_SAMPLES = 4_000_000
 const STOPS_WITHIN_MS = 100
 
 /** The requests of one connection, signed now. */
-function signedRequests(
+function signAhead(
   { path, keys, bodies, count }: Extract<LoadOrder['requests'], { kind: 'signed' }>,
   connection: number,
 ): autocannon.Request[] {
@@ -67,10 +69,12 @@ export async function generateLoad(order: LoadOrder): Promise<LoadResult> {
   let firstFailure: string | null = null
   let measuring = false
 
-  let connection = 0
+  const ports = order.otherPort === undefined ? [order.port] : [order.port, order.otherPort]
+  let connections = 0
   const ended = Promise.withResolvers<void>()
   const options: autocannon.Options = {
-    url: `http://127.0.0.1:${order.port}${requests.path}`,
+    // Several are used in turn; the types know of one only.
+    url: ports.map((port) => `http://127.0.0.1:${port}${requests.path}`) as unknown as string,
     connections: order.connections,
     // Ended by us, at the end of what is measured.
     duration: 3_600,
@@ -78,7 +82,8 @@ export async function generateLoad(order: LoadOrder): Promise<LoadResult> {
     ...(order.mayBreakOff ? { bailout: 1 } : {}),
     ...(requests.kind === 'signed' ? { maxConnectionRequests: requests.count } : {}),
     setupClient(client) {
-      if (requests.kind === 'signed') client.setRequests(signedRequests(requests, connection++))
+      const connection = Math.floor(connections++ / ports.length)
+      if (requests.kind === 'signed') client.setRequests(signAhead(requests, connection))
       let status = 200
       client.on('headers', (head) => {
         status = Number(head.statusCode)

@@ -781,14 +781,15 @@ create table audit_exports (
 create index audit_exports_by_member on audit_exports (scope_id, member_id, created_at);
 
 -- The scopes in which something waits for its place, or for the next checkpoint for 60 s; with p_all at all. Partial indexes hold
--- what waits and nothing else, so this costs nothing where nothing waits.
+-- what waits and nothing else, so this costs nothing where nothing waits; without statistics the planner would read the tables, and a bitmap scan
+-- would read what no longer waits each time. Not clock_timestamp(): no index is searched for a value that changes within the statement.
 create function audit_due_scopes(p_all boolean) returns table (scope_id uuid)
-  language sql stable security definer set search_path = pg_catalog, public as
+  language sql stable security definer set search_path = pg_catalog, public set enable_seqscan = off set enable_bitmapscan = off as
 $$
   select distinct b.scope_id from audit_batches b where b.sequence is null
   union
   select s.scope_id from audit_scopes s
-  where s.unsigned_since <= clock_timestamp() - case when p_all then interval '0' else interval '60 seconds' end
+  where s.unsigned_since <= now() - case when p_all then interval '0' else interval '60 seconds' end
 $$;
 
 -- The lines of a batch with the byte range of each.

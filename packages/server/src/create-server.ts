@@ -20,7 +20,7 @@ import { createStatusRoutes } from './http/status-routes.ts'
 import type { Clock } from './kernel/clock.ts'
 import { type Faults, noFaults } from './kernel/faults.ts'
 import { newId } from './kernel/ids.ts'
-import { createJobs } from './kernel/jobs.ts'
+import { createJobs, type Jobs } from './kernel/jobs.ts'
 import type { Log } from './kernel/log.ts'
 import { createKeys, endKeysWith } from './keys/index.ts'
 import { callerAuthenticator, createEndings } from './management/index.ts'
@@ -47,6 +47,8 @@ export type ServerOptions = {
   assertContracts?: boolean
   /** How often the server tidies up, where a test cannot wait as long as the product does. */
   pace?: Partial<Pace>
+  /** What repeats the background work, where a test runs it by hand. */
+  jobs?: Jobs
 }
 
 const WALLET_FOLDER = fileURLToPath(new URL('../../../apps/wallet/dist', import.meta.url))
@@ -110,7 +112,7 @@ export async function createServer(config: Config, options: ServerOptions): Prom
     if (slice.close !== undefined) closeLater(slice.close)
     await slice.start?.()
   }
-  const jobs = createJobs({ clock, log })
+  const { jobs = createJobs({ clock, log }) } = options
   for (const { name, everyMs, run } of slices.flatMap((slice) => slice.jobs ?? [])) jobs.every(name, everyMs, run)
   const inScopes = slices.flatMap((slice) => slice.forgetInScope ?? [])
   const inApps = slices.flatMap((slice) => slice.forgetInApp ?? [])

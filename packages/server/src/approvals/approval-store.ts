@@ -823,7 +823,7 @@ export async function takeDueWork(tx: Tx, kinds: readonly WorkKind[], limit: num
     update due_work d set due_at = clock_timestamp() + make_interval(secs => ${TAKEN_SECONDS})
     from (
       select kind, app_id, subject_id from due_work
-      where kind = any(${kinds as string[]}::text[]) and due_at <= clock_timestamp()
+      where kind = any(${kinds as string[]}::text[]) and due_at <= now()
       order by due_at limit ${limit} for update skip locked
     ) due
     where d.kind = due.kind and d.app_id = due.app_id and d.subject_id = due.subject_id

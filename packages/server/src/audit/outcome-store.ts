@@ -12,7 +12,7 @@ export async function readLateIntents(tx: Tx, limit: number): Promise<LateIntent
     .selectFrom('due_work')
     .select(['app_id', 'subject_id'])
     .where('kind', '=', KIND)
-    .where('due_at', '<=', sql<Date>`clock_timestamp()`)
+    .where('due_at', '<=', sql<Date>`now()`)
     .orderBy('due_at')
     .limit(limit)
     .execute()

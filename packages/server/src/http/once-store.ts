@@ -51,9 +51,7 @@ export async function rememberAnswer(
 export async function forgetAnswers(tx: Tx, scopeId: string): Promise<void> {
   await sql`
     delete from idempotency_records
-    where scope_id = ${scopeId} and created_at < clock_timestamp() - make_interval(hours => ${REMEMBERED_HOURS})`.execute(
-    tx,
-  )
+    where scope_id = ${scopeId} and created_at < now() - make_interval(hours => ${REMEMBERED_HOURS})`.execute(tx)
 }
 
 /** Moves the transaction to another scope: the key of a call that makes an app counts in its organization. */
