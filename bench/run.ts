@@ -1,7 +1,7 @@
 /*
  * Measures the vault beside a plain proxy and the floor on the same cores, in turn, and prints what came out beside what is aimed at.
  *
- *   npm run bench                      everything, about eight minutes
+ *   npm run bench                      everything, about twelve minutes
  *   npm run bench -- --write           the same, and write docs/performance.md
  *   npm run bench -- --only proxy      rounds of one kind: proxy, token, single (one connection)
  *   npm run bench -- --only proxy --against ../other   pairs with the vault of another checkout, installed and built

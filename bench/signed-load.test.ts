@@ -38,3 +38,27 @@ test('a run that its time ends did not run out', async () => {
   expect(ranOut).toBe(false)
   expect(statuses['200']).toBeGreaterThan(0)
 })
+
+test('of two servers each gets half of the connections, and every key', async () => {
+  async function listen(): Promise<{ port: number; keys: Set<unknown> }> {
+    const keys = new Set<unknown>()
+    const server = createServer((request, response) => {
+      keys.add(request.headers['x-api-key'])
+      request.resume().on('end', () => response.end('{}'))
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    onTestFinished(() => void server.close())
+    return { port: (server.address() as AddressInfo).port, keys }
+  }
+  const [one, other] = [await listen(), await listen()]
+  const keys = ['alter_rk_a', 'alter_rk_b']
+  await generateLoad({
+    port: one.port,
+    otherPort: other.port,
+    connections: 4,
+    warmupSeconds: 0,
+    seconds: 60,
+    requests: { kind: 'signed', path: '/sdk/proxy', keys, bodies: ['{}'], count: 50 },
+  })
+  expect([one.keys, other.keys]).toEqual([new Set(keys), new Set(keys)])
+})
