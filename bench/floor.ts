@@ -25,6 +25,8 @@ const upstream = new Pool(origin!, { connections: 128, pipelining: 1 })
 const ROW = Buffer.alloc(330, 'x')
 
 const database = new Client({ host: socketFolder!, user: 'postgres', database: 'postgres' })
+// The vault whose database this is may be stopped or killed when the floor has been measured.
+database.on('error', () => process.exit())
 await database.connect()
 await database.query('create table if not exists floor_batches (id bigserial primary key, rows bytea not null)')
 await database.query('alter table floor_batches alter column rows set storage external')
