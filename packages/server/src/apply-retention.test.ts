@@ -22,9 +22,10 @@ test('it stops between two steps when the server stops', async () => {
   const stopping = new AbortController()
   const visited: string[] = []
   const inScopes = [
-    async (scopeId: string) => {
+    async (scopeId: string, signal?: AbortSignal) => {
       visited.push(scopeId)
       stopping.abort()
+      expect(signal?.aborted).toBe(true)
     },
   ]
   await createApplyRetention({ readScopes: async () => SCOPES, inScopes, inApps: [], log: silentLog })(stopping.signal)

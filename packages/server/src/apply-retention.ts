@@ -1,12 +1,13 @@
 import type { Log } from './kernel/log.ts'
 
+type Forget = (scopeId: string, signal?: AbortSignal) => Promise<unknown>
 type Deps = {
   /** Every organization with its apps, deleted ones included. */
   readScopes: () => Promise<{ organizationId: string; appIds: string[] }[]>
   /** What is forgotten in each app and each organization. */
-  inScopes: readonly ((scopeId: string) => Promise<unknown>)[]
+  inScopes: readonly Forget[]
   /** What only apps have. */
-  inApps: readonly ((appId: string) => Promise<unknown>)[]
+  inApps: readonly Forget[]
   log: Log
 }
 
@@ -18,7 +19,7 @@ export function createApplyRetention({ readScopes, inScopes, inApps, log }: Deps
       for (const scopeId of [organizationId, ...appIds]) {
         for (const forget of scopeId === organizationId ? inScopes : inApp) {
           if (signal?.aborted) return
-          await forget(scopeId).catch((error: unknown) => {
+          await forget(scopeId, signal).catch((error: unknown) => {
             log.error({ err: error, scope_id: scopeId }, 'retention could not be applied')
           })
         }

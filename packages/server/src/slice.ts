@@ -9,10 +9,13 @@ export type Slice = {
   jobs?: readonly Job[]
   ready?: readonly ReadinessCheck[]
   metrics?: readonly Metric[]
-  /** Forgets what is no longer wanted of an app or of what belongs to an organization outside its apps; hourly. */
-  forgetInScope?(scopeId: string): Promise<unknown>
+  /**
+   * Forgets what is no longer wanted of an app or of what belongs to an organization outside its apps; hourly. A long run ends early when
+   * `signal` is aborted.
+   */
+  forgetInScope?(scopeId: string, signal?: AbortSignal): Promise<unknown>
   /** The same, for what only apps have. */
-  forgetInApp?(appId: string): Promise<unknown>
+  forgetInApp?(appId: string, signal?: AbortSignal): Promise<unknown>
   /** Before anything is served, in the order of the slices. */
   start?(): Promise<void>
   /** Before the listener drains: answers those who wait, so that it need not wait for them. */

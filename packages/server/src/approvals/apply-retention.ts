@@ -17,10 +17,10 @@ export type ForgottenApprovals = { requestsErased: number; approvalsDeleted: num
  * `retain_runtime_days`. What is forgotten and the row that says so are one transaction. Its outcome stays in the audit log.
  */
 export function createApplyApprovalRetention({ audit, readAppScope }: Deps) {
-  return async function applyRetention(appId: string): Promise<ForgottenApprovals> {
+  return async function applyRetention(appId: string, signal?: AbortSignal): Promise<ForgottenApprovals> {
     const scope = await readAppScope(appId)
     const total: ForgottenApprovals = { requestsErased: 0, approvalsDeleted: 0 }
-    for (let isDone = false; !isDone; ) {
+    for (let isDone = false; !isDone && signal?.aborted !== true; ) {
       const done = await audit.change(scope, (tx, record) => forgetBatch(tx, appId, record))
       total.requestsErased += done.requestsErased
       total.approvalsDeleted += done.approvalsDeleted

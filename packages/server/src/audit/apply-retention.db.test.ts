@@ -30,7 +30,7 @@ describe('retention', () => {
     await t.reads.sequenceDue()
     age(t, 366)
     const fresh = await t.call()
-    expect(await t.reads.applyRetention()).toEqual({ detailsPruned: 2, bodyBatchesErased: 0 })
+    expect(await t.reads.applyRetention(t.app.appId)).toEqual({ detailsPruned: 2, bodyBatchesErased: 0 })
 
     expect(await t.reads.showEvent(t.app.appId, outcomeId)).toMatchObject({
       event: 'proxy.executed',
@@ -50,7 +50,7 @@ describe('retention', () => {
     const [row] = (await t.auditRows()).filter(({ keep }) => keep.event === 'retention.applied')
     expect(row).toMatchObject({ keep: { stream: 'system', caller_kind: 'system' } })
     expect(row!.detail.changes).toContainEqual({ field: 'details_pruned', from: null, to: '2' })
-    expect(await t.reads.applyRetention()).toEqual({ detailsPruned: 0, bodyBatchesErased: 0 })
+    expect(await t.reads.applyRetention(t.app.appId)).toEqual({ detailsPruned: 0, bodyBatchesErased: 0 })
   })
 
   test('leaves no trace of a detail in the database', async () => {
@@ -58,7 +58,7 @@ describe('retention', () => {
     await t.call({ url: 'https://api.example.com/patients/4711' })
     await t.reads.sequenceDue()
     age(t, 366)
-    await t.reads.applyRetention()
+    await t.reads.applyRetention(t.app.appId)
     const [left] = await t.asOwner<{ n: number }>(
       `select (select count(*) from audit_batches where position('4711'::bytea in rows) > 0)
          + (select count(*) from audit_events e where e::text like '%4711%') as n`,
@@ -70,9 +70,9 @@ describe('retention', () => {
     await using t = await createAuditReadsTest()
     const { outcomeId } = await t.call()
     age(t, 366)
-    await t.reads.applyRetention()
+    await t.reads.applyRetention(t.app.appId)
     await t.reads.sequenceDue()
-    await t.reads.applyRetention()
+    await t.reads.applyRetention(t.app.appId)
     expect(await t.reads.showEvent(t.app.appId, outcomeId)).toMatchObject({ detail: null })
     expect((await t.reads.checkIntegrity(t.app.appId, t.operator)).status).toBe('ok')
   })
@@ -83,15 +83,15 @@ describe('retention', () => {
     await t.reads.sequenceDue()
     age(t, 40)
     await settings(t, { retain_runtime_days: null })
-    expect((await t.reads.applyRetention()).detailsPruned).toBe(0)
+    expect((await t.reads.applyRetention(t.app.appId)).detailsPruned).toBe(0)
     await settings(t, { retain_runtime_days: 41 })
-    expect((await t.reads.applyRetention()).detailsPruned).toBe(0)
+    expect((await t.reads.applyRetention(t.app.appId)).detailsPruned).toBe(0)
     await settings(t, { retain_runtime_days: 30 })
-    expect((await t.reads.applyRetention()).detailsPruned).toBe(2)
+    expect((await t.reads.applyRetention(t.app.appId)).detailsPruned).toBe(2)
     await t.call()
     await t.reads.sequenceDue()
     age(t, 31)
-    expect((await t.reads.applyRetention()).detailsPruned).toBe(2)
+    expect((await t.reads.applyRetention(t.app.appId)).detailsPruned).toBe(2)
   })
 
   test('erases bodies after 30 days and leaves their digests', async () => {
@@ -99,10 +99,10 @@ describe('retention', () => {
     const eventId = await callWithBody(t)
     await t.reads.sequenceDue()
     age(t, 29)
-    expect((await t.reads.applyRetention()).bodyBatchesErased).toBe(0)
+    expect((await t.reads.applyRetention(t.app.appId)).bodyBatchesErased).toBe(0)
     expect((await t.reads.showBody(t.app.appId, eventId, t.operator)).request).toMatchObject({ text: 'paid' })
     age(t, 2)
-    expect((await t.reads.applyRetention()).bodyBatchesErased).toBe(1)
+    expect((await t.reads.applyRetention(t.app.appId)).bodyBatchesErased).toBe(1)
     expect((await t.reads.showBody(t.app.appId, eventId, t.operator)).request).toBeNull()
     expect((await t.reads.showEvent(t.app.appId, eventId)).detail).toMatchObject({ request_body: { length: 4 } })
     expect((await t.reads.checkIntegrity(t.app.appId, t.operator)).status).toBe('ok')
@@ -114,7 +114,7 @@ describe('retention', () => {
     await settings(t, { retain_runtime_days: 30, retain_body_days: 365 })
     await t.reads.sequenceDue()
     age(t, 31)
-    expect(await t.reads.applyRetention()).toEqual({ detailsPruned: 1, bodyBatchesErased: 0 })
+    expect(await t.reads.applyRetention(t.app.appId)).toEqual({ detailsPruned: 1, bodyBatchesErased: 0 })
     expect((await t.reads.showBody(t.app.appId, eventId, t.operator)).request).toMatchObject({
       text: 'paid',
       matches: null,
@@ -129,7 +129,17 @@ describe('retention', () => {
     await t.asOwner("update audit_batches set rows = '\\xff' where sequence = 1")
     await t.reads.sequenceDue()
     age(t, 366)
-    expect((await t.reads.applyRetention()).detailsPruned).toBe(3)
+    expect((await t.reads.applyRetention(t.app.appId)).detailsPruned).toBe(3)
+  })
+
+  test('ends between two steps when the server stops', async () => {
+    await using t = await createAuditReadsTest()
+    await t.call()
+    await t.reads.sequenceDue()
+    age(t, 366)
+    const stopped = await t.reads.applyRetention(t.app.appId, AbortSignal.abort())
+    expect(stopped).toEqual({ detailsPruned: 0, bodyBatchesErased: 0 })
+    expect((await t.reads.applyRetention(t.app.appId)).detailsPruned).toBe(2)
   })
 
   test('forgets intents that were settled apart after a month', async () => {
@@ -142,7 +152,7 @@ describe('retention', () => {
       ])
     await settle(29)
     await settle(31)
-    await t.reads.applyRetention()
+    await t.reads.applyRetention(t.app.appId)
     expect(await t.asOwner('select 1 from audit_settled')).toHaveLength(1)
   })
 })

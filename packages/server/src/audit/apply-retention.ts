@@ -1,6 +1,5 @@
 import type { Database } from '../db/database.ts'
 import type { Clock } from '../kernel/clock.ts'
-import type { Log } from '../kernel/log.ts'
 import type { AuditLog } from './audit-log.ts'
 import { appScope, type RowDraft } from './audit-row.ts'
 import { dropExpiredExports } from './export-store.ts'
@@ -10,28 +9,24 @@ import {
   forgetLapsed,
   pruneNextBatches,
   type RetentionSettings,
-  readAppScopes,
 } from './retention-store.ts'
 
 const DAY_MS = 86_400_000
 const BATCHES_AT_ONCE = 500
 
 type Deps = {
-  db: Pick<Database, 'forApp' | 'unscoped'>
+  db: Pick<Database, 'forApp'>
   audit: Pick<AuditLog, 'change'>
   clock: Pick<Clock, 'now'>
-  log: Log
 }
 
 export type Applied = { detailsPruned: number; bodyBatchesErased: number }
-
-export type ApplyRetention = ReturnType<typeof createApplyRetention>
 
 /**
  * Forgets what an app no longer wants kept: details of runtime rows give way to their hashes inside the
  * batches, bodies are erased. Every hash and signature stays good. What is forgotten and the row that says so are one transaction.
  */
-export function createApplyRetention({ db, audit, clock, log }: Deps) {
+export function createApplyAuditRetention({ db, audit, clock }: Deps) {
   async function applyTo(scopeId: string, settings: RetentionSettings, isAborted: () => boolean): Promise<Applied> {
     const scope = appScope(scopeId, settings.organizationId)
     const total: Applied = { detailsPruned: 0, bodyBatchesErased: 0 }
@@ -63,29 +58,15 @@ export function createApplyRetention({ db, audit, clock, log }: Deps) {
 
   const daysAgo = (days: number) => new Date(clock.now() - days * DAY_MS)
 
-  return {
-    /** Applies the settings of every app. A failing app is logged and does not hold up the others. */
-    async applyRetention(signal?: AbortSignal): Promise<Applied> {
-      const isAborted = () => signal?.aborted === true
-      const total: Applied = { detailsPruned: 0, bodyBatchesErased: 0 }
-      for (const scopeId of await db.unscoped(readAppScopes)) {
-        if (isAborted()) break
-        try {
-          const settings = await db.forApp(scopeId, (tx) => findRetentionSettings(tx, scopeId))
-          if (settings === undefined) continue
-          await db.forApp(scopeId, async (tx) => {
-            await forgetLapsed(tx, scopeId)
-            await dropExpiredExports(tx, scopeId, new Date(clock.now()))
-          })
-          const applied = await applyTo(scopeId, settings, isAborted)
-          total.detailsPruned += applied.detailsPruned
-          total.bodyBatchesErased += applied.bodyBatchesErased
-        } catch (error) {
-          log.error({ err: error, scope_id: scopeId }, 'retention could not be applied')
-        }
-      }
-      return total
-    },
+  /** Ends between two steps when the signal is aborted. */
+  return async function applyRetention(appId: string, signal?: AbortSignal): Promise<Applied> {
+    const settings = await db.forApp(appId, async (tx) => {
+      await forgetLapsed(tx, appId)
+      await dropExpiredExports(tx, appId, new Date(clock.now()))
+      return findRetentionSettings(tx, appId)
+    })
+    if (settings === undefined) return { detailsPruned: 0, bodyBatchesErased: 0 }
+    return applyTo(appId, settings, () => signal?.aborted === true)
   }
 }
 

@@ -6,7 +6,7 @@ import type { Clock } from '../kernel/clock.ts'
 import type { Log } from '../kernel/log.ts'
 import { decodeCursor, encodeCursor } from '../kernel/page.ts'
 import { VaultError } from '../kernel/vault-error.ts'
-import { createApplyRetention } from './apply-retention.ts'
+import { createApplyAuditRetention } from './apply-retention.ts'
 import { toAuditEvent } from './audit-event.ts'
 import type { AuditLog } from './audit-log.ts'
 import { appScope, type RowDetail, type RowDraft } from './audit-row.ts'
@@ -20,7 +20,6 @@ import { type EventFilter, findBodies, findEvent, listEvents, listTraces, readTr
 import { explainTrace } from './explain-trace.ts'
 import { readAuditBody } from './read-audit-body.ts'
 import type { Reader } from './reader.ts'
-import { readScopes } from './retention-store.ts'
 import { type CaughtUp, createSequencer } from './sequence-batches.ts'
 import { createSignCheckpoint } from './sign-checkpoint.ts'
 import { createSweepOutcomes } from './sweep-outcomes.ts'
@@ -58,7 +57,6 @@ export function createAuditReads(deps: AuditReadsDeps) {
   const sequencer = createSequencer({ db, audit, checkpoints, clock, log, catchUpMs })
   const integrity = createCheckIntegrity({ db, audit, sequencer })
   const { sweepOutcomes } = createSweepOutcomes({ db, audit, sequencer, log })
-  const { applyRetention } = createApplyRetention({ db, audit, clock, log })
   const exports = createExports({ db, audit, clock, sequencer })
 
   async function search(appId: string, filter: EventFilter, query: PageQuery): Promise<Listed<AuditEvent>> {
@@ -97,14 +95,12 @@ export function createAuditReads(deps: AuditReadsDeps) {
     projectAgain: sequencer.projectAgain,
     /** Says of intents without an outcome that it is unknown; for a job, every minute. Returns of how many. */
     sweepOutcomes,
-    /** Forgets what apps no longer want kept; for a job, every hour. */
-    applyRetention,
+    /** Forgets what an app no longer wants kept. */
+    applyRetention: createApplyAuditRetention({ db, audit, clock }),
     /** Puts everything in order and signs it; call it when nothing more is appended and the database is not closed. */
     async close(): Promise<void> {
       await sequencer.sequenceDue({ all: true })
     },
-    /** Every scope that has a log: what is kept by scope can be tidied up by this list. */
-    listScopes: (): Promise<string[]> => db.unscoped(readScopes),
     /** Makes the public keys of this process known to every reader. */
     listSigningKeys: checkpoints.listKeys,
 

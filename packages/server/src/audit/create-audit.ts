@@ -45,9 +45,9 @@ export function createAudit({ pace, ...deps }: AuditDeps) {
       { name: 'audit sequence', everyMs: 1_000, run: (signal: AbortSignal) => reads.sequenceDue({ signal }) },
       { name: 'kept outcomes', everyMs: 1_000, run: log.retryOutcomes },
       { name: 'unknown outcomes', everyMs: pace.sweepEveryMs, run: reads.sweepOutcomes },
-      { name: 'audit retention', everyMs: 3_600_000, run: reads.applyRetention },
       { name: 'lapsed nonces', everyMs: 300_000, run: () => deps.db.unscoped(forgetNonces) },
     ],
+    forgetInApp: reads.applyRetention,
     ready: [{ name: 'audit_writer', check: async () => log.queuedRows() < QUEUE_LIMIT }],
     metrics: [{ name: 'alter_audit_queued_rows', help: 'Audit rows that wait to be written.', read: log.queuedRows }],
   }

@@ -4,23 +4,6 @@ import type { Tx } from '../db/database.ts'
 /** What an app wants kept for how long; null for ever. Defaults: details 365 days, bodies 30. */
 export type RetentionSettings = { organizationId: string; runtimeDays: number | null; bodyDays: number | null }
 
-/** Every scope that has a log. */
-export async function readScopes(tx: Tx): Promise<string[]> {
-  const rows = await tx.selectFrom('audit_scopes').select('scope_id').orderBy('scope_id').execute()
-  return rows.map((row) => row.scope_id)
-}
-
-/** Apps that have a log. */
-export async function readAppScopes(tx: Tx): Promise<string[]> {
-  const rows = await tx
-    .selectFrom('audit_scopes')
-    .select('app_id')
-    .where('app_id', 'is not', null)
-    .orderBy('app_id')
-    .execute()
-  return rows.flatMap((row) => row.app_id ?? [])
-}
-
 /** Undefined: the scope is no app, and nothing of it is pruned. */
 export async function findRetentionSettings(tx: Tx, appId: string): Promise<RetentionSettings | undefined> {
   const app = await tx
