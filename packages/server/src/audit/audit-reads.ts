@@ -4,12 +4,12 @@ import type { Keyring } from '../crypto/keyring.ts'
 import type { Database } from '../db/database.ts'
 import type { Clock } from '../kernel/clock.ts'
 import type { Log } from '../kernel/log.ts'
-import { decodeCursor, encodeCursor } from '../kernel/page.ts'
+import { decodeCursor, encodeCursor, parsePage, toPage } from '../kernel/page.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import { createApplyAuditRetention } from './apply-retention.ts'
 import { toAuditEvent } from './audit-event.ts'
 import type { AuditLog } from './audit-log.ts'
-import { appScope, type RowDetail, type RowDraft } from './audit-row.ts'
+import { appScope } from './audit-row.ts'
 import { bodiesPlace, decodeBodies } from './body-frames.ts'
 import { createCheckIntegrity } from './check-integrity.ts'
 import { type Checkpoint, parseCheckpointMessage } from './checkpoint.ts'
@@ -19,7 +19,7 @@ import { parseEventFilter } from './event-filter.ts'
 import { type EventFilter, findBodies, findEvent, listEvents, listTraces, readTrace } from './event-store.ts'
 import { explainTrace } from './explain-trace.ts'
 import { readAuditBody } from './read-audit-body.ts'
-import type { Reader } from './reader.ts'
+import { type Reader, readerRow } from './reader.ts'
 import { type CaughtUp, createSequencer } from './sequence-batches.ts'
 import { createSignCheckpoint } from './sign-checkpoint.ts'
 import { createSweepOutcomes } from './sweep-outcomes.ts'
@@ -131,7 +131,7 @@ export function createAuditReads(deps: AuditReadsDeps) {
       const event = toAuditEvent(found)
       await audit.change(appScope(appId, operator.organizationId), async (_tx, record) =>
         record({
-          ...operatorRow(operator, { resourceType: 'audit_event', resourceId: eventId }),
+          ...readerRow(operator, { resourceType: 'audit_event', resourceId: eventId }),
           event: 'audit.queried_body',
           outcome: 'success',
           grantId: event.grant_id,
@@ -155,19 +155,16 @@ export function createAuditReads(deps: AuditReadsDeps) {
 
     async listTraces(appId: string, query: AuditFilter & PageQuery) {
       const filter = parseEventFilter(query, clock.now())
-      const after = query.cursor === undefined ? undefined : decodeCursor(query.cursor)
+      const page = parsePage({ ...query, limit: query.limit ?? DEFAULT_LIMIT })
       const reached = await sequencer.catchUp(appId)
-      const limit = query.limit ?? DEFAULT_LIMIT
-      const found = await db.forApp(appId, (tx) => listTraces(tx, appId, filter, { after, limit }))
-      const page = found.slice(0, limit)
-      const last = page.at(-1)
-      const hasMore = found.length > limit && last !== undefined
-      return {
-        items: page.map(({ place_at: _at, place_id: _id, ...trace }) => trace),
-        has_more: hasMore,
-        next_cursor: hasMore ? encodeCursor({ at: last.place_at, id: last.place_id }) : null,
-        ...reached,
-      }
+      const found = await db.forApp(appId, (tx) => listTraces(tx, appId, filter, page))
+      const traces = toPage(
+        found,
+        page,
+        ({ place_id }) => place_id,
+        ({ place_at: _at, place_id: _id, ...trace }) => trace,
+      )
+      return { ...traces, ...reached }
     },
 
     /** Refusal: `not_found`. */
@@ -221,17 +218,6 @@ export function createAuditReads(deps: AuditReadsDeps) {
     },
   }
 }
-
-const operatorRow = (operator: Reader, detail: RowDetail): Pick<RowDraft, 'callerKind' | 'memberId' | 'detail'> => ({
-  callerKind: operator.session.callerKind,
-  memberId: operator.memberId,
-  detail: {
-    clientIp: operator.clientIp,
-    userAgent: operator.userAgent,
-    initiator: operator.session.initiator,
-    ...detail,
-  },
-})
 
 const CHECKPOINT_CURSOR = /^checkpoint:([1-9]\d{0,14})$/
 const checkpointCursor = (number: number): string => Buffer.from(`checkpoint:${number}`).toString('base64url')

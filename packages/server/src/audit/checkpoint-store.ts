@@ -32,18 +32,18 @@ export async function findLastCheckpoint(tx: Tx, scopeId: string): Promise<Signe
   return row && toSigned(row)
 }
 
-/** Checkpoints from a number on, oldest first. */
+/** Checkpoints from one number to another, both included, oldest first. */
 export async function readCheckpoints(
   tx: Tx,
   scopeId: string,
-  { from, to, limit }: { from: number; to?: number; limit: number },
+  { from, to, limit }: { from: number; to: number; limit: number },
 ): Promise<SignedCheckpoint[]> {
   const rows = await tx
     .selectFrom('audit_checkpoints')
     .select(CHECKPOINT_COLUMNS)
     .where('scope_id', '=', scopeId)
     .where('checkpoint_no', '>=', from)
-    .$if(to !== undefined, (query) => query.where('checkpoint_no', '<=', to!))
+    .where('checkpoint_no', '<=', to)
     .orderBy('checkpoint_no')
     .limit(limit)
     .execute()
@@ -55,16 +55,16 @@ export async function readCheckpointsBefore(
   tx: Tx,
   scopeId: string,
   { before, limit }: { before: number | undefined; limit: number },
-): Promise<(SignedCheckpoint & { issuedAt: Date })[]> {
+): Promise<SignedCheckpoint[]> {
   const rows = await tx
     .selectFrom('audit_checkpoints')
-    .select([...CHECKPOINT_COLUMNS, 'issued_at'])
+    .select(CHECKPOINT_COLUMNS)
     .where('scope_id', '=', scopeId)
     .$if(before !== undefined, (query) => query.where('checkpoint_no', '<', before!))
     .orderBy('checkpoint_no', 'desc')
     .limit(limit)
     .execute()
-  return rows.map((row) => ({ ...toSigned(row), issuedAt: row.issued_at }))
+  return rows.map(toSigned)
 }
 
 /** The numbers of the checkpoints around a time range: the last one before it to the first one after it. */

@@ -21,7 +21,7 @@ import {
   type StoredExport,
 } from './export-store.ts'
 import { findScope } from './log-store.ts'
-import type { Reader } from './reader.ts'
+import { type Reader, readerRow } from './reader.ts'
 import type { Sequencer } from './sequence-batches.ts'
 import { writeCheckpointsFile, writeCsvFile, writeRowsFile } from './write-export.ts'
 
@@ -64,19 +64,14 @@ export function createExports({ db, audit, clock, sequencer }: Deps) {
       await insertExport(tx, appId, { ...stored, memberId: operator.memberId })
       record({
         event: 'audit.exported',
-        callerKind: operator.session.callerKind,
-        memberId: operator.memberId,
         outcome: 'success',
-        detail: {
-          clientIp: operator.clientIp,
-          userAgent: operator.userAgent,
-          initiator: operator.session.initiator,
+        ...readerRow(operator, {
           resourceType: 'audit_export',
           resourceId: stored.exportId,
           changes: Object.entries({ format, row_count: stored.rowCount, filters: stored.filters }).map(
             ([field, value]) => ({ field, from: null, to: JSON.stringify(value) }),
           ),
-        },
+        }),
       })
       return toExport(appId, stored)
     }

@@ -1,4 +1,4 @@
-import type { CallerKind } from './audit-row.ts'
+import type { CallerKind, RowDetail, RowDraft } from './audit-row.ts'
 
 /** How a member came to call: what rows say of it, and whether a person sits before it. */
 export type Session = Readonly<{ callerKind: CallerKind; initiator: string; inPerson: boolean }>
@@ -11,3 +11,13 @@ export type Reader = {
   clientIp: string
   userAgent: string | null
 }
+
+/** Who read, and what. */
+export const readerRow = (
+  { memberId, session, clientIp, userAgent }: Reader,
+  detail: RowDetail,
+): Pick<RowDraft, 'callerKind' | 'memberId' | 'detail'> => ({
+  callerKind: session.callerKind,
+  memberId,
+  detail: { clientIp, userAgent, initiator: session.initiator, ...detail },
+})
