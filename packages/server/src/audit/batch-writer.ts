@@ -27,7 +27,7 @@ export type AppendMember = {
   rows: readonly RowDraft[]
   bodies?: readonly KeptBody[]
   fences?: readonly ReadVersion[]
-  nonce?: { ts: number; digest: Buffer }
+  nonce?: { ts: number; digest: Buffer } | null
   charges?: readonly Charge[]
   claim?: SendClaim
   /** The rows are the outcome of an intent; `window` is the one that it opened. */
@@ -244,7 +244,7 @@ export function createBatchWriter(deps: BatchWriterDeps) {
 
 const isConditional = (member: AppendMember): boolean =>
   (member.fences?.length ?? 0) > 0 ||
-  member.nonce !== undefined ||
+  Boolean(member.nonce) ||
   (member.charges?.length ?? 0) > 0 ||
   member.claim !== undefined
 

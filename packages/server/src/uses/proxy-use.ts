@@ -55,12 +55,8 @@ export function createProxyUse(deps: ProxyUseDeps): ProxyUse {
       detail: { ...columns.detail, method: use.call?.method ?? null, decision: record },
     }
     const { caller, nonce } = attempt
-    const settled = nonce === null ? {} : { nonce }
-    const stored = await audit.append(appScope(caller.appId, caller.organizationId), {
-      rows: [row],
-      fences: versions,
-      ...settled,
-    })
+    const scope = appScope(caller.appId, caller.organizationId)
+    const stored = await audit.append(scope, { rows: [row], fences: versions, nonce })
     if (stored.kind !== 'stored') return stored
     const shown = { ...record, reasons: reasonsForCaller(judgment.decision.reasons) }
     return { kind: 'ended', result: { kind: 'simulated', record: shown } }
@@ -68,7 +64,7 @@ export function createProxyUse(deps: ProxyUseDeps): ProxyUse {
 
   async function hold(use: Use<Given, ProxyRequestBody>, judgment: UseDecision, charges: Charges) {
     const { nonce } = use.attempt
-    const conditions = { fences: use.versions, charges, ...(nonce === null ? {} : { nonce }) }
+    const conditions = { fences: use.versions, charges, nonce }
     try {
       const pending = await deps.hold({ use: use as CallUse, judgment, conditions })
       return { kind: 'ended' as const, result: { kind: 'held' as const, pending } }

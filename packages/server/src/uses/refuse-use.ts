@@ -35,7 +35,7 @@ export function createRefuseUse({ audit, clock }: Deps, name: 'proxy' | 'token')
       rows: [refusedUseRow(name, who, grant, requestColumns, error, record)],
       fences: versions,
       // A replayed nonce is not settled again; any other refusal uses its nonce up.
-      ...(error.code === 'nonce_replayed' || nonce === null ? {} : { nonce }),
+      ...(error.code === 'nonce_replayed' ? {} : { nonce }),
     })
     if (result.kind === 'stale') return result
     if (result.kind === 'nonce_replayed') {

@@ -124,7 +124,7 @@ export function createRunUse(deps: RunDeps) {
         : await deps.audit.append(appScope(caller.appId, caller.organizationId), {
             ...kind.intent(use, judgment, intentId),
             fences: use.versions,
-            ...(nonce === null ? {} : { nonce }),
+            nonce,
             charges,
           })
       if (result.kind === 'stored')
