@@ -23,7 +23,7 @@ import type { KeyFacts } from '../packages/server/src/keys/caller-facts.ts'
 import { compileRules } from '../packages/server/src/policy/compile-rules.ts'
 import { signedHeaders } from '../packages/server/src/testing/sign-request.ts'
 import type { GrantFacts } from '../packages/server/src/uses/grant-facts.ts'
-import { createUses, type ProxyDeps } from '../packages/server/src/uses/index.ts'
+import { createUses, type UsesDeps } from '../packages/server/src/uses/index.ts'
 import { benchRules } from './bench-rules.ts'
 
 const rounds = Number(process.argv[2] ?? 60)
@@ -166,7 +166,7 @@ const proxy = createUses({
     appPolicy: async () => policy,
     forget: () => undefined,
   },
-  approvals: {} as ProxyDeps['approvals'],
+  approvals: {} as UsesDeps['approvals'],
   executions: { wouldBeDenied: async () => [], wake: () => undefined, executeWith: () => undefined },
   upstream: {
     send: async () => ({

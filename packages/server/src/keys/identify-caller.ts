@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import { parseKey, scopesImply } from '@alter-vault/contracts'
+import { type ApiKeyNeeds, parseKey, scopesImply } from '@alter-vault/contracts'
 import type { AuditLog, Budget, MeterAnswer, Scope } from '../audit/index.ts'
 import { appScope, organizationScope } from '../audit/index.ts'
 import { deriveSigningKey, isSignatureOf } from '../crypto/signing-key.ts'
@@ -67,16 +67,6 @@ export type IdentifyDeps = {
   noteUnknownKey: (clientIp: string) => void
 }
 
-export type IdentifyOptions = {
-  /** One of these must be held (`anyOf`), or all. */
-  scopes: readonly string[]
-  anyOf?: boolean
-  /** A scope for single instances lets in as well; the handler then shows no other. */
-  instances?: boolean
-  /** Reading oneself and telemetry stay open to an agent that is paused (docs/spec/wire-protocol.md#what-the-server-checks). */
-  allowInactiveAgent?: boolean
-}
-
 const CLOCK_SKEW_SECONDS = 300
 const CONTEXT_MAX_KEYS = 20
 const CONTEXT_MAX_KEY_LENGTH = 64
@@ -104,7 +94,7 @@ export function createIdentifyCaller(deps: IdentifyDeps) {
     return key
   }
 
-  return async function identifyCaller(request: Presented, options: IdentifyOptions): Promise<Identified> {
+  return async function identifyCaller(request: Presented, needs: ApiKeyNeeds): Promise<Identified> {
     const plainKey = single(request, 'x-api-key')
     const parsed = plainKey === undefined ? undefined : parseKey(plainKey)
     if (
@@ -147,7 +137,7 @@ export function createIdentifyCaller(deps: IdentifyDeps) {
       scopes: [],
     }
     try {
-      assertKeyLive(key, nowMs, options.allowInactiveAgent === true)
+      assertKeyLive(key, nowMs, needs.inactiveAgent === true)
       assertSigned(request, parts, signingKeyOf(digest.toString('latin1'), plainKey), nowMs)
       if (key.addresses !== null && !key.addresses.contains(request.clientIp)) {
         throw new VaultError('ip_not_allowed', {
@@ -163,7 +153,7 @@ export function createIdentifyCaller(deps: IdentifyDeps) {
         if (agent.rateLimitPerMinute) await assertAgentRate(key, agent)
       }
       caller.scopes = effectiveScopes(key, parts)
-      assertScopes(caller.scopes, options)
+      assertScopes(caller.scopes, needs)
       if (parts.requestRule !== undefined) deps.checkRequestRule(parts.requestRule)
       caller.context = parseContext(parts.context)
       caller.actorId = await actorOf(key, parts, agent)
@@ -255,14 +245,14 @@ const refusedUnknown = (message?: string): Identified => ({
   known: null,
 })
 
-function assertKeyLive(key: KeyFacts, nowMs: number, allowInactiveAgent: boolean): void {
+function assertKeyLive(key: KeyFacts, nowMs: number, mayBePaused: boolean): void {
   if (key.revoked || key.agent?.status === 'revoked') throw new VaultError('key_revoked')
   if (key.appStatus === 'deleted') throw new VaultError('key_revoked')
   if (key.appStatus !== 'live')
     throw new VaultError('key_not_active', { message: 'The app of this key is archived. Nothing was sent.' })
   if (key.graceUntilMs !== null && key.graceUntilMs <= nowMs) throw new VaultError('key_rotated_grace_expired')
   if (key.expiresAtMs !== null && key.expiresAtMs <= nowMs) throw new VaultError('key_expired')
-  if (key.agent?.status === 'inactive' && !allowInactiveAgent) throw new VaultError('agent_inactive')
+  if (key.agent?.status === 'inactive' && !mayBePaused) throw new VaultError('agent_inactive')
 }
 
 function signedParts(request: Presented): SignedParts {
@@ -336,7 +326,7 @@ function effectiveScopes(key: KeyFacts, parts: SignedParts): readonly string[] {
 
 function assertScopes(
   scopes: readonly string[],
-  { scopes: required, anyOf = false, instances = false }: IdentifyOptions,
+  { scopes: required, anyOf = false, instances = false }: ApiKeyNeeds,
 ): void {
   const missing = required.filter(
     (scope) => !scopesImply(scopes, scope) && !(instances && scopes.some((held) => held.startsWith(`${scope}:`))),
@@ -432,9 +422,8 @@ export function createSettle(audit: Pick<AuditLog, 'append'>) {
   return async (call: KnownCaller & Partial<Pick<CallAttempt, 'nonce'>>): Promise<{ kind: 'settled' } | Stale> => {
     const versions = joinVersions(call.readVersions)
     if (isStale(versions)) return versions
-    const nonce = call.nonce ? { nonce: call.nonce } : {}
     const scope = appScope(call.caller.appId, call.caller.organizationId)
-    const result = await audit.append(scope, { rows: [], fences: versions, ...nonce })
+    const result = await audit.append(scope, { rows: [], fences: versions, nonce: call.nonce ?? null })
     if (result.kind === 'nonce_replayed') throw new VaultError('nonce_replayed')
     return result.kind === 'stale' ? result : { kind: 'settled' }
   }

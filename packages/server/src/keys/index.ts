@@ -9,7 +9,6 @@ export {
   createSettle,
   type Identified,
   type IdentifyCaller,
-  type IdentifyOptions,
   type KnownCaller,
   sdkCallerOf,
 } from './identify-caller.ts'

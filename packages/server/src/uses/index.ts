@@ -44,7 +44,7 @@ export { createExecutions } from './executions.ts'
 export type { GrantFacts } from './grant-facts.ts'
 export { createUseFacts, type UseFacts } from './use-facts.ts'
 
-export type ProxyDeps = {
+export type UsesDeps = {
   db: Database
   audit: Pick<AuditLog, 'append' | 'clockBehindMs'>
   keyring: Keyring
@@ -60,7 +60,7 @@ export type ProxyDeps = {
   resolve?: Resolve | undefined
 }
 
-export type Proxy = {
+export type Uses = {
   hotRoutes: ReadonlyMap<string, RawHandler>
   routes: BoundEndpoint[]
   /** Who makes an SDK request that is not hot; its nonce is settled here. */
@@ -78,7 +78,7 @@ const INLINE_BODY_MAX_BYTES = 25 * 1024 * 1024
 const STALE_TRIES = 3
 
 /** Everything that uses a credential. */
-export function createUses(deps: ProxyDeps): Proxy {
+export function createUses(deps: UsesDeps): Uses {
   const { db, audit, keyring, clock, log, faults, facts, approvals } = deps
   const meter = createRateMeter({ clock, append: audit.append })
   const openCredential = createOpenCredential(keyring, clock)
@@ -175,14 +175,9 @@ export function createUses(deps: ProxyDeps): Proxy {
         simulate(principal, params.app_id, body),
       ),
     ],
-    async authenticate(presented, access) {
+    async authenticate(presented, needs) {
       for (let tries = 1; ; tries++) {
-        const identified = await identify(presented, {
-          scopes: access.scopes,
-          ...(access.anyOf === undefined ? {} : { anyOf: access.anyOf }),
-          ...(access.instances === undefined ? {} : { instances: access.instances }),
-          ...(access.inactiveAgent === undefined ? {} : { allowInactiveAgent: access.inactiveAgent }),
-        })
+        const identified = await identify(presented, needs)
         if (identified.kind === 'refused' && identified.known === null) throw identified.error
         const settling = identified.kind === 'refused' ? identified.known! : identified.attempt
         const settled = await settle(settling)
