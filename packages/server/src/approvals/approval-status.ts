@@ -1,6 +1,5 @@
 import type { ApprovalResult, ApprovalState } from '@alter-vault/contracts'
-import type { AuditLog } from '../audit/index.ts'
-import { appScope } from '../audit/index.ts'
+import { type AuditLog, appScope, callerDetail, callerKindOf } from '../audit/index.ts'
 import type { Keyring } from '../crypto/keyring.ts'
 import type { Database } from '../db/database.ts'
 import type { Clock } from '../kernel/clock.ts'
@@ -21,8 +20,6 @@ type Deps = {
   clock: Pick<Clock, 'monotonic'>
   expireIfDue: (appId: string, approvalGroupId: string) => Promise<void>
 }
-
-const CALLER_KINDS = { rk: 'app_key', ak: 'agent_key', dk: 'derived_key' } as const
 
 /** What the requester sees of its held requests: SDK calls 3 and 4. Another caller's are `approval_not_found`. */
 export function createApprovalStatus({ db, audit, keyring, watch, clock, expireIfDue }: Deps) {
@@ -53,19 +50,13 @@ export function createApprovalStatus({ db, audit, keyring, watch, clock, expireI
     const sealed = await audit.change(appScope(caller.appId, caller.organizationId), async (tx, record) => {
       record({
         ...groupRow(group),
-        callerKind: CALLER_KINDS[caller.keyType],
+        callerKind: callerKindOf(caller),
         keyId: caller.keyId,
         agentId: caller.agentId,
         actorId: caller.actorId,
         event: 'approval.result_read',
         outcome: 'success',
-        detail: {
-          keyPrefix: caller.keyPrefix,
-          caller: caller.caller,
-          callerType: caller.callerType,
-          clientIp: caller.clientIp,
-          userAgent: caller.userAgent,
-        },
+        detail: callerDetail(caller),
       })
       return readSealedResult(tx, caller.appId, group.approvalGroupId)
     })

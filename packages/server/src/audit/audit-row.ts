@@ -76,6 +76,17 @@ export type RowDetail = {
   source?: 'server' | 'sdk' | null
 }
 
+type CallerDetail = Required<Pick<RowDetail, 'keyPrefix' | 'caller' | 'callerType' | 'clientIp' | 'userAgent'>>
+
+/** What rows say of whoever presented a key. */
+export const callerDetail = ({ keyPrefix, caller, callerType, clientIp, userAgent }: CallerDetail): CallerDetail => ({
+  keyPrefix,
+  caller,
+  callerType,
+  clientIp,
+  userAgent,
+})
+
 /** What a writer says of an event; the log adds its stream, time and salt. */
 export type RowDraft = {
   event: AuditEventName

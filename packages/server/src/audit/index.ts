@@ -11,6 +11,7 @@ export {
   appScope,
   type BodyDigest,
   type CallerKind,
+  callerDetail,
   callerKindOf,
   installationScope,
   type Outcome,

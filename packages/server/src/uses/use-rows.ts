@@ -1,4 +1,4 @@
-import { callerKindOf, type RowDetail, type RowDraft, storedUrl } from '../audit/index.ts'
+import { callerDetail, callerKindOf, type RowDetail, type RowDraft, storedUrl } from '../audit/index.ts'
 import type { VaultError } from '../kernel/vault-error.ts'
 import type { Caller } from '../management/index.ts'
 import type { GrantFacts } from './grant-facts.ts'
@@ -32,11 +32,7 @@ export function callerColumns(caller: Caller): CallerColumns {
     runId: context.run_id?.slice(0, RUN_AND_THREAD_MAX_LENGTH) ?? null,
     threadId: context.thread_id?.slice(0, RUN_AND_THREAD_MAX_LENGTH) ?? null,
     detail: {
-      keyPrefix: caller.keyPrefix,
-      caller: caller.caller,
-      callerType: caller.callerType,
-      clientIp: caller.clientIp,
-      userAgent: caller.userAgent,
+      ...callerDetail(caller),
       sdk: caller.userAgent !== null && SDK_USER_AGENT.test(caller.userAgent) ? caller.userAgent : null,
       context: Object.keys(context).length === 0 ? null : context,
     },
@@ -67,14 +63,7 @@ export function refusedCallerRow(name: 'proxy' | 'token', caller: Caller, error:
     agentId: caller.agentId,
     traceId: caller.traceId,
     primaryReason: error.code,
-    detail: {
-      keyPrefix: caller.keyPrefix,
-      caller: caller.caller,
-      callerType: caller.callerType,
-      clientIp: caller.clientIp,
-      userAgent: caller.userAgent,
-      errorCode: error.code,
-    },
+    detail: { ...callerDetail(caller), errorCode: error.code },
   }
 }
 
