@@ -1,6 +1,6 @@
 import { existsSync, lstatSync, readFileSync, readlinkSync, rmSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
-import { BootstrapError } from './install.mjs'
+import { BootstrapError, isAlive } from './install.mjs'
 
 /** Where the embedded PostgreSQL of a data folder keeps its data: a folder of its own elsewhere, when root starts it and its user cannot enter. */
 function databaseHome(dataDir) {
@@ -21,15 +21,6 @@ export function findPostmaster(dataDir) {
   const lines = readFileSync(note, 'utf8').split('\n')
   const pid = Number(lines[0])
   return isAlive(pid) ? { pid, socketFolder: lines[4] } : undefined
-}
-
-function isAlive(pid) {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return error.code === 'EPERM'
-  }
 }
 
 /**

@@ -84,7 +84,8 @@ async function alone(root, fn) {
   }
 }
 
-function isAlive(pid) {
+/** Whether a process of this id runs, whoever owns it. */
+export function isAlive(pid) {
   try {
     process.kill(pid, 0)
     return true

@@ -1,5 +1,6 @@
 import sirv from 'sirv'
 import { VaultError } from '../kernel/vault-error.ts'
+import { pagePolicy } from './page-policy.ts'
 import type { Page } from './routes.ts'
 
 type AppPages = {
@@ -39,17 +40,7 @@ export function appPages({ prefix, folder }: AppPages): Page[] {
 }
 
 const PAGE_HEADERS: Readonly<Record<string, string>> = {
-  'Content-Security-Policy': [
-    "default-src 'none'",
-    "script-src 'self'",
-    "style-src 'self'",
-    "img-src 'self' data:",
-    "font-src 'self'",
-    "connect-src 'self'",
-    "base-uri 'none'",
-    "form-action 'none'",
-    "frame-ancestors 'none'",
-  ].join('; '),
+  'Content-Security-Policy': pagePolicy(),
   'X-Content-Type-Options': 'nosniff',
   'X-Frame-Options': 'DENY',
   'Referrer-Policy': 'no-referrer',
