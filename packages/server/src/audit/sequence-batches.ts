@@ -1,4 +1,4 @@
-import { type Database, isDatabaseUnavailable } from '../db/database.ts'
+import { type Database, isLockTimeout } from '../db/database.ts'
 import type { Clock } from '../kernel/clock.ts'
 import type { Log } from '../kernel/log.ts'
 import { VaultError } from '../kernel/vault-error.ts'
@@ -204,7 +204,7 @@ export function createSequencer({ db, audit, checkpoints, clock, log, catchUpMs 
         const waitMs = endMs - clock.monotonic()
         if (waitMs <= 0) break
         const done = await step(scopeId, { waitMs, ofOthers: true, sign: false }).catch((error: unknown) => {
-          if (isLockTimeout(error)) return { rows: 0, isComplete: false }
+          if (error instanceof VaultError && isLockTimeout(error.cause)) return { rows: 0, isComplete: false }
           throw error
         })
         if (done === undefined || done.isComplete) return { complete: true, projected_to: null }
@@ -226,9 +226,4 @@ export function createSequencer({ db, audit, checkpoints, clock, log, catchUpMs 
   }
 }
 
-const isLockTimeout = (error: unknown): boolean =>
-  error instanceof VaultError &&
-  isDatabaseUnavailable(error.cause) &&
-  (error.cause as { code?: unknown }).code === '55P03'
-
-const isUnavailable = (error: unknown): boolean => error instanceof VaultError && !isLockTimeout(error)
+const isUnavailable = (error: unknown): boolean => error instanceof VaultError && !isLockTimeout(error.cause)

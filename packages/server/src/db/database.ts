@@ -167,10 +167,15 @@ function isGivenUp(error: unknown): boolean {
   return error instanceof DatabaseError && (error.code === '40001' || error.code === '40P01')
 }
 
+/** A lock was waited for in vain. */
+export const isLockTimeout = (error: unknown): boolean =>
+  error instanceof DatabaseError && error.code === LOCK_NOT_AVAILABLE
+
+const LOCK_NOT_AVAILABLE = '55P03'
 /** SQLSTATE classes of a database that cannot serve now: connection, resources (disk, memory, sessions), operator, system. */
 const UNAVAILABLE_CLASSES = new Set(['08', '53', '57', '58'])
 /** Idle-in-transaction, transaction and lock timeouts; a standby that lost its primary answers "read only". */
-const UNAVAILABLE_CODES = new Set(['25P03', '25P04', '55P03', '25006'])
+const UNAVAILABLE_CODES = new Set(['25P03', '25P04', LOCK_NOT_AVAILABLE, '25006'])
 const NODE_CONNECTION_CODES = new Set([
   'ECONNREFUSED',
   'ECONNRESET',

@@ -1,9 +1,7 @@
 import { sql } from 'kysely'
-import type { Tx } from '../db/database.ts'
+import { isLockTimeout, type Tx } from '../db/database.ts'
 
 const REMEMBERED_HOURS = 24
-/** SQLSTATE of a lock that was waited for in vain. */
-const LOCK_NOT_AVAILABLE = '55P03'
 
 /** A key means something in its scope and for its operation only. */
 export type OnceKey = { scopeId: string; operation: string; key: string; digest: Buffer }
@@ -27,7 +25,7 @@ export async function claimKey(
       returning scope_id`.execute(tx)
     if (rows.length === 1) return undefined
   } catch (error) {
-    if ((error as { code?: unknown }).code === LOCK_NOT_AVAILABLE) return 'in_progress'
+    if (isLockTimeout(error)) return 'in_progress'
     throw error
   }
   const { rows } = await sql<FirstAnswer>`
