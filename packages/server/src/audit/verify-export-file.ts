@@ -3,7 +3,15 @@ import { readFile } from 'node:fs/promises'
 import type { SignedCheckpoint } from './checkpoint.ts'
 import { decodeExportBatch, decodeExportCheckpoint, decodeExportHeader, decodeExportRow } from './export-file.ts'
 import type { StoredRow } from './log-hashes.ts'
-import { type LogBatch, LogBroken, type PublicJwk, startOf, type Verification, verifyLog } from './verify-log.ts'
+import {
+  type LogBatch,
+  LogBroken,
+  nothingChecked,
+  type PublicJwk,
+  startOf,
+  type Verification,
+  verifyLog,
+} from './verify-log.ts'
 
 export type ExportFiles = {
   /** The rows of an export, as `GET …/audit/exports/{id}/rows` gave them. */
@@ -126,13 +134,8 @@ async function* linesOf(path: string): AsyncGenerator<string | null> {
 }
 
 const brokenAt = ({ place }: LogBroken): Verification => ({
+  ...nothingChecked(''),
   status: 'broken',
-  scope_id: '',
-  batches: null,
-  rows_checked: 0,
-  details_pruned: 0,
-  checkpoints_checked: 0,
-  unsigned_tail_rows: 0,
   first_error: place,
 })
 

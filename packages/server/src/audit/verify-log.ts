@@ -71,6 +71,18 @@ export type LogSource = {
 
 export type PublicJwk = { kty?: unknown; crv?: unknown; x?: unknown; kid?: unknown }
 
+/** What a check found out when it has looked at nothing yet. */
+export const nothingChecked = (scopeId: string): Verification => ({
+  status: 'ok',
+  scope_id: scopeId,
+  batches: null,
+  rows_checked: 0,
+  details_pruned: 0,
+  checkpoints_checked: 0,
+  unsigned_tail_rows: 0,
+  first_error: null,
+})
+
 /** A break found while checking. It ends the check and becomes `first_error`. */
 export class LogBroken extends Error {
   readonly place: IntegrityError
@@ -91,16 +103,8 @@ export async function verifyLog(source: LogSource, keys: readonly PublicJwk[]): 
   const at = { sequence: start.sequence - 1, row: start.firstRow - 1, head: start.previousHead }
   let signedRow = at.row
   let before: { hash: string; checkpoint: Checkpoint } | null = null
-  const result: Verification = {
-    status: excerpt === undefined ? 'ok' : 'incomplete',
-    scope_id: scope.scopeId,
-    batches: null,
-    rows_checked: 0,
-    details_pruned: 0,
-    checkpoints_checked: 0,
-    unsigned_tail_rows: 0,
-    first_error: null,
-  }
+  const result = nothingChecked(scope.scopeId)
+  if (excerpt !== undefined) result.status = 'incomplete'
 
   /** Reads and checks one batch. False at the end. */
   async function readBatch(): Promise<boolean> {
