@@ -277,16 +277,15 @@ export async function listRules(
   filter: RuleFilter,
   page: Page,
 ): Promise<(Rule & { place_at: string })[]> {
-  const after = page.after
+  const { after } = page
+  const beyond = after && sql<boolean>`(created_at, rule_id) < (${after.at}::timestamptz, ${after.id}::uuid)`
   if (home.kind === 'organization') {
     let query = tx
       .selectFrom('organization_rules')
       .selectAll()
       .select(sql<string>`created_at::text`.as('place_at'))
       .where('organization_id', '=', home.organizationId)
-    if (after !== undefined) {
-      query = query.where(sql<boolean>`(created_at, rule_id) < (${after.at}::timestamptz, ${after.id}::uuid)`)
-    }
+    if (beyond !== undefined) query = query.where(beyond)
     const rows = await query
       .orderBy('created_at', 'desc')
       .orderBy('rule_id', 'desc')
@@ -305,9 +304,7 @@ export async function listRules(
   if (filter.mode !== undefined) query = query.where('mode', '=', filter.mode)
   if (filter.enabled !== undefined) query = query.where('enabled', '=', filter.enabled)
   if (filter.managedBy !== undefined) query = query.where('managed_by', '=', filter.managedBy)
-  if (after !== undefined) {
-    query = query.where(sql<boolean>`(created_at, rule_id) < (${after.at}::timestamptz, ${after.id}::uuid)`)
-  }
+  if (beyond !== undefined) query = query.where(beyond)
   const rows = await query
     .orderBy('created_at', 'desc')
     .orderBy('rule_id', 'desc')
