@@ -4,7 +4,6 @@ import { isUuid } from '../kernel/ids.ts'
 import type { Page } from '../kernel/page.ts'
 import type { GateConfiguration, GateRule } from '../policy/approval-gate.ts'
 import {
-  type Attempt,
   type Gate,
   type GateStatus,
   type Group,
@@ -12,10 +11,12 @@ import {
   isLegalMove,
   type RecordedDecision,
 } from './approval.ts'
+import { scheduleWork } from './due-work-store.ts'
 
 /*
- * Every statement about approvals. Lock order inside one transaction: group rows by id, then the open attempt. The database's
- * clock is read after the lock, so that what it says about a window is true when the transaction commits.
+ * Every statement about held requests, their gates and decisions; about attempts to send them in `attempt-store.ts`. Lock order inside
+ * one transaction: group rows by id, then the open attempt. The database's clock is read after the lock, so that what it says about a
+ * window is true when the transaction commits.
  */
 
 /** A group as it was read, and the database's clock at that moment. */
@@ -51,7 +52,7 @@ const HAS_SEALED_RESULT = sql<boolean>`sealed_result is not null`.as('has_sealed
 const REQUEST_ERASED = sql<boolean>`sealed_request is null`.as('request_erased')
 
 /** A list cannot tell its readers more than the database knew at one moment; `clock_timestamp()` moves on within it. */
-const clock = sql<Date>`date_trunc('milliseconds', clock_timestamp())`
+export const clock = sql<Date>`date_trunc('milliseconds', clock_timestamp())`
 
 /** The database's clock, in whole milliseconds, so that a time survives a journey through JavaScript. */
 export async function readClock(tx: Tx): Promise<Date> {
@@ -529,16 +530,6 @@ export async function findPendingOf(tx: Tx, appId: string, whose: Whose): Promis
   return (await query.execute()).map((row) => row.approval_group_id)
 }
 
-/** Requests that wait for a decision, over all apps: each has the end of its window as a piece of work. */
-export async function countWaiting(tx: Tx): Promise<number> {
-  const row = await tx
-    .selectFrom('due_work')
-    .select((count) => count.fn.countAll<number>().as('waiting'))
-    .where('kind', '=', 'approval_expiry')
-    .executeTakeFirstOrThrow()
-  return row.waiting
-}
-
 /** Whose requests: of one grant or agent, or every one of the app. */
 export type Whose = { grantId: string } | { agentId: string } | { all: true }
 
@@ -564,105 +555,6 @@ export async function hasEnded(tx: Tx, appId: string, whose: Whose): Promise<boo
   }
   const row = await tx.selectFrom('apps').select('status').where('app_id', '=', appId).executeTakeFirst()
   return row?.status !== 'live'
-}
-
-/** Attempts whose request has been handed to the provider and is not answered yet. */
-export async function findInFlight(tx: Tx, appId: string, whose: Whose): Promise<string[]> {
-  let query = tx
-    .selectFrom('approval_attempts as a')
-    .innerJoin('approval_groups as g', (join) =>
-      join.onRef('g.app_id', '=', 'a.app_id').onRef('g.approval_group_id', '=', 'a.approval_group_id'),
-    )
-    .select('a.attempt_id')
-    .where('a.app_id', '=', appId)
-    .where('g.status', '=', 'executing')
-    .where('a.sent_at', 'is not', null)
-    .where('a.ended_at', 'is', null)
-    .orderBy('a.attempt_id')
-  if ('grantId' in whose) query = query.where('g.grant_id', '=', whose.grantId)
-  else if ('agentId' in whose) query = query.where('g.agent_id', '=', whose.agentId)
-  return (await query.execute()).map((row) => row.attempt_id)
-}
-
-/** The attempt that has not ended, locked. */
-export async function findOpenAttempt(tx: Tx, appId: string, approvalGroupId: string): Promise<Attempt | null> {
-  const row = await tx
-    .selectFrom('approval_attempts')
-    .select(['attempt_id', 'owner', 'lease_number', 'claimed_at', 'lease_until', 'sent_at'])
-    .where('app_id', '=', appId)
-    .where('approval_group_id', '=', approvalGroupId)
-    .where('ended_at', 'is', null)
-    .forUpdate()
-    .executeTakeFirst()
-  if (row === undefined) return null
-  return {
-    attemptId: row.attempt_id,
-    owner: row.owner,
-    leaseNumber: row.lease_number,
-    claimedAt: row.claimed_at,
-    leaseUntil: row.lease_until,
-    sentAt: row.sent_at,
-  }
-}
-
-/** The highest lease number that any attempt of the group has had; 0 without one. */
-export async function readLeaseNumber(tx: Tx, appId: string, approvalGroupId: string): Promise<number> {
-  const row = await tx
-    .selectFrom('approval_attempts')
-    .select(sql<number>`coalesce(max(lease_number), 0)`.as('highest'))
-    .where('app_id', '=', appId)
-    .where('approval_group_id', '=', approvalGroupId)
-    .executeTakeFirstOrThrow()
-  return row.highest
-}
-
-export async function insertAttempt(tx: Tx, group: Group, attempt: Attempt): Promise<void> {
-  await tx
-    .insertInto('approval_attempts')
-    .values({
-      app_id: group.appId,
-      attempt_id: attempt.attemptId,
-      approval_group_id: group.approvalGroupId,
-      owner: attempt.owner,
-      lease_number: attempt.leaseNumber,
-      claimed_at: attempt.claimedAt,
-      lease_until: attempt.leaseUntil,
-    })
-    .execute()
-}
-
-export async function endAttempt(
-  tx: Tx,
-  appId: string,
-  attemptId: string,
-  outcome: 'not_sent' | 'executed' | 'failed' | 'unknown',
-  endedAt: Date,
-): Promise<void> {
-  await tx
-    .updateTable('approval_attempts')
-    .set({ ended_at: endedAt, outcome })
-    .where('app_id', '=', appId)
-    .where('attempt_id', '=', attemptId)
-    .where('ended_at', 'is', null)
-    .executeTakeFirstOrThrow()
-}
-
-/** Renews a lease that is still this owner's. Answers its new end; undefined when the attempt has ended or changed hands. */
-export async function extendLease(
-  tx: Tx,
-  lease: { appId: string; attemptId: string; owner: string; leaseNumber: number; seconds: number },
-): Promise<Date | undefined> {
-  const row = await tx
-    .updateTable('approval_attempts')
-    .set({ lease_until: sql<Date>`${clock} + make_interval(secs => ${lease.seconds})` })
-    .where('app_id', '=', lease.appId)
-    .where('attempt_id', '=', lease.attemptId)
-    .where('owner', '=', lease.owner)
-    .where('lease_number', '=', lease.leaseNumber)
-    .where('ended_at', 'is', null)
-    .returning('lease_until')
-    .executeTakeFirst()
-  return row?.lease_until
 }
 
 /** Earlier requests of the same agent (or key) to the same method, host and path, newest first. */
@@ -780,53 +672,4 @@ export async function readVersions(tx: Tx, appId: string, groupIds: readonly str
     .where('approval_group_id', 'in', groupIds)
     .execute()
   return new Map(rows.map((row) => [row.approval_group_id, row.version]))
-}
-
-/**
- * What must happen at a time although nobody asks: the end of a window, an approved request to send, an answer to erase, and
- * the requests that were being held while their grant, agent or app ended.
- */
-export type WorkKind =
-  | 'approval_expiry'
-  | 'approval_execution'
-  | 'approval_result_erasure'
-  | 'approval_withdrawal.grant'
-  | 'approval_withdrawal.agent'
-  | 'approval_withdrawal.app'
-
-export type DueWork = { kind: WorkKind; appId: string; subjectId: string }
-
-/** Sets when a piece of work is due; one row for each kind and subject. */
-export async function scheduleWork(tx: Tx, work: DueWork, dueAt: Date): Promise<void> {
-  await tx
-    .insertInto('due_work')
-    .values({ kind: work.kind, app_id: work.appId, subject_id: work.subjectId, due_at: dueAt })
-    .onConflict((conflict) => conflict.columns(['kind', 'app_id', 'subject_id']).doUpdateSet({ due_at: dueAt }))
-    .execute()
-}
-
-export async function dropWork(tx: Tx, work: DueWork): Promise<void> {
-  await tx
-    .deleteFrom('due_work')
-    .where('kind', '=', work.kind)
-    .where('app_id', '=', work.appId)
-    .where('subject_id', '=', work.subjectId)
-    .execute()
-}
-
-/** While somebody works on what it took, nobody else is offered it; a process that dies leaves it to the next for then. */
-const TAKEN_SECONDS = 30
-
-/** Takes work that is due. Each piece is offered again later, until it is dropped or scheduled anew. */
-export async function takeDueWork(tx: Tx, kinds: readonly WorkKind[], limit: number): Promise<DueWork[]> {
-  const { rows } = await sql<{ kind: WorkKind; app_id: string; subject_id: string }>`
-    update due_work d set due_at = clock_timestamp() + make_interval(secs => ${TAKEN_SECONDS})
-    from (
-      select kind, app_id, subject_id from due_work
-      where kind = any(${kinds as string[]}::text[]) and due_at <= now()
-      order by due_at limit ${limit} for update skip locked
-    ) due
-    where d.kind = due.kind and d.app_id = due.app_id and d.subject_id = due.subject_id
-    returning d.kind, d.app_id, d.subject_id`.execute(tx)
-  return rows.map((row) => ({ kind: row.kind, appId: row.app_id, subjectId: row.subject_id }))
 }

@@ -4,21 +4,10 @@ import type { Database, Tx } from '../db/database.ts'
 import { newId } from '../kernel/ids.ts'
 import { type Attempt, LEASE_SECONDS, planExecution } from './approval.ts'
 import { serverRow } from './approval-row.ts'
-import {
-  dropWork,
-  endAttempt,
-  extendLease,
-  findGroup,
-  findOpenAttempt,
-  insertAttempt,
-  moveGroup,
-  readLeaseNumber,
-  readSealedRequest,
-  scheduleWork,
-  setIntentEvent,
-  takeDueWork,
-} from './approval-store.ts'
+import { findGroup, moveGroup, readSealedRequest, setIntentEvent } from './approval-store.ts'
+import { endAttempt, extendLease, findOpenAttempt, insertAttempt, readLeaseNumber } from './attempt-store.ts'
 import type { ApprovalRef } from './decide-approval.ts'
+import { dropWork, scheduleWork, takeDueWork } from './due-work-store.ts'
 import { type HeldRequest, heldRequest, openFrozenRequest } from './held-request.ts'
 import type { ReadAppScope } from './read-app-scope.ts'
 

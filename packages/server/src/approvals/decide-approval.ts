@@ -14,15 +14,8 @@ import {
   type Verdict,
 } from './approval.ts'
 import { groupRow } from './approval-row.ts'
-import {
-  dropWork,
-  findGroup,
-  insertDecision,
-  moveGate,
-  moveGroup,
-  readSealedRequest,
-  scheduleWork,
-} from './approval-store.ts'
+import { findGroup, insertDecision, moveGate, moveGroup, readSealedRequest } from './approval-store.ts'
+import { dropWork, scheduleWork } from './due-work-store.ts'
 import { endPendingGroup, expireGroup } from './end-group.ts'
 import { heldRequest, openFrozenRequest, type WouldBeDenied } from './held-request.ts'
 import type { OpenApprovalByLink } from './open-approval.ts'

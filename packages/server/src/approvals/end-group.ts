@@ -2,7 +2,8 @@ import type { RecordEvent } from '../audit/index.ts'
 import type { Tx } from '../db/database.ts'
 import type { Group, WithdrawnReason } from './approval.ts'
 import { groupRow, serverRow } from './approval-row.ts'
-import { dropWork, moveGate, moveGroup } from './approval-store.ts'
+import { moveGate, moveGroup } from './approval-store.ts'
+import { dropWork } from './due-work-store.ts'
 
 /** Ends a pending group, and with it its gates that are pending, under the group's lock. Its rows are the caller's. */
 export async function endPendingGroup(

@@ -2,16 +2,9 @@ import type { RecordEvent } from '../audit/index.ts'
 import type { Tx } from '../db/database.ts'
 import type { OnEnded } from '../management/index.ts'
 import type { WithdrawnReason } from './approval.ts'
-import {
-  type DueWork,
-  findGroup,
-  findInFlight,
-  findPendingOf,
-  hasEnded,
-  readClock,
-  scheduleWork,
-  type Whose,
-} from './approval-store.ts'
+import { findGroup, findPendingOf, hasEnded, readClock, type Whose } from './approval-store.ts'
+import { findInFlight } from './attempt-store.ts'
+import { type DueWork, scheduleWork } from './due-work-store.ts'
 import { withdrawGroup } from './end-group.ts'
 
 type EndedApprovals = {

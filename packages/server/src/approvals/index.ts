@@ -1,5 +1,5 @@
-import { countWaiting } from './approval-store.ts'
 import { type ApprovalsDeps, approvalUseCases } from './create-approvals.ts'
+import { countWaiting } from './due-work-store.ts'
 import { createApprovalRoutes } from './routes.ts'
 
 export type { WithdrawnReason } from './approval.ts'
