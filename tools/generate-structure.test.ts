@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { findExcesses, renderStructure } from './generate-structure.ts'
+import { ADDITIONS, findExcesses, productSources, renderStructure } from './generate-structure.ts'
 
 const file = (path: string, lines: number, text = 'x') => ({
   path: `packages/server/src/${path}`,
@@ -10,6 +10,8 @@ const sources = [
   file('create-server.ts', 180),
   file('uses/run-use.ts', 250),
   file('grants/grant.ts', 9, "kind: 'managed_secret'"),
+  file('secrets/create-managed-secret.ts', 9, "kind: 'managed_secret'"),
+  file('agents/agent-scopes.ts', 9, "kind: 'oauth' | 'managed_secret'"),
 ]
 
 test('the figures name the longest file of a use and the files that know a kind', () => {
@@ -18,6 +20,15 @@ test('the figures name the longest file of a use and the files that know a kind'
   expect(text).toContain('| lines of `create-server.ts` | 180 | 180 |')
   expect(text).toMatch(/a grant kind.*\| 1: `grants\/grant\.ts` \|/)
   expect(findExcesses(sources, noViolations)).toEqual([])
+})
+
+test('what is a sibling itself, and a list that has the addition already, would not change', () => {
+  expect(ADDITIONS[0]!.itself?.test(sources[3]!.path)).toBe(true)
+  expect(ADDITIONS[0]!.knownBy.test(sources[4]!.text)).toBe(false)
+})
+
+test('every addition has siblings in the product', () => {
+  expect(renderStructure(productSources(), noViolations)).not.toMatch(/\| 0: /)
 })
 
 test('a file over its limit and an import that points the wrong way are named', () => {

@@ -20,7 +20,7 @@ export type ApprovalLinks = {
 
 type LinkedGate = Pick<Gate, 'approvalId' | 'expiresAt' | 'linkNonce'>
 
-/** `linkKey`: derived from the installation's root key. `publicUrl`: without a final slash. */
+/** `linkKey`: a key of the installation, wrapped by a root key. `publicUrl`: without a final slash. */
 export function createApprovalLinks({ linkKey, publicUrl }: { linkKey: KeyObject; publicUrl: string }): ApprovalLinks {
   function macOf({ approvalId, expiresAt, linkNonce }: LinkedGate): Buffer {
     const message = `alter.approval.link.v1\n${approvalId}\n${expiresAt.getTime()}\n${linkNonce.toString('hex')}`

@@ -2,7 +2,7 @@ import { hash } from 'node:crypto'
 import { canonicalJson } from '../kernel/canonical-json.ts'
 
 /*
- * A checkpoint names the head of a scope's log and is chained to the one before:
+ * A checkpoint names the head of a scope's log and is chained to the one before (docs/spec/audit-format.md#checkpoints):
  *
  *   message   = "alter.audit.checkpoint.v1\n" + RFC 8785 form of the checkpoint
  *   signature = base64url without padding of Ed25519 over the message

@@ -4,8 +4,8 @@ import { type Checkpoint, checkpointMessage, type SignedCheckpoint } from './che
 import { type BatchPlace, detailHash, type StoredRow } from './log-hashes.ts'
 
 /*
- * An export as the offline verifier reads it: two files of lines, each line in RFC 8785 form, so that no byte of it is without
- * meaning.
+ * An export as the offline verifier reads it (docs/spec/audit-format.md#export-files): two files of lines, each line in RFC 8785
+ * form, so that no byte of it is without meaning.
  *
  *   rows         {"export": {"first_row", "from_sequence", "previous_head", "scope", "to_sequence", "v": 1, "whole"}}
  *                {"batch": {"count", "first_row", "head", "sequence"}}                          in order, each followed by its rows

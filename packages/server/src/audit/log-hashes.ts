@@ -4,7 +4,7 @@ import { sha256 } from '../kernel/sha256.ts'
 import type { Scope } from './audit-row.ts'
 
 /*
- * What proves a log (docs/spec/audit-format.md). Every hash is SHA-256 over text; a hash inside a text is lower-case hex.
+ * What proves a log (docs/spec/audit-format.md#hashes). Every hash is SHA-256 over text; a hash inside a text is lower-case hex.
  *
  *   detail_h     = SHA-256("alter.audit.detail.v1\n" detail)
  *   row digest   = SHA-256("alter.audit.row.v1\n" keep TAB "#" detail_h)
