@@ -4,8 +4,9 @@ import { type Checkpoint, messageHash, parseCheckpointMessage, type SignedCheckp
 import { batchDigest, genesisHead, nextHead, rowDigest, type StoredRow } from './log-hashes.ts'
 
 /*
- * Proves a log against its checkpoints (docs/spec/audit-format.md#what-a-verifier-checks). Batches are read once, in order, one at a time; each checkpoint must
- * name the head that follows from the rows up to its place, and what is left after the last one is the unsigned tail:
+ * Proves a log against its checkpoints (docs/spec/audit-format.md#what-a-verifier-checks). Batches are read once, in order, one at a
+ * time; each checkpoint must name the head that follows from the rows up to its place, and what is left after the last one is the
+ * unsigned tail:
  *
  *   batches 1…40 ── checkpoint 1 ── batches 41…90 ── checkpoint 2 ── batches 91…95, unsigned
  */
