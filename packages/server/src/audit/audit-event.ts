@@ -11,7 +11,7 @@ const KEEP = absent(
 const DETAIL = absent(
   'account_digest attempt_id bytes_in bytes_out caller caller_type changes client_ip context decision declared_method ' +
     'declared_url error_code grant_label initiator key_prefix latency_ms method pass_id request_body request_headers ' +
-    'resource_id resource_type response_body response_headers response_status retry_info scopes sdk source upstream_ms url user_agent',
+    'resource_id resource_type response_body response_headers response_status retry_info scopes source upstream_ms url user_agent',
 )
 
 export type Keep = Omit<AuditEvent, 'detail' | 'detail_h' | 'scope_id' | 'app_id' | 'organization_id' | 'row_no'>
@@ -28,12 +28,16 @@ export type FoundEvent = {
   detailHash: string
 }
 
+const SDK_USER_AGENT = /^alter-sdk-[a-z]+\/[0-9A-Za-z.+-]{1,40}$/
+
 /** The parts of a stored row with every member. */
 export const wholeKeep = (keep: string): Keep => ({ ...KEEP, ...(JSON.parse(keep) as Keep) })
-export const wholeDetail = (detail: string): Record<string, unknown> => ({
-  ...DETAIL,
-  ...(JSON.parse(detail) as Record<string, unknown>),
-})
+/** `sdk` is what the user agent says, when it names an SDK. */
+export function wholeDetail(stored: string): Record<string, unknown> {
+  const detail: Record<string, unknown> = { ...DETAIL, ...JSON.parse(stored) }
+  const { user_agent } = detail
+  return { ...detail, sdk: typeof user_agent === 'string' && SDK_USER_AGENT.test(user_agent) ? user_agent : null }
+}
 
 /** A found row as the API shows it. */
 export const toAuditEvent = ({ scope, rowNo, keep, detail, detailHash }: FoundEvent): AuditEvent => ({

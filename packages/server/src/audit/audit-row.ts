@@ -1,4 +1,4 @@
-import { type AuditEventName, auditEvents } from '@alter-vault/contracts'
+import { type AuditEventName, auditEvents, type DecisionRecord } from '@alter-vault/contracts'
 import { canonicalJson, canonicalString } from '../kernel/canonical-json.ts'
 
 export type CallerKind = 'app_key' | 'agent_key' | 'derived_key' | 'member' | 'pat' | 'app_user' | 'link' | 'system'
@@ -44,7 +44,6 @@ export type RowDetail = {
   callerType?: string | null
   clientIp?: string | null
   userAgent?: string | null
-  sdk?: string | null
   method?: string | null
   url?: string | null
   declaredMethod?: string | null
@@ -63,7 +62,7 @@ export type RowDetail = {
   grantLabel?: string | null
   accountDigest?: string | null
   /** The decision record of docs/spec/decisions-and-rules.md#the-decision-record, already in wire form. */
-  decision?: Record<string, unknown> | null
+  decision?: DecisionRecord | Record<string, unknown> | null
   context?: Record<string, string> | null
   initiator?: string | null
   resourceType?: string | null
@@ -113,6 +112,8 @@ export type RowDraft = {
   primaryReason?: string | null
   reason?: string | null
   detail?: RowDetail
+  /** What {@link writeRuns} makes of this row, when its writer has it from a row before. */
+  runs?: WrittenRuns
 }
 
 /** What the log knows and the writer does not. */
@@ -132,27 +133,43 @@ const json = (head: string, value: unknown): string =>
 const id = (head: string, value: string | null | undefined): string =>
   value === null || value === undefined ? '' : `${head}${value}"`
 
-/** The permanent part. */
-export function canonicalKeep(row: RowDraft, place: RowPlace): string {
-  const members =
-    id(',"actor_id":"', row.actorId) +
-    id(',"agent_id":"', row.agentId) +
-    id(',"app_user_id":"', row.appUserId) +
-    id(',"approval_id":"', row.approvalId) +
-    id(',"caller_kind":"', row.callerKind) +
-    id(',"decision_effect":"', row.decisionEffect) +
-    `,"event":"${row.event}","event_id":"${place.eventId}"` +
-    id(',"grant_id":"', row.grantId) +
-    id(',"intent_id":"', row.intentId) +
-    id(',"key_id":"', row.keyId) +
-    id(',"member_id":"', row.memberId) +
-    `,"occurred_at":"${place.occurredAt}","outcome":"${row.outcome}"` +
-    id(',"primary_reason":"', row.primaryReason) +
+/** The members that say who used what, as they are written. They stand between those of one row, and repeat from row to row. */
+export type WrittenRuns = {
+  actor: string
+  callerKind: string
+  grant: string
+  key: string
+  principal: string
+  resource: string
+}
+
+export const writeRuns = (row: Omit<RowDraft, 'event' | 'outcome'>): WrittenRuns => ({
+  actor: id(',"actor_id":"', row.actorId) + id(',"agent_id":"', row.agentId) + id(',"app_user_id":"', row.appUserId),
+  callerKind: id(',"caller_kind":"', row.callerKind),
+  grant: id(',"grant_id":"', row.grantId),
+  key: id(',"key_id":"', row.keyId) + id(',"member_id":"', row.memberId),
+  principal:
     text(',"principal_id":', row.principalId) +
     id(',"principal_type":"', row.principalType) +
-    text(',"provider_id":', row.providerId) +
+    text(',"provider_id":', row.providerId),
+  resource: id(',"resource_kind":"', row.resourceKind),
+})
+
+/** The permanent part. */
+export function canonicalKeep(row: RowDraft, place: RowPlace): string {
+  const runs = row.runs ?? writeRuns(row)
+  const members =
+    runs.actor +
+    id(',"approval_id":"', row.approvalId) +
+    runs.callerKind +
+    id(',"decision_effect":"', row.decisionEffect) +
+    `,"event":"${row.event}","event_id":"${place.eventId}"${runs.grant}` +
+    id(',"intent_id":"', row.intentId) +
+    `${runs.key},"occurred_at":"${place.occurredAt}","outcome":"${row.outcome}"` +
+    id(',"primary_reason":"', row.primaryReason) +
+    runs.principal +
     text(',"reason":', row.reason) +
-    id(',"resource_kind":"', row.resourceKind) +
+    runs.resource +
     text(',"run_id":', row.runId) +
     `,"stream":"${auditEvents[row.event].stream}"` +
     text(',"thread_id":', row.threadId) +
@@ -161,6 +178,24 @@ export function canonicalKeep(row: RowDraft, place: RowPlace): string {
 }
 
 const NO_DETAIL: RowDetail = {}
+
+const isWhole = (record: object): record is DecisionRecord => 'context_digest' in record && 'decision_id' in record
+
+const decisionText = (record: DecisionRecord | Record<string, unknown>): string =>
+  isWhole(record) ? recordText(record) : canonicalJson(record)
+
+const recordText = (record: DecisionRecord): string =>
+  `{"context_digest":"${record.context_digest}","decision_id":"${record.decision_id}","duration_us":${record.duration_us}` +
+  `,"effect":"${record.effect}","evaluated_at":"${record.evaluated_at}","obligations":${list(record.obligations)}` +
+  `,"phase":"${record.phase}","policy_epoch":${record.policy_epoch},"reasons":${list(record.reasons)}` +
+  `,"retry_after_seconds":${record.retry_after_seconds},"retryable":${record.retryable}` +
+  `,"rules_evaluated":${record.rules_evaluated},"shadow_effect":"${record.shadow_effect}"}`
+
+const digestText = ({ content_type, digest, length, truncated }: BodyDigest): string =>
+  `{"content_type":${content_type === null ? 'null' : canonicalString(content_type)},"digest":"${digest}"` +
+  `,"length":${length},"truncated":${truncated}}`
+
+const list = (values: readonly unknown[]): string => (values.length === 0 ? '[]' : canonicalJson(values))
 
 /** The prunable part. */
 export function canonicalDetail(row: RowDraft, place: RowPlace): string {
@@ -175,7 +210,7 @@ export function canonicalDetail(row: RowDraft, place: RowPlace): string {
     json(',"changes":', d.changes) +
     text(',"client_ip":', d.clientIp) +
     json(',"context":', d.context) +
-    json(',"decision":', d.decision) +
+    (d.decision ? `,"decision":${decisionText(d.decision)}` : '') +
     text(',"declared_method":', d.declaredMethod) +
     text(',"declared_url":', d.declaredUrl) +
     text(',"error_code":', d.errorCode) +
@@ -185,17 +220,16 @@ export function canonicalDetail(row: RowDraft, place: RowPlace): string {
     integer(',"latency_ms":', d.latencyMs) +
     text(',"method":', d.method) +
     id(',"pass_id":"', d.passId) +
-    json(',"request_body":', d.requestBody) +
+    (d.requestBody ? `,"request_body":${digestText(d.requestBody)}` : '') +
     json(',"request_headers":', d.requestHeaders) +
     text(',"resource_id":', d.resourceId) +
     text(',"resource_type":', d.resourceType) +
-    json(',"response_body":', d.responseBody) +
+    (d.responseBody ? `,"response_body":${digestText(d.responseBody)}` : '') +
     json(',"response_headers":', d.responseHeaders) +
     integer(',"response_status":', d.responseStatus) +
     json(',"retry_info":', d.retryInfo) +
     `,"salt":"${place.salt}"` +
     json(',"scopes":', d.scopes) +
-    text(',"sdk":', d.sdk) +
     text(',"source":', d.source ?? 'server') +
     integer(',"upstream_ms":', d.upstreamMs) +
     text(',"url":', d.url) +

@@ -19,6 +19,8 @@ export {
   type RowDetail,
   type RowDraft,
   type Scope,
+  type WrittenRuns,
+  writeRuns,
 } from './audit-row.ts'
 export type { AppendMember, AppendResult, Stored } from './batch-writer.ts'
 export type { KeptBody } from './body-frames.ts'

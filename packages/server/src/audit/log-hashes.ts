@@ -46,31 +46,60 @@ export function nextHead(previous: Buffer, { sequence, firstRow, count }: BatchP
 const TYPICAL_ROW_BYTES = 2_048
 /** A UTF-16 unit is at most three bytes of UTF-8. */
 const MOST_BYTES_A_UNIT = 3
+const LARGEST_KEPT_ROOM = 65_536
+
+/** Bytes that one part of a row stands in while it is hashed, behind the prefix of its hash. Serves every row in turn: nothing here waits. */
+function createRoom(prefix: string) {
+  let bytes = Buffer.from(prefix)
+  const start = bytes.length
+  return {
+    start,
+    /** Writes a part, with room for `extra` bytes behind it. Returns the buffer and where the part ends. */
+    write(part: string, extra = 0): { bytes: Buffer; end: number } {
+      const needed = start + part.length * MOST_BYTES_A_UNIT + extra
+      let room = bytes
+      if (needed > room.length) {
+        room = Buffer.allocUnsafeSlow(Math.max(needed, LARGEST_KEPT_ROOM))
+        bytes.copy(room, 0, 0, start)
+        if (room.length === LARGEST_KEPT_ROOM) bytes = room
+      }
+      return { bytes: room, end: start + room.write(part, start) }
+    },
+  }
+}
+const detailRoom = createRoom(DETAIL_PREFIX)
+const keepRoom = createRoom(ROW_PREFIX)
+const DIGEST_BEHIND = 2 + 64
 
 /** Writes the rows of one batch side by side into one buffer, and makes their digest. */
 export function createRowWriter(rowCount: number) {
   let bytes = Buffer.allocUnsafe(rowCount * TYPICAL_ROW_BYTES)
   let length = 0
-  const digests: string[] = []
+  let digests = ''
   return {
     /** Returns where the line is. */
     write(keep: string, detail: string): { lineAt: number; lineBytes: number } {
-      const needed = length + (keep.length + detail.length) * MOST_BYTES_A_UNIT + 2
+      const second = detailRoom.write(detail)
+      const detailH = hash('sha256', second.bytes.subarray(0, second.end), 'hex')
+      const first = keepRoom.write(keep, DIGEST_BEHIND)
+      const hashed = first.end + first.bytes.write(`\t#${detailH}`, first.end, 'latin1')
+      digests += hash('sha256', first.bytes.subarray(0, hashed), 'hex')
+
+      const needed = length + first.end + second.end
       if (needed > bytes.length) {
         const larger = Buffer.allocUnsafe(Math.max(needed, bytes.length * 2))
         bytes.copy(larger, 0, 0, length)
         bytes = larger
       }
-      digests.push(rowDigest(keep, detailHash(detail)))
       const lineAt = length
-      length += bytes.write(keep, length)
+      length += first.bytes.copy(bytes, length, keepRoom.start, first.end)
       bytes[length++] = TAB
-      length += bytes.write(detail, length)
+      length += second.bytes.copy(bytes, length, detailRoom.start, second.end)
       bytes[length++] = LINE_FEED
       return { lineAt, lineBytes: length - 1 - lineAt }
     },
     rows: (): Buffer => bytes.subarray(0, length),
-    digest: (): Buffer => batchDigest(digests),
+    digest: (): Buffer => sha256(BATCH_PREFIX + digests),
   }
 }
 

@@ -1,11 +1,18 @@
-import { callerDetail, callerKindOf, type RowDetail, type RowDraft, storedUrl } from '../audit/index.ts'
+import {
+  callerDetail,
+  callerKindOf,
+  type RowDetail,
+  type RowDraft,
+  storedUrl,
+  type WrittenRuns,
+  writeRuns,
+} from '../audit/index.ts'
 import type { VaultError } from '../kernel/vault-error.ts'
 import type { Caller } from '../management/index.ts'
 import type { GrantFacts } from './grant-facts.ts'
 import type { PreparedCall } from './prepare-call.ts'
 
 const RUN_AND_THREAD_MAX_LENGTH = 255
-const SDK_USER_AGENT = /^alter-sdk-[a-z]+\/[0-9A-Za-z.+-]{1,40}$/
 
 /** What a caller asks for. `declared`: they say so, and nobody holds them to it. */
 export type RequestColumns = { method: string | null; url: string | null; reason: string | null; declared: boolean }
@@ -18,7 +25,7 @@ export type CallerColumns = Pick<
 
 /** What rows need of a use. */
 type RowUse = { columns: UseColumns; grant: GrantFacts }
-export type UseColumns = CallerColumns & ReturnType<typeof grantColumns>
+export type UseColumns = CallerColumns & ReturnType<typeof grantColumns> & { runs: WrittenRuns }
 
 /** Who made a call. */
 export function callerColumns(caller: Caller): CallerColumns {
@@ -33,7 +40,6 @@ export function callerColumns(caller: Caller): CallerColumns {
     threadId: context.thread_id?.slice(0, RUN_AND_THREAD_MAX_LENGTH) ?? null,
     detail: {
       ...callerDetail(caller),
-      sdk: caller.userAgent !== null && SDK_USER_AGENT.test(caller.userAgent) ? caller.userAgent : null,
       context: Object.keys(context).length === 0 ? null : context,
     },
   }
@@ -51,7 +57,27 @@ export function grantColumns(grant: GrantFacts) {
 }
 
 /** Who uses what, once for all rows of an attempt. */
-export const useColumns = (who: CallerColumns, grant: GrantFacts): UseColumns => ({ ...who, ...grantColumns(grant) })
+export function useColumns(who: CallerColumns, grant: GrantFacts): UseColumns {
+  const columns = { ...who, ...grantColumns(grant) }
+  return { ...columns, runs: runsOf(columns, grant) }
+}
+
+const lastUses = new WeakMap<GrantFacts, { columns: CallerColumns; runs: WrittenRuns }>()
+
+/** A grant is mostly used by the same caller as before: then its rows begin alike. */
+function runsOf(columns: CallerColumns, grant: GrantFacts): WrittenRuns {
+  const last = lastUses.get(grant)
+  const isSame =
+    last !== undefined &&
+    last.columns.keyId === columns.keyId &&
+    last.columns.agentId === columns.agentId &&
+    last.columns.actorId === columns.actorId &&
+    last.columns.callerKind === columns.callerKind
+  if (isSame) return last.runs
+  const runs = writeRuns(columns)
+  lastUses.set(grant, { columns, runs })
+  return runs
+}
 
 /** The refusal of a caller whose key is known, before anything was resolved. */
 export function refusedCallerRow(name: 'proxy' | 'token', caller: Caller, error: VaultError): RowDraft {
