@@ -115,14 +115,16 @@ export function parseCallerHeaders(headers: Record<string, string> | undefined):
  * asked for, unless the caller chose one, so that it can be searched for the credential as it comes.
  */
 export function withDefaultHeaders(headers: HeaderList): HeaderList {
-  const names = new Set(headers.map(([name]) => name))
-  const defaults: HeaderList = [
-    ['accept', '*/*'],
-    ['accept-encoding', 'identity'],
-    ['user-agent', 'alter-vault'],
-  ]
-  return [...headers, ...defaults.filter(([name]) => !names.has(name))]
+  const list = [...headers]
+  for (const standard of DEFAULT_HEADERS) if (!headers.some(([name]) => name === standard[0])) list.push(standard)
+  return list
 }
+
+const DEFAULT_HEADERS: HeaderList = [
+  ['accept', '*/*'],
+  ['accept-encoding', 'identity'],
+  ['user-agent', 'alter-vault'],
+]
 
 /** An upstream's headers without the ones of the connection, each name once: repeated ones are joined by a comma. */
 export function inlineResultHeaders(headers: HeaderList): Record<string, string> {

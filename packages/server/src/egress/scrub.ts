@@ -32,7 +32,6 @@ export type Scrubber = {
  */
 export function createScrubber(secrets: readonly string[]): Scrubber {
   const needles = needlesOf(secrets)
-  let buffers: Buffer[] | undefined
   let found = false
 
   function text(value: string): string {
@@ -57,16 +56,18 @@ export function createScrubber(secrets: readonly string[]): Scrubber {
 
     body(bytes, { truncated = false } = {}) {
       if (bytes.length === 0) return bytes
-      buffers ??= needles.map((needle) => Buffer.from(needle))
       let out = bytes
-      for (const needle of buffers) {
+      for (const needle of needles) {
         if (out.includes(needle)) {
           found = true
-          out = replaceAll(out, needle)
+          out = replaceAll(out, Buffer.from(needle))
         }
       }
       if (!truncated) return out
-      const cutAt = beginningAtEnd(out, buffers)
+      const cutAt = beginningAtEnd(
+        out,
+        needles.map((needle) => Buffer.from(needle)),
+      )
       if (cutAt === undefined) return out
       found = true
       return Buffer.concat([out.subarray(0, cutAt), Buffer.from(CREDENTIAL_MARK)])
@@ -78,15 +79,19 @@ export function createScrubber(secrets: readonly string[]): Scrubber {
 
 /** Every form of every secret, longest first, so that a form that contains another is replaced whole. */
 function needlesOf(secrets: readonly string[]): string[] {
-  const needles = new Set<string>()
+  const needles: string[] = []
+  const add = (form: string, shortest: number) => {
+    if (form.length < shortest || needles.includes(form)) return
+    let at = needles.length
+    while (at > 0 && needles[at - 1]!.length < form.length) at -= 1
+    needles.splice(at, 0, form)
+  }
   for (const secret of secrets) {
     if (secret.length < MIN_SECRET_LENGTH) continue
-    for (const form of writtenForms(secret)) needles.add(form)
-    for (const piece of base64Forms(secret)) {
-      if (piece.length >= MIN_BASE64_LENGTH) needles.add(piece)
-    }
+    for (const form of writtenForms(secret)) add(form, MIN_SECRET_LENGTH)
+    for (const piece of base64Forms(secret)) add(piece, MIN_BASE64_LENGTH)
   }
-  return [...needles].sort((a, b) => b.length - a.length)
+  return needles
 }
 
 function writtenForms(secret: string): string[] {
@@ -120,12 +125,12 @@ function writtenForms(secret: string): string[] {
 function base64Forms(secret: string): string[] {
   const padded = Buffer.from(`\0\0${secret}`)
   const forms: string[] = []
-  for (const before of [0, 1, 2]) {
-    const bytes = padded.subarray(2 - before)
+  for (let before = 0; before <= 2; before++) {
     const firstOwn = Math.ceil((before * 8) / 6)
-    const endOwn = Math.floor((bytes.length * 8) / 6)
-    const text = bytes.toString('base64').slice(firstOwn, endOwn)
-    forms.push(text, text.replaceAll('+', '-').replaceAll('/', '_'))
+    const endOwn = Math.floor(((padded.length - 2 + before) * 8) / 6)
+    const text = padded.toString('base64', 2 - before).slice(firstOwn, endOwn)
+    forms.push(text)
+    if (/[+/]/.test(text)) forms.push(text.replaceAll('+', '-').replaceAll('/', '_'))
   }
   padded.fill(0)
   return forms
