@@ -2,6 +2,7 @@ import { sql } from 'kysely'
 import type pg from 'pg'
 import { byteaArray, int4Array, int8Array, textArray, uuidArray } from '../db/binary-arrays.ts'
 import type { Tx } from '../db/database.ts'
+import { createStatement, type Parameter } from '../db/statement.ts'
 import type { ReadVersion } from '../kernel/read-version.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import type { Scope } from './audit-row.ts'
@@ -52,16 +53,16 @@ export type AppendAnswer =
   /** The connection was lost while the commit was under way: it may have happened. */
   | { kind: 'unknown'; cause: unknown }
 
-const APPEND = {
-  name: 'append_batch',
-  text: 'select append_batch($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20) as mark',
-}
+const runAppend = createStatement(
+  'append_batch',
+  'select append_batch($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,$15,$16,$17,$18,$19,$20)',
+)
 
 const NO_CHARGES = [textArray([]), int8Array([]), int4Array([]), int4Array([]), int4Array([])]
 const NO_CLAIMS = [uuidArray([]), uuidArray([]), int4Array([])]
 const NONE_SETTLED = uuidArray([])
 
-function appendParameters(input: AppendInput): unknown[] {
+function appendParameters(input: AppendInput): Parameter[] {
   const { batch, fences, nonces, charges, claims, settled } = input
   return [
     input.scopeId,
@@ -104,9 +105,9 @@ export async function appendBatch(pool: Pick<pg.Pool, 'connect'>, input: AppendI
     return { kind: 'refused', cause }
   }
   try {
-    const { rows } = await client.query<{ mark: string | null }>({ ...APPEND, values: appendParameters(input) })
+    const mark = await runAppend(client, appendParameters(input))
     client.release()
-    return { kind: 'stored', mark: rows[0]?.mark ?? null }
+    return { kind: 'stored', mark }
   } catch (cause) {
     const refusal = readRefusal(cause, input)
     client.release(refusal.kind === 'unknown')

@@ -46,7 +46,7 @@ export function newId(nowMs: number = Date.now()): string {
   idText[20] = HEX[random[2]! >> 4]!
   writeHex(random, 3, 4, 21)
   writeHex(random, 4, 10, 24)
-  return idText.latin1Slice()
+  return idText.toString('latin1')
 }
 
 /** Random bytes as lower-case hex; `bytes` is the number of bytes, not of characters. */
