@@ -176,6 +176,33 @@ describe('the searchable rows', () => {
     expect(await projected(t)).toEqual(await slowTwin(t))
   })
 
+  test('of a process wait for nobody, however many batches another one has not put in order yet', async () => {
+    await using t = await createAuditReadsTest()
+    const other = t.startProcess()
+    await t.call({}, other)
+    await t.asOwner(`
+      insert into audit_batches (scope_id, batch_id, count, digest, rows)
+      select scope_id, overlay(batch_id::text placing lpad(to_hex(n), 12, '0') from 25)::uuid, count, digest, rows
+      from audit_batches, generate_series(1, 600) n`)
+    await t.asOwner("update audit_batches set committed_at = committed_at + interval '1 hour'")
+    t.clock.advance(1)
+    await t.call()
+    expect(await t.reads.sequenceDue()).toBe(2)
+    await t.call()
+    await t.reads.sequenceRecent(t.app.appId)
+    expect((await projected(t)).map(({ row_no }) => row_no)).toEqual([1, 2, 3, 4])
+    expect(t.audit.recent.scopeIds()).toEqual([])
+  })
+
+  test('are forgotten here when another process has put them in order, however many they are', async () => {
+    await using t = await createAuditReadsTest()
+    const batch = { count: 1, written: [] }
+    for (let i = 0; i < 1_200; i++) t.audit.recent.note(t.app.appId, { ...batch, batchId: newId() } as never)
+    await t.call()
+    expect(await t.reads.sequenceDue({ all: true })).toBe(2)
+    expect(t.audit.recent.scopeIds()).toEqual([])
+  })
+
   test('of a damaged batch are those that can be read, and later rows come in all the same', async () => {
     await using t = await createAuditReadsTest()
     const dead = t.startProcess()

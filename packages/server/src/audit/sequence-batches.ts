@@ -69,22 +69,20 @@ export function createSequencer({ db, audit, checkpoints, clock, log, catchUpMs 
 
   /** One step in one scope. Undefined: somebody else is at it, or the scope has no log. */
   async function step(scopeId: string, { waitMs, ofOthers, sign }: Wanted): Promise<Done | undefined> {
-    // Batches of these that are not found without a place below have been given one by somebody else.
-    const own = recent.batchIds(scopeId)
+    const inMemory = recent.batchIds(scopeId)
+    const own = inMemory.slice(0, BATCHES_AT_ONCE)
     const made = await db.forScope(scopeId, async (tx) => {
       const before = await lockScope(tx, scopeId, waitMs)
       if (before === undefined) return undefined
-      const found = await readUnsequenced(tx, scopeId, BATCHES_AT_ONCE)
+      const found = await readUnsequenced(tx, scopeId, ofOthers ? 'all' : own, BATCHES_AT_ONCE)
       const state: ScopeState = { ...before }
       const stored = await readRows(
         tx,
         scopeId,
-        found
-          .filter(({ batchId, isOld }) => (ofOthers || isOld) && !recent.find(scopeId, batchId))
-          .map(({ batchId }) => batchId),
+        found.map(({ batchId }) => batchId).filter((batchId) => !recent.find(scopeId, batchId)),
       )
       const batches: PlacedBatch[] = []
-      let isComplete = found.length < BATCHES_AT_ONCE
+      let isComplete = found.length < BATCHES_AT_ONCE && own.length === inMemory.length
       for (const { batchId, count, digest } of found) {
         const text = stored.get(batchId)
         const rows = text === undefined ? recent.find(scopeId, batchId) : readWrittenRows(text).slice(0, count)
@@ -107,8 +105,14 @@ export function createSequencer({ db, audit, checkpoints, clock, log, catchUpMs 
     })
     if (made === undefined) return undefined
     const { before, state, batches, isComplete, found } = made
-    const left = new Set(found.map(({ batchId }) => batchId))
-    recent.forget(scopeId, isComplete ? own.filter((batchId) => !left.has(batchId)) : [])
+    if (found.length < BATCHES_AT_ONCE) {
+      // What was looked for and not found has been given its place by somebody else.
+      const left = new Set(found.map(({ batchId }) => batchId))
+      recent.forget(
+        scopeId,
+        own.filter((batchId) => !left.has(batchId)),
+      )
+    }
     recent.forget(
       scopeId,
       batches.map(({ batchId }) => batchId),
@@ -152,6 +156,8 @@ export function createSequencer({ db, audit, checkpoints, clock, log, catchUpMs 
 
   const whole = { waitMs: null, ofOthers: true, sign: true }
   const due = { waitMs: null, ofOthers: false, sign: false }
+  // Another process holds the scope for a moment only; what is left lying here would be read by others from what is stored.
+  const recentRows = { ...due, waitMs: catchUpMs }
   let running: Promise<number> | undefined
 
   async function sequenceDueScopes(all: boolean, isAborted: () => boolean): Promise<number> {
@@ -189,7 +195,7 @@ export function createSequencer({ db, audit, checkpoints, clock, log, catchUpMs 
 
     /** What this process has just written in one scope. */
     async sequenceRecent(scopeId: string): Promise<void> {
-      await sequence(scopeId, due)
+      await sequence(scopeId, recentRows)
     },
 
     /** Everything in one scope, with a checkpoint at its end. */

@@ -53,14 +53,23 @@ export async function lockScope(tx: Tx, scopeId: string, waitMs: number | null):
   )
 }
 
-export type Unsequenced = { batchId: string; count: number; digest: Buffer; isOld: boolean }
+export type Unsequenced = { batchId: string; count: number; digest: Buffer }
 
-/** Batches without a place, oldest first. `isOld`: for three seconds; its writer may be gone. */
-export async function readUnsequenced(tx: Tx, scopeId: string, limit: number): Promise<Unsequenced[]> {
-  const { rows } = await sql<{ batch_id: string; count: number; digest: Buffer; is_old: boolean }>`
-    select batch_id, count, digest, committed_at < clock_timestamp() - interval '3 seconds' as is_old
-    from audit_batches where scope_id = ${scopeId} and sequence is null order by batch_id limit ${limit}`.execute(tx)
-  return rows.map((row) => ({ batchId: row.batch_id, count: row.count, digest: row.digest, isOld: row.is_old }))
+/** Batches without a place, oldest first: of `own` and those that have waited for three seconds, whose writer may be gone; or all. */
+export async function readUnsequenced(
+  tx: Tx,
+  scopeId: string,
+  own: readonly string[] | 'all',
+  limit: number,
+): Promise<Unsequenced[]> {
+  const which =
+    own === 'all'
+      ? sql`true`
+      : sql`(batch_id = any(${uuidArray(own)}) or committed_at < clock_timestamp() - interval '3 seconds')`
+  const { rows } = await sql<{ batch_id: string; count: number; digest: Buffer }>`
+    select batch_id, count, digest from audit_batches
+    where scope_id = ${scopeId} and sequence is null and ${which} order by batch_id limit ${limit}`.execute(tx)
+  return rows.map((row) => ({ batchId: row.batch_id, count: row.count, digest: row.digest }))
 }
 
 /** The stored rows of some batches, by batch. */
