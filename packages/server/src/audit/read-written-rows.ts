@@ -1,7 +1,7 @@
 import { isUuid } from '../kernel/ids.ts'
 import type { RowDraft } from './audit-row.ts'
 import { decodeLine } from './log-hashes.ts'
-import type { WrittenRow } from './row-batch.ts'
+import { type WrittenRow, writtenRow } from './row-batch.ts'
 
 const LINE_FEED = 0x0a
 const IDS = ['keyId', 'agentId', 'actorId', 'memberId', 'appUserId', 'grantId', 'approvalId', 'intentId'] as const
@@ -49,7 +49,7 @@ function readRow(line: Buffer, lineAt: number): WrittenRow | undefined {
       isTextOrNone(context?.tool) &&
       (responseStatus === undefined || Number.isInteger(responseStatus))
     const micros = microsOf(occurredAt)
-    return isWhole ? { draft, stream, eventId, micros, lineAt, lineBytes: line.length } : undefined
+    return isWhole ? { ...writtenRow(draft, { eventId, micros, lineAt, lineBytes: line.length }), stream } : undefined
   } catch {
     return undefined
   }

@@ -7,14 +7,45 @@ import { createRowWriter } from './log-hashes.ts'
 /** A row that was recorded. */
 export type StoredEvent = { eventId: string; occurredAt: string }
 
-/** A row and the place of its line in its batch: what makes it searchable. `micros` since 1970. */
-export type WrittenRow = {
-  draft: RowDraft
-  stream: string
-  eventId: string
-  micros: number
-  lineAt: number
-  lineBytes: number
+/** What makes a row searchable: a few of its members, and the place of its line in its batch. `micros` since 1970. */
+export type WrittenRow = ReturnType<typeof writtenRow>
+
+type RowAt = { eventId: string; micros: number; lineAt: number; lineBytes: number }
+
+/** Holds nothing of the draft but these members: rows wait in memory for a moment, and what a draft holds is large. */
+export function writtenRow(draft: RowDraft, { eventId, micros, lineAt, lineBytes }: RowAt) {
+  const { detail } = draft
+  return {
+    eventId,
+    micros,
+    lineAt,
+    lineBytes,
+    // Of a stored row its own word counts.
+    stream: auditEvents[draft.event]?.stream as string | undefined,
+    event: draft.event,
+    outcome: draft.outcome,
+    decisionEffect: draft.decisionEffect,
+    primaryReason: draft.primaryReason,
+    keyId: draft.keyId,
+    agentId: draft.agentId,
+    actorId: draft.actorId,
+    memberId: draft.memberId,
+    appUserId: draft.appUserId,
+    grantId: draft.grantId,
+    approvalId: draft.approvalId,
+    intentId: draft.intentId,
+    providerId: draft.providerId,
+    traceId: draft.traceId,
+    runId: draft.runId,
+    threadId: draft.threadId,
+    reason: draft.reason,
+    method: detail?.method ?? detail?.declaredMethod,
+    url: detail?.url ?? detail?.declaredUrl,
+    status: detail?.responseStatus,
+    tool: detail?.context?.tool,
+    initiator: detail?.initiator,
+    resourceType: detail?.resourceType,
+  }
 }
 
 /** Rows of one commit, ready to be stored. */
@@ -42,7 +73,7 @@ export function createRowBatches(clock: Pick<Clock, 'now'>) {
       const eventId = draft.eventId ?? newId(nowMs)
       const place = { occurredAt: formatMicros(lastMicros), eventId, salt: randomHex(16) }
       const line = writer.write(canonicalKeep(draft, place), canonicalDetail(draft, place))
-      written.push({ draft, stream: auditEvents[draft.event].stream, eventId, micros: lastMicros, ...line })
+      written.push(writtenRow(draft, { eventId, micros: lastMicros, ...line }))
       events.push({ eventId, occurredAt: place.occurredAt })
     }
     return {

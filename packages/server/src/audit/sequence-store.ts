@@ -127,13 +127,11 @@ async function store(tx: Tx, places: unknown[], batches: readonly PlacedBatch[],
   }
   const waiting = new Map<string, number>()
   const answered: string[] = []
-  for (const { draft, eventId, micros } of isNew ? rows : []) {
-    if (draft.event === 'proxy.requested' || draft.event === 'token.requested') waiting.set(eventId, micros)
-    else if (draft.intentId && !waiting.delete(draft.intentId)) answered.push(draft.intentId)
+  for (const { event, eventId, intentId, micros } of isNew ? rows : []) {
+    if (event === 'proxy.requested' || event === 'token.requested') waiting.set(eventId, micros)
+    else if (intentId && !waiting.delete(intentId)) answered.push(intentId)
   }
-  const keeps = rows.map(({ draft }) => draft)
-  const details = keeps.map(({ detail }) => detail)
-  const urls = details.map((detail) => asRead(detail?.url ?? detail?.declaredUrl))
+  const urls = rows.map(({ url }) => asRead(url))
   const texts = (values: (string | null | undefined)[]) => textArray(values.map(asRead))
   await sql`select sequence_batches(${sql.join([
     ...places,
@@ -144,30 +142,30 @@ async function store(tx: Tx, places: unknown[], batches: readonly PlacedBatch[],
     uuidArray(rows.map(({ eventId }) => eventId)),
     timestamptzArray(rows.map(({ micros }) => micros)),
     textArray(rows.map(({ stream }) => stream)),
-    textArray(keeps.map(({ event }) => event)),
-    textArray(keeps.map(({ outcome }) => outcome)),
-    textArray(keeps.map(({ decisionEffect }) => decisionEffect)),
-    textArray(keeps.map(({ primaryReason }) => primaryReason)),
-    uuidArray(keeps.map(({ keyId }) => keyId)),
-    uuidArray(keeps.map(({ agentId }) => agentId)),
-    uuidArray(keeps.map(({ actorId }) => actorId)),
-    uuidArray(keeps.map(({ memberId }) => memberId)),
-    uuidArray(keeps.map(({ appUserId }) => appUserId)),
-    uuidArray(keeps.map(({ grantId }) => grantId)),
-    uuidArray(keeps.map(({ approvalId }) => approvalId)),
-    uuidArray(keeps.map(({ intentId }) => intentId)),
-    texts(keeps.map(({ providerId }) => providerId)),
-    texts(keeps.map(({ traceId }) => traceId)),
-    texts(keeps.map(({ runId }) => runId)),
-    texts(keeps.map(({ threadId }) => threadId)),
-    texts(keeps.map(({ reason }) => reason)),
-    texts(details.map((detail) => detail?.method ?? detail?.declaredMethod)),
+    textArray(rows.map(({ event }) => event)),
+    textArray(rows.map(({ outcome }) => outcome)),
+    textArray(rows.map(({ decisionEffect }) => decisionEffect)),
+    textArray(rows.map(({ primaryReason }) => primaryReason)),
+    uuidArray(rows.map(({ keyId }) => keyId)),
+    uuidArray(rows.map(({ agentId }) => agentId)),
+    uuidArray(rows.map(({ actorId }) => actorId)),
+    uuidArray(rows.map(({ memberId }) => memberId)),
+    uuidArray(rows.map(({ appUserId }) => appUserId)),
+    uuidArray(rows.map(({ grantId }) => grantId)),
+    uuidArray(rows.map(({ approvalId }) => approvalId)),
+    uuidArray(rows.map(({ intentId }) => intentId)),
+    texts(rows.map(({ providerId }) => providerId)),
+    texts(rows.map(({ traceId }) => traceId)),
+    texts(rows.map(({ runId }) => runId)),
+    texts(rows.map(({ threadId }) => threadId)),
+    texts(rows.map(({ reason }) => reason)),
+    texts(rows.map(({ method }) => method)),
     textArray(urls.map(hostOf)),
     textArray(urls),
-    int4Array(details.map((detail) => detail?.responseStatus)),
-    texts(details.map((detail) => detail?.context?.tool)),
-    texts(details.map((detail) => detail?.initiator)),
-    texts(details.map((detail) => detail?.resourceType)),
+    int4Array(rows.map(({ status }) => status)),
+    texts(rows.map(({ tool }) => tool)),
+    texts(rows.map(({ initiator }) => initiator)),
+    texts(rows.map(({ resourceType }) => resourceType)),
     uuidArray([...waiting.keys()]),
     timestamptzArray([...waiting.values()]),
     uuidArray(answered),
