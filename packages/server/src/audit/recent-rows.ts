@@ -3,7 +3,7 @@ import type { RowBatch, WrittenRow } from './row-batch.ts'
 /** Rows kept over all scopes; what is more is made searchable from the stored batches. */
 const MAX_ROWS = 20_000
 /** With so many rows a scope is sequenced at once: what is kept longer is copied by the garbage collector again and again. */
-const MANY_ROWS = 256
+const MANY_ROWS = 1024
 
 export type RecentRows = ReturnType<typeof createRecentRows>
 
