@@ -62,15 +62,8 @@ const middle = (numbers: readonly number[]): number => [...numbers].sort((a, b) 
 
 await using upstream = await startProgram('upstream.ts')
 if (values.against !== undefined) {
-  const other = await startSide(values.against, resolve(values.against), upstream.port)
-  const own = await startSide('this checkout', undefined, upstream.port)
-  await using _first = other.vault
-  await using _second = own.vault
-  const kinds = only === undefined ? (['proxy', 'token'] as const) : ([only === 'token' ? 'token' : 'proxy'] as const)
-  for (const kind of kinds) {
-    const from = only === 'single' ? 1 : connections
-    await compareVaults(other, own, { kind, connections: from, seconds, pairs, upstreamPort: upstream.port })
-  }
+  await compareWith(values.against)
+  await upstream[Symbol.asyncDispose]()
   process.exit()
 }
 
@@ -80,6 +73,18 @@ await using floor = await startProgram('floor.ts', [
   `http://127.0.0.1:${upstream.port}`,
   join(vault.dataDir, 'pg-socket'),
 ])
+async function compareWith(checkout: string): Promise<void> {
+  const other = await startSide(checkout, resolve(checkout), upstream.port)
+  await using _first = other.vault
+  const own = await startSide('this checkout', undefined, upstream.port)
+  await using _second = own.vault
+  const kinds = only === undefined ? (['proxy', 'token'] as const) : ([only === 'token' ? 'token' : 'proxy'] as const)
+  for (const kind of kinds) {
+    const from = only === 'single' ? 1 : connections
+    await compareVaults(other, own, { kind, connections: from, seconds, pairs, upstreamPort: upstream.port })
+  }
+}
+
 const newApp = (of = vault) => prepareBenchApp(of, upstream.port)
 const app = await newApp()
 
