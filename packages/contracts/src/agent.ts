@@ -96,7 +96,6 @@ export const listAgents = managementApi.defineEndpoint({
     search: Type.Optional(Type.String({ minLength: 1, maxLength: 100 })),
   }),
   success: ListOf(Agent),
-  errors: ['invalid_cursor', 'not_found'],
   audit: noAudit('reads configuration'),
 })
 
@@ -127,10 +126,8 @@ export const createAgent = managementApi.defineEndpoint({
     'conflict',
     'idempotency_key_agent_inactive',
     'idempotency_key_agent_revoked',
-    'invalid_characters',
     'invalid_cidr',
     'invalid_rule_body',
-    'not_found',
   ],
   audit: audited('agent.created', 'key.minted'),
   versioned: true,
@@ -145,7 +142,6 @@ export const showAgent = managementApi.defineEndpoint({
   access: read,
   params,
   success: Agent,
-  errors: ['not_found'],
   audit: noAudit('reads configuration'),
   versioned: true,
 })
@@ -179,11 +175,8 @@ export const updateAgent = managementApi.defineEndpoint({
     'conflict',
     'idempotency_key_agent_inactive',
     'idempotency_key_agent_revoked',
-    'invalid_characters',
     'invalid_cidr',
     'invalid_rule_body',
-    'not_found',
-    'version_conflict',
   ],
   audit: audited('agent.updated'),
   versioned: true,
@@ -206,7 +199,7 @@ const move = <const I extends string, const V extends string>(
     access,
     params,
     success: Agent,
-    errors: ['conflict', 'not_found'],
+    errors: ['conflict'],
     audit: audited(event),
     versioned: true,
   })
@@ -230,7 +223,6 @@ export const listAgentKeys = managementApi.defineEndpoint({
   access: read,
   params,
   success: Type.Object({ items: Type.Array(AgentKey), has_more: Type.Literal(false), next_cursor: Type.Null() }),
-  errors: ['not_found'],
   audit: noAudit('reads configuration'),
 })
 
@@ -247,7 +239,7 @@ export const mintAgentKey = managementApi.defineEndpoint({
   example: { name: 'Second worker' },
   success: MintedAgentKey,
   status: 201,
-  errors: ['agent_key_limit_reached', 'conflict', 'invalid_characters', 'not_found'],
+  errors: ['agent_key_limit_reached', 'conflict'],
   audit: audited('key.minted'),
 })
 
@@ -261,7 +253,7 @@ export const deprecateAgentKey = managementApi.defineEndpoint({
   access: write,
   params: keyParams,
   success: AgentKey,
-  errors: ['key_revoked', 'not_found'],
+  errors: ['key_revoked'],
   audit: audited('key.deprecated'),
 })
 
@@ -275,7 +267,7 @@ export const undeprecateAgentKey = managementApi.defineEndpoint({
   access: write,
   params: keyParams,
   success: AgentKey,
-  errors: ['key_revoked', 'not_found'],
+  errors: ['key_revoked'],
   audit: audited('key.undeprecated'),
 })
 
@@ -291,7 +283,7 @@ export const revokeAgentKey = managementApi.defineEndpoint({
   body: Type.Object({ force: Type.Optional(Type.Boolean()) }),
   example: { force: false },
   success: AgentKey,
-  errors: ['last_active_key', 'not_found'],
+  errors: ['last_active_key'],
   audit: audited('key.revoked'),
 })
 

@@ -107,7 +107,6 @@ export const listApps = managementApi.defineEndpoint({
     search: Type.Optional(Type.String({ minLength: 1, maxLength: 100 })),
   }),
   success: ListOf(AppWithStats),
-  errors: ['invalid_cursor'],
   audit: noAudit('reads configuration'),
 })
 
@@ -130,7 +129,7 @@ export const createApp = managementApi.defineEndpoint({
   example: { name: 'Support desk', environment: 'production', website_url: 'https://support.example.com' },
   success: WrittenApp,
   status: 201,
-  errors: ['app_name_exists', 'conflict', 'invalid_characters', 'role_insufficient'],
+  errors: ['app_name_exists', 'conflict'],
   audit: audited('app.created'),
   versioned: true,
 })
@@ -145,7 +144,6 @@ export const showApp = managementApi.defineEndpoint({
   params,
   query: Type.Object({ include_stats: Type.Optional(Type.Boolean()) }),
   success: AppWithStats,
-  errors: ['not_found'],
   audit: noAudit('reads configuration'),
   versioned: true,
 })
@@ -161,7 +159,7 @@ export const updateApp = managementApi.defineEndpoint({
   body: Type.Partial(Type.Object(changeable), { minProperties: 1 }),
   example: { description: 'Answers customers', settings: { require_reason: true } },
   success: WrittenApp,
-  errors: ['app_name_exists', 'invalid_characters', 'not_found', 'role_insufficient', 'version_conflict'],
+  errors: ['app_name_exists'],
   audit: audited('app.updated'),
   versioned: true,
 })
@@ -176,7 +174,6 @@ export const archiveApp = managementApi.defineEndpoint({
   access: operator({ scope: 'apps:write' }),
   params,
   success: App,
-  errors: ['not_found'],
   audit: audited('app.archived'),
   versioned: true,
 })
@@ -191,7 +188,7 @@ export const unarchiveApp = managementApi.defineEndpoint({
   access: operator({ scope: 'apps:write' }),
   params,
   success: App,
-  errors: ['app_not_archived', 'not_found'],
+  errors: ['app_not_archived'],
   audit: audited('app.unarchived'),
   versioned: true,
 })
@@ -208,7 +205,7 @@ export const deleteApp = managementApi.defineEndpoint({
   body: Type.Object({ confirm: Type.String({ maxLength: 200 }) }),
   example: { confirm: 'Support desk' },
   success: Type.Object({ id: Uuid, deleted: Type.Literal(true) }),
-  errors: ['confirm_mismatch', 'not_found', 'role_insufficient', 'version_conflict'],
+  errors: ['confirm_mismatch'],
   audit: audited('app.deleted'),
   versioned: true,
 })

@@ -225,7 +225,6 @@ export const listApprovals = managementApi.defineEndpoint({
     ...pageQuery,
   }),
   success: ListOf(ManagedApproval),
-  errors: ['invalid_cursor', 'not_found'],
   audit: noAudit('a list of states without any content of the requests'),
 })
 
@@ -238,7 +237,7 @@ export const getApproval = managementApi.defineEndpoint({
   access: operator({ scope: 'approvals:read' }),
   params: approvalParams,
   success: ManagedApprovalDetail,
-  errors: ['approval_not_found', 'not_found'],
+  errors: ['approval_not_found'],
   audit: noAudit('shows names and sizes of the request, no value of it'),
 })
 
@@ -252,7 +251,7 @@ export const cancelApproval = managementApi.defineEndpoint({
   access: operator({ scope: 'approvals:write' }),
   params: approvalParams,
   success: ManagedApproval,
-  errors: ['approval_not_found', 'approval_not_pending', 'not_found'],
+  errors: ['approval_not_found', 'approval_not_pending'],
   audit: audited('approval.cancelled'),
 })
 
@@ -276,7 +275,6 @@ export const decideApprovalAsOperator = managementApi.defineEndpoint({
     reason: 'Wrong customer',
   },
   success: ManagedApproval,
-  errors: ['not_found'],
   audit: noAudit('never succeeds for a token, and only tokens reach it'),
 })
 

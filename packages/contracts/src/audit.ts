@@ -130,7 +130,6 @@ export const listAuditEvents = managementApi.defineEndpoint({
   params: inApp,
   query: Type.Object({ ...auditPage, ...eventFilter }),
   success: pageOf(AuditEvent),
-  errors: ['invalid_cursor'],
   audit: noAudit('reads the log'),
 })
 
@@ -143,7 +142,6 @@ export const showAuditEvent = managementApi.defineEndpoint({
   access,
   params: ofEvent,
   success: AuditEvent,
-  errors: ['not_found'],
   audit: noAudit('reads the log'),
 })
 
@@ -172,7 +170,7 @@ export const showAuditBody = managementApi.defineEndpoint({
   params: ofEvent,
   /** A side is null when nothing was captured or it was erased. */
   success: Type.Object({ event_id: Uuid, request: Nullable(AuditBody), response: Nullable(AuditBody) }),
-  errors: ['audit_unavailable', 'not_found'],
+  errors: ['audit_unavailable'],
   audit: audited('audit.queried_body'),
 })
 
@@ -194,7 +192,6 @@ export const listPortalActions = managementApi.defineEndpoint({
     q: eventFilter.q,
   }),
   success: pageOf(AuditEvent),
-  errors: ['invalid_cursor'],
   audit: noAudit('reads the log'),
 })
 
@@ -218,7 +215,6 @@ export const listGrantEvents = managementApi.defineEndpoint({
     q: eventFilter.q,
   }),
   success: pageOf(AuditEvent),
-  errors: ['invalid_cursor'],
   audit: noAudit('reads the log'),
 })
 
@@ -252,7 +248,6 @@ export const listAuditTraces = managementApi.defineEndpoint({
     thread_id: eventFilter.thread_id,
   }),
   success: pageOf(AuditTraceSummary),
-  errors: ['invalid_cursor'],
   audit: noAudit('reads the log'),
 })
 
@@ -282,7 +277,6 @@ export const showAuditTrace = managementApi.defineEndpoint({
     is_truncated: Type.Boolean(),
     ...completeness,
   }),
-  errors: ['not_found'],
   audit: noAudit('reads the log'),
 })
 
@@ -338,7 +332,6 @@ export const explainAuditTrace = managementApi.defineEndpoint({
   access,
   params: ofTrace,
   success: Type.Object({ ...AuditExplanation.properties, ...completeness }),
-  errors: ['not_found'],
   audit: noAudit('reads the log'),
 })
 
@@ -370,7 +363,6 @@ export const listAuditCheckpoints = managementApi.defineEndpoint({
   params: inApp,
   query: Type.Object(auditPage),
   success: ListOf(AuditCheckpoint),
-  errors: ['invalid_cursor'],
   audit: noAudit('reads the log'),
 })
 
@@ -444,7 +436,7 @@ export const createAuditExport = managementApi.defineEndpoint({
   example: { format: 'ndjson', since: '24h' },
   success: AuditExport,
   status: 201,
-  errors: ['audit_unavailable', 'export_too_large', 'rate_limit_exceeded', 'unavailable'],
+  errors: ['audit_unavailable', 'export_too_large', 'unavailable'],
   audit: audited('audit.exported'),
 })
 
@@ -458,7 +450,6 @@ export const listAuditExports = managementApi.defineEndpoint({
   params: inApp,
   query: Type.Object({}),
   success: ListOf(AuditExport),
-  errors: [],
   audit: noAudit('shows what was exported'),
 })
 
@@ -471,7 +462,6 @@ export const showAuditExport = managementApi.defineEndpoint({
   access,
   params: ofExport,
   success: AuditExport,
-  errors: ['not_found'],
   audit: noAudit('shows what was exported'),
 })
 
@@ -485,7 +475,6 @@ export const fetchAuditExportRows = managementApi.defineEndpoint({
   params: ofExport,
   success: Type.String(),
   produces: ['application/x-ndjson', 'text/csv'],
-  errors: ['not_found'],
   audit: noAudit('the export was recorded when it was made'),
 })
 
@@ -499,7 +488,6 @@ export const fetchAuditExportCheckpoints = managementApi.defineEndpoint({
   params: ofExport,
   success: Type.String(),
   produces: ['application/x-ndjson'],
-  errors: ['not_found'],
   audit: noAudit('the export was recorded when it was made'),
 })
 
@@ -524,6 +512,5 @@ export const listAuditKeys = statusApi.defineEndpoint({
       }),
     ),
   }),
-  errors: [],
   audit: noAudit('public keys'),
 })

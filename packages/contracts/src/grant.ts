@@ -66,7 +66,6 @@ export const listGrants = managementApi.defineEndpoint({
     search: Type.Optional(Type.String({ minLength: 1, maxLength: 100 })),
   }),
   success: ListOf(Grant),
-  errors: ['invalid_cursor', 'not_found'],
   audit: noAudit('reads configuration'),
 })
 
@@ -79,7 +78,6 @@ export const showGrant = managementApi.defineEndpoint({
   access: read,
   params: Type.Object({ app_id: PathId, grant_id: PathId }),
   success: Grant,
-  errors: ['not_found'],
   audit: noAudit('reads configuration'),
 })
 
@@ -95,7 +93,6 @@ export const revokeGrant = managementApi.defineEndpoint({
   body: Type.Object({ reason: Type.Optional(Type.String({ minLength: 1, maxLength: 2_000 })) }),
   example: { reason: 'The customer asked for it' },
   success: Grant,
-  errors: ['invalid_characters', 'not_found'],
   audit: audited(...endsGrant),
 })
 
@@ -109,7 +106,6 @@ export const listSecretGrants = managementApi.defineEndpoint({
   params: ofSecret,
   query: Type.Object({ ...offsetQuery, status: Type.Optional(GrantStatus), agent_id: Type.Optional(Uuid) }),
   success: ListOf(Grant),
-  errors: ['invalid_cursor', 'not_found'],
   audit: noAudit('reads configuration'),
 })
 
@@ -142,11 +138,9 @@ export const createSecretGrant = managementApi.defineEndpoint({
     'end_user_credential_not_assignable',
     'group_grants_unsupported',
     'cidr_too_wide',
-    'invalid_characters',
     'invalid_cidr',
     'invalid_grant_policy',
     'invalid_rule_body',
-    'not_found',
     'sibling_label_conflict',
   ],
   audit: audited('grant.created', 'rule.created', ...endsGrant),
@@ -179,11 +173,9 @@ export const updateSecretGrant = managementApi.defineEndpoint({
     'cidr_too_wide',
     'conflict',
     'grant_revoked',
-    'invalid_characters',
     'invalid_cidr',
     'invalid_grant_policy',
     'invalid_rule_body',
-    'not_found',
     'sibling_label_conflict',
   ],
   audit: audited('grant.updated', 'rule.created', 'rule.updated', ...endsGrant),
@@ -291,7 +283,6 @@ export const sdkCreateSecretGrant = sdkApi.defineEndpoint({
     'credential_not_found',
     'end_user_credential_not_assignable',
     'group_grants_unsupported',
-    'invalid_characters',
     'invalid_grant_policy',
     'jwt_validation_error',
     'managed_secret_not_found',
@@ -319,6 +310,6 @@ export const sdkRevokeGrant = sdkApi.defineEndpoint({
     grant_id: Uuid,
     revoked_at: Timestamp,
   }),
-  errors: ['grant_not_found', 'grant_revoked', 'invalid_characters', 'jwt_validation_error'],
+  errors: ['grant_not_found', 'grant_revoked', 'jwt_validation_error'],
   audit: audited(...endsGrant),
 })

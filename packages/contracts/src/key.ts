@@ -81,7 +81,6 @@ export const listKeys = managementApi.defineEndpoint({
     parent_key_id: Type.Optional(Uuid),
   }),
   success: ListOf(Key),
-  errors: ['invalid_cursor', 'not_found'],
   audit: noAudit('reads configuration'),
 })
 
@@ -94,7 +93,6 @@ export const showKeyStatistics = managementApi.defineEndpoint({
   access: read,
   params: inApp,
   success: KeyStatistics,
-  errors: ['not_found'],
   audit: noAudit('reads configuration'),
 })
 
@@ -120,15 +118,7 @@ export const mintKey = managementApi.defineEndpoint({
   example: { name: 'Backend', scopes: ['proxy:execute', 'approvals:read'], expires_in: '30d' },
   success: MintedKey,
   status: 201,
-  errors: [
-    'cidr_too_wide',
-    'invalid_characters',
-    'invalid_cidr',
-    'invalid_scope',
-    'key_limit_reached',
-    'key_policy_violation',
-    'not_found',
-  ],
+  errors: ['cidr_too_wide', 'invalid_cidr', 'invalid_scope', 'key_limit_reached', 'key_policy_violation'],
   audit: audited('key.minted'),
 })
 
@@ -141,7 +131,6 @@ export const showKey = managementApi.defineEndpoint({
   access: read,
   params,
   success: Key,
-  errors: ['not_found'],
   audit: noAudit('reads configuration'),
 })
 
@@ -156,7 +145,6 @@ export const updateKey = managementApi.defineEndpoint({
   body: Type.Partial(Type.Object({ name: Name, metadata: JsonObject }), { minProperties: 1 }),
   example: { name: 'Backend, Frankfurt' },
   success: Key,
-  errors: ['invalid_characters', 'not_found'],
   audit: audited('key.updated'),
 })
 
@@ -184,7 +172,6 @@ export const rotateKey = managementApi.defineEndpoint({
     'invalid_scope',
     'key_policy_violation',
     'key_revoked',
-    'not_found',
   ],
   audit: audited('key.rotated'),
 })
@@ -199,7 +186,7 @@ export const deprecateKey = managementApi.defineEndpoint({
   access: write,
   params,
   success: Key,
-  errors: ['key_revoked', 'not_found'],
+  errors: ['key_revoked'],
   audit: audited('key.deprecated'),
 })
 
@@ -213,7 +200,7 @@ export const undeprecateKey = managementApi.defineEndpoint({
   access: write,
   params,
   success: Key,
-  errors: ['key_revoked', 'not_found'],
+  errors: ['key_revoked'],
   audit: audited('key.undeprecated'),
 })
 
@@ -229,7 +216,7 @@ export const revokeKey = managementApi.defineEndpoint({
   body: Type.Object({ force: Type.Optional(Type.Boolean()) }),
   example: { force: true },
   success: Key,
-  errors: ['last_active_key', 'not_found'],
+  errors: ['last_active_key'],
   audit: audited('key.revoked'),
 })
 
@@ -248,7 +235,6 @@ export const listScopes = managementApi.defineEndpoint({
   tag: 'catalog',
   access: everybody(),
   success: ScopeCatalog,
-  errors: [],
   audit: noAudit('a static catalog'),
 })
 
@@ -260,6 +246,5 @@ export const sdkListScopes = sdkApi.defineEndpoint({
   tag: 'sdk',
   access: apiKey({ scopes: [] }),
   success: ScopeCatalog,
-  errors: [],
   audit: noAudit('a static catalog'),
 })

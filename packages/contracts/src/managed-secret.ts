@@ -96,7 +96,6 @@ export const listManagedSecrets = managementApi.defineEndpoint({
   params: inApp,
   query: Type.Object({ ...pageQuery, search: Type.Optional(Type.String({ minLength: 1, maxLength: 100 })) }),
   success: ListOf(ManagedSecret),
-  errors: ['invalid_cursor', 'not_found'],
   audit: noAudit('reads configuration'),
 })
 
@@ -129,7 +128,7 @@ export const createManagedSecret = managementApi.defineEndpoint({
   },
   success: CreatedManagedSecret,
   status: 201,
-  errors: ['allowed_hosts_required', 'conflict', 'forbidden_header', 'invalid_characters', 'not_found'],
+  errors: ['allowed_hosts_required', 'conflict', 'forbidden_header'],
   audit: audited('secret.created', 'grant.created'),
   versioned: true,
 })
@@ -143,7 +142,6 @@ export const showManagedSecret = managementApi.defineEndpoint({
   access: read,
   params,
   success: ManagedSecret,
-  errors: ['not_found'],
   audit: noAudit('reads configuration'),
   versioned: true,
 })
@@ -161,7 +159,7 @@ export const updateManagedSecret = managementApi.defineEndpoint({
   }),
   example: { name: 'Payments', proxy_only: true },
   success: ManagedSecret,
-  errors: ['forbidden_header', 'invalid_characters', 'not_found', 'version_conflict'],
+  errors: ['forbidden_header'],
   audit: audited('secret.updated'),
   versioned: true,
 })
@@ -177,7 +175,7 @@ export const setAllowedHosts = managementApi.defineEndpoint({
   body: Type.Object({ allowed_hosts: AllowedHosts }),
   example: { allowed_hosts: ['api.payments.example'] },
   success: ManagedSecret,
-  errors: ['allowed_hosts_required', 'not_found', 'version_conflict'],
+  errors: ['allowed_hosts_required'],
   audit: audited('secret.updated'),
   versioned: true,
 })
@@ -194,7 +192,7 @@ export const rotateManagedSecret = managementApi.defineEndpoint({
   body: Type.Object({ value: Value, credential_id: Type.Optional(Uuid) }),
   example: { value: { token: 'the next token of the payments API' } },
   success: ManagedSecret,
-  errors: ['credential_id_required', 'not_found'],
+  errors: ['credential_id_required'],
   audit: audited('credential.rotated'),
   versioned: true,
 })
@@ -211,7 +209,7 @@ export const deleteManagedSecret = managementApi.defineEndpoint({
   body: Type.Object({ confirm: Type.String({ maxLength: 200 }), force: Type.Optional(Type.Boolean()) }),
   example: { confirm: 'payments' },
   success: Type.Object({ id: Uuid, deleted: Type.Literal(true), grants_revoked: Type.Integer() }),
-  errors: ['confirm_mismatch', 'has_dependants', 'not_found', 'version_conflict'],
+  errors: ['confirm_mismatch', 'has_dependants'],
   audit: audited('secret.deleted', 'grant.revoked', 'credential.revoked', 'rule.deleted', 'approval.denied'),
   versioned: true,
 })
@@ -225,6 +223,5 @@ export const showSecretAccess = managementApi.defineEndpoint({
   access: read,
   params,
   success: Type.Object({ items: Type.Array(SecretAccess) }),
-  errors: ['not_found'],
   audit: noAudit('reads configuration'),
 })

@@ -49,7 +49,6 @@ export const listOrganizations = managementApi.defineEndpoint({
   access: operator({ scope: 'org:read' }),
   query: Type.Object(pageQuery),
   success: ListOf(Organization),
-  errors: ['invalid_cursor'],
   audit: noAudit('reads configuration'),
 })
 
@@ -62,7 +61,6 @@ export const showOrganization = managementApi.defineEndpoint({
   access: operator({ scope: 'org:read' }),
   params,
   success: Organization,
-  errors: ['not_found'],
   audit: noAudit('reads configuration'),
 })
 
@@ -75,6 +73,5 @@ export const showKeyPolicy = managementApi.defineEndpoint({
   access: operator({ scope: 'org:read' }),
   params,
   success: KeyPolicy,
-  errors: ['not_found'],
   audit: noAudit('reads configuration'),
 })

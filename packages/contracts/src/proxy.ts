@@ -79,7 +79,6 @@ const USE_ERRORS = [
   'group_facts_stale',
   'group_required',
   'invalid_stored_rule',
-  'ip_not_allowed',
   'jwt_validation_error',
   'no_delegated_grant',
   'operation_unclassified',
@@ -118,7 +117,6 @@ export const proxyRequest = sdkApi.defineEndpoint({
   errors: [
     ...USE_ERRORS,
     'aws_signing_scope_unknown',
-    'body_too_large',
     'forbidden_header',
     'provider_timeout',
     'provider_unreachable',

@@ -53,7 +53,6 @@ export const listRules = managementApi.defineEndpoint({
     managed_by: Type.Optional(RuleManagedBy),
   }),
   success: ListOf(Rule),
-  errors: ['invalid_cursor', 'not_found'],
   audit: noAudit('reads configuration'),
 })
 
@@ -76,16 +75,7 @@ export const createRule = managementApi.defineEndpoint({
   },
   success: WrittenRule,
   status: 201,
-  errors: [
-    'cidr_too_wide',
-    'conflict',
-    'invalid_cel',
-    'invalid_characters',
-    'invalid_cidr',
-    'invalid_rule_body',
-    'invalid_target',
-    'not_found',
-  ],
+  errors: ['cidr_too_wide', 'conflict', 'invalid_cel', 'invalid_cidr', 'invalid_rule_body', 'invalid_target'],
   audit: audited('rule.created'),
   versioned: true,
 })
@@ -99,7 +89,6 @@ export const showRule = managementApi.defineEndpoint({
   access: read,
   params,
   success: Rule,
-  errors: ['not_found'],
   audit: noAudit('reads configuration'),
   versioned: true,
 })
@@ -115,16 +104,7 @@ export const updateRule = managementApi.defineEndpoint({
   body: UpdateRule,
   example: { enabled: false },
   success: WrittenRule,
-  errors: [
-    'cidr_too_wide',
-    'conflict',
-    'invalid_cel',
-    'invalid_characters',
-    'invalid_cidr',
-    'invalid_rule_body',
-    'not_found',
-    'version_conflict',
-  ],
+  errors: ['cidr_too_wide', 'conflict', 'invalid_cel', 'invalid_cidr', 'invalid_rule_body'],
   audit: audited('rule.updated'),
   versioned: true,
 })
@@ -138,7 +118,7 @@ export const deleteRule = managementApi.defineEndpoint({
   access: write,
   params,
   success: Type.Object({ id: Uuid, deleted: Type.Literal(true) }),
-  errors: ['conflict', 'not_found', 'version_conflict'],
+  errors: ['conflict'],
   audit: audited('rule.deleted'),
   versioned: true,
 })
@@ -153,7 +133,6 @@ export const listRuleVersions = managementApi.defineEndpoint({
   params,
   query: Type.Object(pageQuery),
   success: ListOf(RuleVersion),
-  errors: ['invalid_cursor', 'not_found'],
   audit: noAudit('reads configuration'),
 })
 
@@ -169,7 +148,7 @@ export const restoreRule = managementApi.defineEndpoint({
   body: Type.Object({ version: Type.Integer({ minimum: 1, maximum: MAX_VERSION }) }),
   example: { version: 1 },
   success: WrittenRule,
-  errors: ['conflict', 'invalid_cel', 'invalid_rule_body', 'not_found'],
+  errors: ['conflict', 'invalid_cel', 'invalid_rule_body'],
   audit: audited('rule.restored'),
   versioned: true,
 })
@@ -192,7 +171,6 @@ export const showPolicy = managementApi.defineEndpoint({
     policy_epoch: Type.Integer(),
     targets: Type.Array(Type.Object({ target: RuleTarget, rules: Type.Array(Rule) })),
   }),
-  errors: ['not_found'],
   audit: noAudit('reads configuration'),
 })
 
@@ -220,7 +198,6 @@ export const validateRules = managementApi.defineEndpoint({
       Type.Object({ valid: Type.Boolean(), errors: Type.Array(RuleRemark), warnings: Type.Array(RuleRemark) }),
     ),
   }),
-  errors: ['not_found'],
   audit: noAudit('stores nothing'),
 })
 
@@ -238,7 +215,6 @@ export const listOrganizationRules = managementApi.defineEndpoint({
   params: organizationParams,
   query: Type.Object(pageQuery),
   success: ListOf(Rule),
-  errors: ['invalid_cursor', 'not_found'],
   audit: noAudit('reads configuration'),
 })
 
@@ -251,7 +227,6 @@ export const showOrganizationRule = managementApi.defineEndpoint({
   access: organizationRead,
   params: organizationRuleParams,
   success: Rule,
-  errors: ['not_found'],
   audit: noAudit('reads configuration'),
   versioned: true,
 })
@@ -260,7 +235,6 @@ const interactive = {
   tag,
   access: operator({ scope: null, inPerson: true }),
   success: Type.Object({}),
-  errors: [],
   audit: noAudit('refuses every token: an organization rule is written by a member in person'),
 } as const
 
