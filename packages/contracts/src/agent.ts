@@ -2,7 +2,7 @@ import Type from 'typebox'
 import { apiKey, operator } from './access.ts'
 import { managementApi, sdkApi } from './api.ts'
 import type { AuditEventName } from './audit-events.ts'
-import { audited, noAudit } from './endpoint.ts'
+import { audited, noAudit, readsConfiguration } from './endpoint.ts'
 import { KeyStatus } from './key.ts'
 import { Author, ListOf, offsetQuery, PathId } from './list.ts'
 import { JsonObject, Name, Nullable, ShownOnce, Timestamp, Uuid } from './primitives.ts'
@@ -71,7 +71,7 @@ export type AgentKey = Type.Static<typeof AgentKey>
 export type MintedAgentKey = Type.Static<typeof MintedAgentKey>
 
 const tag = 'agents'
-const read = operator({ scope: 'agents:read' })
+const reads = { method: 'GET', tag, access: operator({ scope: 'agents:read' }), audit: readsConfiguration } as const
 const write = operator({ scope: 'agents:write' })
 const admin = operator({ scope: 'agents:admin' })
 const inApp = Type.Object({ app_id: PathId })
@@ -81,12 +81,10 @@ const DisplayName = Nullable(Type.String({ minLength: 1, maxLength: 100 }))
 const RateLimit = Nullable(Type.Integer({ minimum: 1, maximum: 100_000 }))
 
 export const listAgents = managementApi.defineEndpoint({
+  ...reads,
   id: 'list_agents',
-  method: 'GET',
   path: '/api/v1/apps/:app_id/agents',
   summary: 'List agents',
-  tag,
-  access: read,
   params: inApp,
   query: Type.Object({
     ...offsetQuery,
@@ -96,7 +94,6 @@ export const listAgents = managementApi.defineEndpoint({
     search: Type.Optional(Type.String({ minLength: 1, maxLength: 100 })),
   }),
   success: ListOf(Agent),
-  audit: noAudit('reads configuration'),
 })
 
 export const createAgent = managementApi.defineEndpoint({
@@ -134,15 +131,12 @@ export const createAgent = managementApi.defineEndpoint({
 })
 
 export const showAgent = managementApi.defineEndpoint({
+  ...reads,
   id: 'show_agent',
-  method: 'GET',
   path: '/api/v1/apps/:app_id/agents/:agent_id',
   summary: 'Show an agent',
-  tag,
-  access: read,
   params,
   success: Agent,
-  audit: noAudit('reads configuration'),
   versioned: true,
 })
 
@@ -215,15 +209,12 @@ export const revokeAgent = move(
 )
 
 export const listAgentKeys = managementApi.defineEndpoint({
+  ...reads,
   id: 'list_agent_keys',
-  method: 'GET',
   path: '/api/v1/apps/:app_id/agents/:agent_id/keys',
   summary: 'List the keys of an agent',
-  tag,
-  access: read,
   params,
   success: Type.Object({ items: Type.Array(AgentKey), has_more: Type.Literal(false), next_cursor: Type.Null() }),
-  audit: noAudit('reads configuration'),
 })
 
 export const mintAgentKey = managementApi.defineEndpoint({

@@ -1,7 +1,7 @@
 import Type from 'typebox'
 import { operator } from './access.ts'
 import { managementApi } from './api.ts'
-import { audited, noAudit } from './endpoint.ts'
+import { audited, readsConfiguration } from './endpoint.ts'
 import { ListOf, PathId, pageQuery } from './list.ts'
 import { Name, Nullable, Timestamp, Uuid } from './primitives.ts'
 import { ApprovalChannel, RuleRemark } from './rule.ts'
@@ -83,6 +83,7 @@ export type App = Type.Static<typeof App>
 export type WrittenApp = Type.Static<typeof WrittenApp>
 
 const tag = 'apps'
+const reads = { method: 'GET', tag, access: operator({ scope: 'apps:read' }), audit: readsConfiguration } as const
 const params = Type.Object({ app_id: PathId })
 const changeable = {
   name: Name,
@@ -94,12 +95,10 @@ const changeable = {
 }
 
 export const listApps = managementApi.defineEndpoint({
+  ...reads,
   id: 'list_apps',
-  method: 'GET',
   path: '/api/v1/apps',
   summary: 'List the apps of the organization',
-  tag,
-  access: operator({ scope: 'apps:read' }),
   query: Type.Object({
     ...pageQuery,
     include_archived: Type.Optional(Type.Boolean()),
@@ -107,7 +106,6 @@ export const listApps = managementApi.defineEndpoint({
     search: Type.Optional(Type.String({ minLength: 1, maxLength: 100 })),
   }),
   success: ListOf(AppWithStats),
-  audit: noAudit('reads configuration'),
 })
 
 export const createApp = managementApi.defineEndpoint({
@@ -135,16 +133,13 @@ export const createApp = managementApi.defineEndpoint({
 })
 
 export const showApp = managementApi.defineEndpoint({
+  ...reads,
   id: 'show_app',
-  method: 'GET',
   path: '/api/v1/apps/:app_id',
   summary: 'Show an app',
-  tag,
-  access: operator({ scope: 'apps:read' }),
   params,
   query: Type.Object({ include_stats: Type.Optional(Type.Boolean()) }),
   success: AppWithStats,
-  audit: noAudit('reads configuration'),
   versioned: true,
 })
 

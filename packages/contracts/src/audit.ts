@@ -115,34 +115,29 @@ export type AuditFilter = Type.Static<typeof AuditFilter>
 
 const tag = 'audit'
 const access = operator({ scope: 'audit:read' })
+const reads = { method: 'GET', tag, access, audit: noAudit('reads the log') } as const
 const inApp = Type.Object({ app_id: PathId })
 const ofEvent = Type.Object({ app_id: PathId, event_id: PathId })
 const ofTrace = Type.Object({ app_id: PathId, trace_id: Word })
 const ofExport = Type.Object({ app_id: PathId, export_id: PathId })
 
 export const listAuditEvents = managementApi.defineEndpoint({
+  ...reads,
   id: 'list_audit_events',
-  method: 'GET',
   path: '/api/v1/apps/:app_id/audit/events',
   summary: 'Search the audit log of an app, newest first',
-  tag,
-  access,
   params: inApp,
   query: Type.Object({ ...auditPage, ...eventFilter }),
   success: pageOf(AuditEvent),
-  audit: noAudit('reads the log'),
 })
 
 export const showAuditEvent = managementApi.defineEndpoint({
+  ...reads,
   id: 'show_audit_event',
-  method: 'GET',
   path: '/api/v1/apps/:app_id/audit/events/:event_id',
   summary: 'Show one row of the audit log',
-  tag,
-  access,
   params: ofEvent,
   success: AuditEvent,
-  audit: noAudit('reads the log'),
 })
 
 /**
@@ -175,12 +170,10 @@ export const showAuditBody = managementApi.defineEndpoint({
 })
 
 export const listPortalActions = managementApi.defineEndpoint({
+  ...reads,
   id: 'list_portal_actions',
-  method: 'GET',
   path: '/api/v1/apps/:app_id/audit/portal-actions',
   summary: 'What operators changed, newest first',
-  tag,
-  access,
   params: inApp,
   query: Type.Object({
     ...auditPage,
@@ -192,16 +185,13 @@ export const listPortalActions = managementApi.defineEndpoint({
     q: eventFilter.q,
   }),
   success: pageOf(AuditEvent),
-  audit: noAudit('reads the log'),
 })
 
 export const listGrantEvents = managementApi.defineEndpoint({
+  ...reads,
   id: 'list_grant_events',
-  method: 'GET',
   path: '/api/v1/apps/:app_id/audit/grant-events',
   summary: 'What became of grants and credentials, newest first',
-  tag,
-  access,
   params: inApp,
   query: Type.Object({
     ...auditPage,
@@ -215,7 +205,6 @@ export const listGrantEvents = managementApi.defineEndpoint({
     q: eventFilter.q,
   }),
   success: pageOf(AuditEvent),
-  audit: noAudit('reads the log'),
 })
 
 /** A trace in short. Its place in the list is that of its first row. */
@@ -230,12 +219,10 @@ export const AuditTraceSummary = Type.Object({
 })
 
 export const listAuditTraces = managementApi.defineEndpoint({
+  ...reads,
   id: 'list_audit_traces',
-  method: 'GET',
   path: '/api/v1/apps/:app_id/audit/traces',
   summary: 'List traces by when they began, newest first; filters look at the first row of each',
-  tag,
-  access,
   params: inApp,
   query: Type.Object({
     ...auditPage,
@@ -248,7 +235,6 @@ export const listAuditTraces = managementApi.defineEndpoint({
     thread_id: eventFilter.thread_id,
   }),
   success: pageOf(AuditTraceSummary),
-  audit: noAudit('reads the log'),
 })
 
 /**
@@ -263,12 +249,10 @@ export const AuditTraceRow = Type.Object({
 export type AuditTraceRow = Type.Static<typeof AuditTraceRow>
 
 export const showAuditTrace = managementApi.defineEndpoint({
+  ...reads,
   id: 'show_audit_trace',
-  method: 'GET',
   path: '/api/v1/apps/:app_id/audit/traces/:trace_id',
   summary: 'Show the rows of a trace as a tree',
-  tag,
-  access,
   params: ofTrace,
   success: Type.Object({
     trace_id: Type.String(),
@@ -277,7 +261,6 @@ export const showAuditTrace = managementApi.defineEndpoint({
     is_truncated: Type.Boolean(),
     ...completeness,
   }),
-  audit: noAudit('reads the log'),
 })
 
 /** How a trace ended, in words that lead to a remedy. */
@@ -324,15 +307,12 @@ export const AuditExplanation = Type.Object({
 export type AuditExplanation = Type.Static<typeof AuditExplanation>
 
 export const explainAuditTrace = managementApi.defineEndpoint({
+  ...reads,
   id: 'explain_audit_trace',
-  method: 'GET',
   path: '/api/v1/apps/:app_id/audit/traces/:trace_id/explain',
   summary: 'Say how a trace ended and what can be done about it',
-  tag,
-  access,
   params: ofTrace,
   success: Type.Object({ ...AuditExplanation.properties, ...completeness }),
-  audit: noAudit('reads the log'),
 })
 
 /** A signed checkpoint: the signature is over `"alter.audit.checkpoint.v1\n"` and the RFC 8785 form of `checkpoint`. */
@@ -354,16 +334,13 @@ export const AuditCheckpoint = Type.Object({
 })
 
 export const listAuditCheckpoints = managementApi.defineEndpoint({
+  ...reads,
   id: 'list_audit_checkpoints',
-  method: 'GET',
   path: '/api/v1/apps/:app_id/audit/checkpoints',
   summary: 'List signed checkpoints, newest first',
-  tag,
-  access,
   params: inApp,
   query: Type.Object(auditPage),
   success: ListOf(AuditCheckpoint),
-  audit: noAudit('reads the log'),
 })
 
 export const AuditVerification = Type.Object({

@@ -22,6 +22,7 @@ export type Api = Readonly<{
 export type AuditDeclaration = { events: readonly AuditEventName[] } | { none: string }
 export const audited = (...events: readonly [AuditEventName, ...AuditEventName[]]): AuditDeclaration => ({ events })
 export const noAudit = (reason: string): AuditDeclaration => ({ none: reason })
+export const readsConfiguration = noAudit('reads configuration')
 
 export type Schemas = {
   params?: Type.TObject

@@ -1,7 +1,7 @@
 import Type from 'typebox'
 import { apiKey, operator } from './access.ts'
 import { managementApi, sdkApi } from './api.ts'
-import { audited, noAudit } from './endpoint.ts'
+import { audited, noAudit, readsConfiguration } from './endpoint.ts'
 import { Author, ListOf, offsetQuery, PathId } from './list.ts'
 import { JsonObject, Label, Nullable, Timestamp, Uuid } from './primitives.ts'
 import { ApprovalConfig, GrantPolicyWrite, GrantRestrictions } from './rule.ts'
@@ -43,17 +43,20 @@ export type Grant = Type.Static<typeof Grant>
 /** What the end of a grant writes; an expired one ends when another takes its label. */
 const endsGrant = ['grant.revoked', 'rule.deleted', 'approval.denied'] as const
 
-const read = operator({ scope: 'grants:read' })
+const reads = {
+  method: 'GET',
+  tag: 'grants',
+  access: operator({ scope: 'grants:read' }),
+  audit: readsConfiguration,
+} as const
 const inApp = Type.Object({ app_id: PathId })
 const ofSecret = Type.Object({ app_id: PathId, managed_secret_id: PathId })
 
 export const listGrants = managementApi.defineEndpoint({
+  ...reads,
   id: 'list_grants',
-  method: 'GET',
   path: '/api/v1/apps/:app_id/grants',
   summary: 'List grants',
-  tag: 'grants',
-  access: read,
   params: inApp,
   query: Type.Object({
     ...offsetQuery,
@@ -66,19 +69,15 @@ export const listGrants = managementApi.defineEndpoint({
     search: Type.Optional(Type.String({ minLength: 1, maxLength: 100 })),
   }),
   success: ListOf(Grant),
-  audit: noAudit('reads configuration'),
 })
 
 export const showGrant = managementApi.defineEndpoint({
+  ...reads,
   id: 'show_grant',
-  method: 'GET',
   path: '/api/v1/apps/:app_id/grants/:grant_id',
   summary: 'Show a grant',
-  tag: 'grants',
-  access: read,
   params: Type.Object({ app_id: PathId, grant_id: PathId }),
   success: Grant,
-  audit: noAudit('reads configuration'),
 })
 
 export const revokeGrant = managementApi.defineEndpoint({
@@ -106,7 +105,7 @@ export const listSecretGrants = managementApi.defineEndpoint({
   params: ofSecret,
   query: Type.Object({ ...offsetQuery, status: Type.Optional(GrantStatus), agent_id: Type.Optional(Uuid) }),
   success: ListOf(Grant),
-  audit: noAudit('reads configuration'),
+  audit: readsConfiguration,
 })
 
 export const createSecretGrant = managementApi.defineEndpoint({

@@ -1,7 +1,7 @@
 import Type from 'typebox'
 import { apiKey, everybody, operator } from './access.ts'
 import { managementApi, sdkApi } from './api.ts'
-import { audited, noAudit } from './endpoint.ts'
+import { audited, noAudit, readsConfiguration } from './endpoint.ts'
 import { Author, ListOf, offsetQuery, PathId } from './list.ts'
 import { JsonObject, Name, Nullable, ShownOnce, Timestamp, Uuid } from './primitives.ts'
 
@@ -61,18 +61,16 @@ export const KeyLifetime = Type.String({ pattern: '^[1-9][0-9]{0,5}[dhm]$' })
 export const MAX_ROTATION_GRACE_SECONDS = 2_592_000
 
 const tag = 'keys'
-const read = operator({ scope: 'keys:read' })
+const reads = { method: 'GET', tag, access: operator({ scope: 'keys:read' }), audit: readsConfiguration } as const
 const write = operator({ scope: 'keys:write' })
 const inApp = Type.Object({ app_id: PathId })
 const params = Type.Object({ app_id: PathId, key_id: PathId })
 
 export const listKeys = managementApi.defineEndpoint({
+  ...reads,
   id: 'list_keys',
-  method: 'GET',
   path: '/api/v1/apps/:app_id/keys',
   summary: 'List keys',
-  tag,
-  access: read,
   params: inApp,
   query: Type.Object({
     ...offsetQuery,
@@ -81,19 +79,15 @@ export const listKeys = managementApi.defineEndpoint({
     parent_key_id: Type.Optional(Uuid),
   }),
   success: ListOf(Key),
-  audit: noAudit('reads configuration'),
 })
 
 export const showKeyStatistics = managementApi.defineEndpoint({
+  ...reads,
   id: 'show_key_statistics',
-  method: 'GET',
   path: '/api/v1/apps/:app_id/keys/statistics',
   summary: 'Count keys',
-  tag,
-  access: read,
   params: inApp,
   success: KeyStatistics,
-  audit: noAudit('reads configuration'),
 })
 
 export const mintKey = managementApi.defineEndpoint({
@@ -123,15 +117,12 @@ export const mintKey = managementApi.defineEndpoint({
 })
 
 export const showKey = managementApi.defineEndpoint({
+  ...reads,
   id: 'show_key',
-  method: 'GET',
   path: '/api/v1/apps/:app_id/keys/:key_id',
   summary: 'Show a key without its secret',
-  tag,
-  access: read,
   params,
   success: Key,
-  audit: noAudit('reads configuration'),
 })
 
 export const updateKey = managementApi.defineEndpoint({

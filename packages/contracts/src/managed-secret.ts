@@ -1,7 +1,7 @@
 import Type from 'typebox'
 import { operator } from './access.ts'
 import { managementApi } from './api.ts'
-import { audited, noAudit } from './endpoint.ts'
+import { audited, readsConfiguration } from './endpoint.ts'
 import { Author, ListOf, PathId, pageQuery } from './list.ts'
 import { JsonObject, Label, Name, Nullable, Timestamp, Uuid } from './primitives.ts'
 
@@ -79,7 +79,7 @@ export type ManagedSecret = Type.Static<typeof ManagedSecret>
 export type SecretAccess = Type.Static<typeof SecretAccess>
 
 const tag = 'managed-secrets'
-const read = operator({ scope: 'secrets:read' })
+const reads = { method: 'GET', tag, access: operator({ scope: 'secrets:read' }), audit: readsConfiguration } as const
 const write = operator({ scope: 'secrets:write' })
 const inApp = Type.Object({ app_id: PathId })
 const params = Type.Object({ app_id: PathId, managed_secret_id: PathId })
@@ -87,16 +87,13 @@ const params = Type.Object({ app_id: PathId, managed_secret_id: PathId })
 const Value = JsonObject
 
 export const listManagedSecrets = managementApi.defineEndpoint({
+  ...reads,
   id: 'list_managed_secrets',
-  method: 'GET',
   path: '/api/v1/apps/:app_id/managed-secrets',
   summary: 'List managed secrets without their values',
-  tag,
-  access: read,
   params: inApp,
   query: Type.Object({ ...pageQuery, search: Type.Optional(Type.String({ minLength: 1, maxLength: 100 })) }),
   success: ListOf(ManagedSecret),
-  audit: noAudit('reads configuration'),
 })
 
 export const createManagedSecret = managementApi.defineEndpoint({
@@ -134,15 +131,12 @@ export const createManagedSecret = managementApi.defineEndpoint({
 })
 
 export const showManagedSecret = managementApi.defineEndpoint({
+  ...reads,
   id: 'show_managed_secret',
-  method: 'GET',
   path: '/api/v1/apps/:app_id/managed-secrets/:managed_secret_id',
   summary: 'Show a managed secret without its value',
-  tag,
-  access: read,
   params,
   success: ManagedSecret,
-  audit: noAudit('reads configuration'),
   versioned: true,
 })
 
@@ -215,13 +209,10 @@ export const deleteManagedSecret = managementApi.defineEndpoint({
 })
 
 export const showSecretAccess = managementApi.defineEndpoint({
+  ...reads,
   id: 'show_secret_access',
-  method: 'GET',
   path: '/api/v1/apps/:app_id/managed-secrets/:managed_secret_id/access',
   summary: 'Who reaches a managed secret now',
-  tag,
-  access: read,
   params,
   success: Type.Object({ items: Type.Array(SecretAccess) }),
-  audit: noAudit('reads configuration'),
 })

@@ -1,7 +1,7 @@
 import Type from 'typebox'
 import { operator } from './access.ts'
 import { managementApi } from './api.ts'
-import { audited, noAudit } from './endpoint.ts'
+import { audited, noAudit, readsConfiguration } from './endpoint.ts'
 import { ListOf, PathId, pageQuery } from './list.ts'
 import { Nullable, Timestamp, Uuid } from './primitives.ts'
 import {
@@ -30,18 +30,16 @@ export type RuleVersion = Type.Static<typeof RuleVersion>
 const tag = 'rules'
 /** The highest version that the store can count to. */
 const MAX_VERSION = 2_147_483_647
-const read = operator({ scope: 'app_policy:read' })
+const reads = { method: 'GET', tag, access: operator({ scope: 'app_policy:read' }), audit: readsConfiguration } as const
 const write = operator({ scope: 'app_policy:write' })
 const inApp = Type.Object({ app_id: PathId })
 const params = Type.Object({ app_id: PathId, rule_id: PathId })
 
 export const listRules = managementApi.defineEndpoint({
+  ...reads,
   id: 'list_rules',
-  method: 'GET',
   path: '/api/v1/apps/:app_id/rules',
   summary: 'List the rules of an app',
-  tag,
-  access: read,
   params: inApp,
   query: Type.Object({
     ...pageQuery,
@@ -53,7 +51,6 @@ export const listRules = managementApi.defineEndpoint({
     managed_by: Type.Optional(RuleManagedBy),
   }),
   success: ListOf(Rule),
-  audit: noAudit('reads configuration'),
 })
 
 export const createRule = managementApi.defineEndpoint({
@@ -81,15 +78,12 @@ export const createRule = managementApi.defineEndpoint({
 })
 
 export const showRule = managementApi.defineEndpoint({
+  ...reads,
   id: 'show_rule',
-  method: 'GET',
   path: '/api/v1/apps/:app_id/rules/:rule_id',
   summary: 'Show a rule',
-  tag,
-  access: read,
   params,
   success: Rule,
-  audit: noAudit('reads configuration'),
   versioned: true,
 })
 
@@ -124,16 +118,13 @@ export const deleteRule = managementApi.defineEndpoint({
 })
 
 export const listRuleVersions = managementApi.defineEndpoint({
+  ...reads,
   id: 'list_rule_versions',
-  method: 'GET',
   path: '/api/v1/apps/:app_id/rules/:rule_id/versions',
   summary: 'List the earlier versions of a rule, newest first',
-  tag,
-  access: read,
   params,
   query: Type.Object(pageQuery),
   success: ListOf(RuleVersion),
-  audit: noAudit('reads configuration'),
 })
 
 export const restoreRule = managementApi.defineEndpoint({
@@ -154,12 +145,10 @@ export const restoreRule = managementApi.defineEndpoint({
 })
 
 export const showPolicy = managementApi.defineEndpoint({
+  ...reads,
   id: 'show_policy',
-  method: 'GET',
   path: '/api/v1/apps/:app_id/policy',
   summary: 'The rules that meet a call, in the order of their targets',
-  tag,
-  access: read,
   params: inApp,
   query: Type.Object({
     provider_id: Type.Optional(Type.String({ minLength: 1, maxLength: 255 })),
@@ -171,7 +160,6 @@ export const showPolicy = managementApi.defineEndpoint({
     policy_epoch: Type.Integer(),
     targets: Type.Array(Type.Object({ target: RuleTarget, rules: Type.Array(Rule) })),
   }),
-  audit: noAudit('reads configuration'),
 })
 
 export const validateRules = managementApi.defineEndpoint({
@@ -180,7 +168,7 @@ export const validateRules = managementApi.defineEndpoint({
   path: '/api/v1/apps/:app_id/policy/validate',
   summary: 'Check rules without storing them',
   tag,
-  access: read,
+  access: reads.access,
   params: inApp,
   body: Type.Object({
     rules: Type.Array(
@@ -203,31 +191,25 @@ export const validateRules = managementApi.defineEndpoint({
 
 const organizationParams = Type.Object({ organization_id: PathId })
 const organizationRuleParams = Type.Object({ organization_id: PathId, rule_id: PathId })
-const organizationRead = operator({ scope: 'org:read' })
+const organizationReads = { ...reads, access: operator({ scope: 'org:read' }) } as const
 
 export const listOrganizationRules = managementApi.defineEndpoint({
+  ...organizationReads,
   id: 'list_organization_rules',
-  method: 'GET',
   path: '/api/v1/organizations/:organization_id/rules',
   summary: 'List the rules that hold in every app of the organization',
-  tag,
-  access: organizationRead,
   params: organizationParams,
   query: Type.Object(pageQuery),
   success: ListOf(Rule),
-  audit: noAudit('reads configuration'),
 })
 
 export const showOrganizationRule = managementApi.defineEndpoint({
+  ...organizationReads,
   id: 'show_organization_rule',
-  method: 'GET',
   path: '/api/v1/organizations/:organization_id/rules/:rule_id',
   summary: 'Show a rule of the organization',
-  tag,
-  access: organizationRead,
   params: organizationRuleParams,
   success: Rule,
-  audit: noAudit('reads configuration'),
   versioned: true,
 })
 
