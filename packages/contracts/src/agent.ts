@@ -5,7 +5,7 @@ import type { AuditEventName } from './audit-events.ts'
 import { audited, noAudit, readsConfiguration } from './endpoint.ts'
 import { KeyStatus } from './key.ts'
 import { Author, ListOf, offsetQuery, PathId } from './list.ts'
-import { JsonObject, Name, Nullable, ShownOnce, Timestamp, Uuid } from './primitives.ts'
+import { JsonObject, Name, Nullable, ProviderId, ShownOnce, Timestamp, Uuid } from './primitives.ts'
 import { ApprovalConfig, GrantRestrictions, IpAllowlistBody, TimeWindowBody, When } from './rule.ts'
 
 export const AgentType = Type.Enum(['agent', 'service'])
@@ -68,7 +68,6 @@ export type AgentPolicy = Type.Static<typeof AgentPolicy>
 export type Agent = Type.Static<typeof Agent>
 export type CreatedAgent = Type.Static<typeof CreatedAgent>
 export type AgentKey = Type.Static<typeof AgentKey>
-export type MintedAgentKey = Type.Static<typeof MintedAgentKey>
 
 const tag = 'agents'
 const reads = { method: 'GET', tag, access: operator({ scope: 'agents:read' }), audit: readsConfiguration } as const
@@ -90,7 +89,7 @@ export const listAgents = managementApi.defineEndpoint({
     ...offsetQuery,
     status: Type.Optional(AgentStatus),
     type: Type.Optional(AgentType),
-    provider: Type.Optional(Type.String({ minLength: 1, maxLength: 255 })),
+    provider: Type.Optional(ProviderId),
     search: Type.Optional(Type.String({ minLength: 1, maxLength: 100 })),
   }),
   success: ListOf(Agent),

@@ -3,12 +3,11 @@ import { operator } from './access.ts'
 import { managementApi } from './api.ts'
 import { audited, readsConfiguration } from './endpoint.ts'
 import { ListOf, PathId, pageQuery } from './list.ts'
-import { Name, Nullable, Timestamp, Uuid } from './primitives.ts'
+import { Email, Name, Nullable, Timestamp, Uuid } from './primitives.ts'
 import { ApprovalChannel, RuleRemark } from './rule.ts'
 
 const HexColor = Type.String({ pattern: '^#[0-9a-fA-F]{6}$' })
 const Url = Type.String({ minLength: 1, maxLength: 2_048 })
-const Email = Type.String({ minLength: 3, maxLength: 320, pattern: '^[^@\\s]+@[^@\\s]+$' })
 const Environment = Type.String({ pattern: '^[a-z][a-z0-9-]{0,31}$' })
 const Description = Type.String({ maxLength: 1_000 })
 

@@ -3,7 +3,7 @@ import { apiKey, operator } from './access.ts'
 import { managementApi, sdkApi } from './api.ts'
 import { audited, noAudit, readsConfiguration } from './endpoint.ts'
 import { Author, ListOf, offsetQuery, PathId } from './list.ts'
-import { JsonObject, Label, Nullable, Timestamp, Uuid } from './primitives.ts'
+import { JsonObject, Label, Nullable, ProviderId, Timestamp, UserToken, Uuid } from './primitives.ts'
 import { ApprovalConfig, GrantPolicyWrite, GrantRestrictions } from './rule.ts'
 
 export const PrincipalType = Type.Enum(['user', 'group', 'system', 'agent'])
@@ -61,7 +61,7 @@ export const listGrants = managementApi.defineEndpoint({
   query: Type.Object({
     ...offsetQuery,
     status: Type.Optional(GrantStatus),
-    provider: Type.Optional(Type.String({ minLength: 1, maxLength: 255 })),
+    provider: Type.Optional(ProviderId),
     principal_type: Type.Optional(PrincipalType),
     principal_id: Type.Optional(Uuid),
     app_user: Type.Optional(Uuid),
@@ -218,11 +218,11 @@ export const sdkListGrants = sdkApi.defineEndpoint({
   body: Type.Object({
     limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000 })),
     offset: Type.Optional(Type.Integer({ minimum: 0 })),
-    provider_id: Type.Optional(Type.String({ minLength: 1, maxLength: 255 })),
+    provider_id: Type.Optional(ProviderId),
     status: Type.Optional(Type.String({ minLength: 1, maxLength: 40 })),
     account: Type.Optional(Type.String({ minLength: 1, maxLength: 320 })),
     label: Type.Optional(Label),
-    user_token: Type.Optional(Type.String({ minLength: 1, maxLength: 8_192 })),
+    user_token: Type.Optional(UserToken),
   }),
   example: { limit: 100, offset: 0 },
   success: Type.Object({
@@ -236,8 +236,6 @@ export const sdkListGrants = sdkApi.defineEndpoint({
   audit: noAudit('lists what the caller may use; opens no credential'),
 })
 
-const Token = Type.String({ minLength: 1, maxLength: 8_192 })
-
 export const sdkCreateSecretGrant = sdkApi.defineEndpoint({
   id: 'sdk_create_secret_grant',
   method: 'POST',
@@ -248,7 +246,7 @@ export const sdkCreateSecretGrant = sdkApi.defineEndpoint({
   params: Type.Object({ managed_secret_id: PathId }),
   body: Type.Object({
     principal: Type.Union([
-      Type.Object({ type: Type.Literal('user'), user_token: Token, label: Label }),
+      Type.Object({ type: Type.Literal('user'), user_token: UserToken, label: Label }),
       Type.Object({
         type: Type.Literal('group'),
         external_group_id: Type.String({ minLength: 1, maxLength: 255 }),
@@ -300,7 +298,7 @@ export const sdkRevokeGrant = sdkApi.defineEndpoint({
   params: Type.Object({ grant_id: PathId }),
   body: Type.Object({
     reason: Type.Optional(Type.String({ minLength: 1, maxLength: 2_000 })),
-    user_token: Type.Optional(Token),
+    user_token: Type.Optional(UserToken),
   }),
   example: { reason: 'The customer asked for it' },
   success: Type.Object({

@@ -3,18 +3,13 @@ import { apiKey } from './access.ts'
 import { sdkApi } from './api.ts'
 import { PendingApproval } from './approval.ts'
 import { audited } from './endpoint.ts'
-import { JsonObject, Label, Nullable, Timestamp, Uuid } from './primitives.ts'
+import { Exactly, JsonObject, Label, Nullable, ProviderId, Timestamp, UserToken, Uuid } from './primitives.ts'
 import { CallerDecisionRecord } from './rule.ts'
-
-const Exactly = <P extends Type.TProperties>(properties: P) => Type.Object(properties, { additionalProperties: false })
 
 /** The longest `reason` that is kept, in characters; a longer one is cut and the answer says so. */
 export const REASON_MAX_LENGTH = 2_000
 /** The largest body of an answer that is passed on, in bytes. */
 export const INLINE_BODY_MAX_BYTES = 25 * 1024 * 1024
-
-const ProviderId = Type.String({ minLength: 1, maxLength: 255 })
-const UserToken = Type.String({ minLength: 1, maxLength: 8_192 })
 
 /** Which grant a call uses: by its id, or by provider (or secret slug) and whose it is. */
 const addressing = {

@@ -3,7 +3,7 @@ import { operator } from './access.ts'
 import { managementApi } from './api.ts'
 import { audited, noAudit, readsConfiguration } from './endpoint.ts'
 import { ListOf, PathId, pageQuery } from './list.ts'
-import { Nullable, Timestamp, Uuid } from './primitives.ts'
+import { Nullable, ProviderId, Timestamp, Uuid } from './primitives.ts'
 import {
   CreateRule,
   Rule,
@@ -151,7 +151,7 @@ export const showPolicy = managementApi.defineEndpoint({
   summary: 'The rules that meet a call, in the order of their targets',
   params: inApp,
   query: Type.Object({
-    provider_id: Type.Optional(Type.String({ minLength: 1, maxLength: 255 })),
+    provider_id: Type.Optional(ProviderId),
     agent_id: Type.Optional(Uuid),
     grant_id: Type.Optional(Uuid),
     key_id: Type.Optional(Uuid),
