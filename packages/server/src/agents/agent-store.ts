@@ -1,9 +1,10 @@
 import type { Agent, AgentScopes } from '@alter-vault/contracts'
 import { type Insertable, type Selectable, sql } from 'kysely'
 import type { Tx } from '../db/database.ts'
+import { newestFirst } from '../db/newest-first.ts'
 import type { AgentsTable } from '../db/schema.generated.ts'
 import { isUuid } from '../kernel/ids.ts'
-import type { Page } from '../kernel/page.ts'
+import type { Page, Placed } from '../kernel/page.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import { shownAuthor } from '../management/index.ts'
 import { agentMayUse, type StoredScopes, scopesInForce } from './agent-scopes.ts'
@@ -129,12 +130,8 @@ export async function listAgents(
   filter: AgentFilter,
   page: Page,
   at: Date,
-): Promise<(SeenAgent & { place_at: string })[]> {
-  let query = tx
-    .selectFrom('agents')
-    .selectAll()
-    .select([lastUse, sql<string>`created_at::text`.as('place_at')])
-    .where('app_id', '=', appId)
+): Promise<Placed<SeenAgent>[]> {
+  let query = tx.selectFrom('agents').selectAll().select(lastUse).where('app_id', '=', appId)
   if (filter.status !== undefined) query = query.where('status', '=', filter.status)
   if (filter.type !== undefined) query = query.where('type', '=', filter.type)
   if (filter.provider !== undefined) {
@@ -148,24 +145,17 @@ export async function listAgents(
       sql<boolean>`(strpos(name, lower(${filter.search})) > 0 or strpos(lower(coalesce(display_name, '')), lower(${filter.search})) > 0)`,
     )
   }
-  if (page.after !== undefined) {
-    query = query.where(sql<boolean>`(created_at, agent_id) < (${page.after.at}::timestamptz, ${page.after.id}::uuid)`)
-  }
-  const ordered = query.orderBy('created_at', 'desc').orderBy('agent_id', 'desc')
   const { provider } = filter
-  if (provider === undefined) {
-    return ordered
-      .limit(page.limit + 1)
-      .offset(page.offset)
-      .execute()
-  }
-  const rows = (await ordered.execute()).filter((row) => {
+  if (provider === undefined) return newestFirst(query, { id: 'agent_id' }, page)
+  const all = await newestFirst(query, { id: 'agent_id' }, { ...page, limit: ALL_ROWS, offset: 0 })
+  const rows = all.filter((row) => {
     const { scopes } = storedScopes(row, at.getTime())
     return GRANT_KINDS.some((kind) => agentMayUse(scopes, { kind, providerId: provider }))
   })
   return rows.slice(page.offset, page.offset + page.limit + 1)
 }
 
+const ALL_ROWS = 2 ** 31
 const GRANT_KINDS = ['oauth', 'managed_secret'] as const
 
 /** What a row says of its scopes at a moment: a change that is due has been applied. */

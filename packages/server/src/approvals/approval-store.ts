@@ -1,7 +1,8 @@
 import { sql } from 'kysely'
 import type { Tx } from '../db/database.ts'
+import { newestFirst } from '../db/newest-first.ts'
 import { isUuid } from '../kernel/ids.ts'
-import type { Page } from '../kernel/page.ts'
+import type { Page, Placed } from '../kernel/page.ts'
 import type { GateConfiguration, GateRule } from '../policy/approval-gate.ts'
 import {
   type Gate,
@@ -115,39 +116,29 @@ export type GroupFilter = {
   grant_id?: string | undefined
 }
 
-/** Newest first, one more than the page shows if there is one. `place_at` is where a row is in the list. */
+/** Newest first, one more than the page shows if there is one. */
 export async function listGroups(
   tx: Tx,
   appId: string,
   filter: GroupFilter,
-  page: Pick<Page, 'limit' | 'after'>,
-): Promise<{ rows: { group: Group; place_at: string }[]; now: Date }> {
+  page: Page,
+): Promise<{ rows: Placed<{ group: Group }>[]; now: Date }> {
   let query = tx
     .selectFrom('approval_groups')
     .select(GROUP_COLUMNS)
     .select([HAS_SEALED_RESULT, REQUEST_ERASED])
-    .select(sql<string>`to_char(requested_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS.US"+00"')`.as('place_at'))
     .where('app_id', '=', appId)
-    .orderBy('requested_at', 'desc')
-    .orderBy('approval_group_id', 'desc')
-    .limit(page.limit + 1)
   if (filter.status !== undefined) query = query.where('status', '=', filter.status)
   if (filter.agent_id !== undefined) query = query.where('agent_id', '=', filter.agent_id)
   if (filter.grant_id !== undefined) query = query.where('grant_id', '=', filter.grant_id)
-  if (page.after !== undefined) {
-    const { at, id } = page.after
-    query = query.where(sql<boolean>`(requested_at, approval_group_id) < (${at}::timestamptz, ${id}::uuid)`)
-  }
-  const found = await query.execute()
+  const found = await newestFirst(query, { time: 'requested_at', id: 'approval_group_id' }, page)
   const now = await readClock(tx)
-  const gates = await readGates(
-    tx,
-    appId,
-    found.map((row) => row.approval_group_id),
-  )
+  const ids = found.map((row) => row.approval_group_id)
+  const gates = await readGates(tx, appId, ids)
   const rows = found.map((row) => ({
     group: toGroup(row, gates.get(row.approval_group_id) ?? []),
     place_at: row.place_at,
+    place_id: row.place_id,
   }))
   return { rows, now }
 }

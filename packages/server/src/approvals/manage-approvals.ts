@@ -19,12 +19,7 @@ export function createManageApprovals({ db, keyring }: Deps) {
   ): Promise<ListPage<ManagedApproval>> {
     const page = parsePage({ limit: query.limit, cursor: query.cursor })
     const { rows, now } = await db.readForApp(appId, (tx) => listGroups(tx, appId, query, page))
-    return toPage(
-      rows,
-      page,
-      (row) => row.group.approvalGroupId,
-      (row) => managedApproval({ group: row.group, now }),
-    )
+    return toPage(rows, page, ({ group }) => managedApproval({ group, now }))
   }
 
   /** By the id of a gate or of the group. Refusal: `approval_not_found`. */

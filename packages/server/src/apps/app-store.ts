@@ -1,8 +1,9 @@
 import type { App, AppBranding, AppSettings } from '@alter-vault/contracts'
 import { type Selectable, sql } from 'kysely'
 import type { Tx } from '../db/database.ts'
+import { newestFirst } from '../db/newest-first.ts'
 import type { AppsTable } from '../db/schema.generated.ts'
-import type { Page } from '../kernel/page.ts'
+import type { Page, Placed } from '../kernel/page.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import { appSettings } from './app-settings.ts'
 
@@ -125,23 +126,15 @@ export async function listApps(
   organizationId: string,
   filter: AppFilter,
   page: Page,
-): Promise<(AppRow & { place_at: string })[]> {
+): Promise<Placed<AppRow>[]> {
   let query = tx
     .selectFrom('apps')
     .selectAll()
-    .select(sql<string>`created_at::text`.as('place_at'))
     .where('organization_id', '=', organizationId)
     .where('status', 'in', filter.includeArchived ? ['live', 'archived'] : ['live'])
   if (filter.appIds !== null) query = query.where('app_id', '=', sql<string>`any(${[...filter.appIds]}::uuid[])`)
   if (filter.search !== undefined) query = query.where(sql<boolean>`strpos(lower(name), lower(${filter.search})) > 0`)
-  if (page.after !== undefined) {
-    query = query.where(sql<boolean>`(created_at, app_id) < (${page.after.at}::timestamptz, ${page.after.id}::uuid)`)
-  }
-  return query
-    .orderBy('created_at', 'desc')
-    .orderBy('app_id', 'desc')
-    .limit(page.limit + 1)
-    .execute()
+  return newestFirst(query, { id: 'app_id' }, page)
 }
 
 /** The version that every decision of the app rests on. Needs the app's own scope. */

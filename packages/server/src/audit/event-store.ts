@@ -1,7 +1,8 @@
 import type { AuditEvent } from '@alter-vault/contracts'
 import { sql } from 'kysely'
 import type { Tx } from '../db/database.ts'
-import type { PagePlace } from '../kernel/page.ts'
+import { isAfter } from '../db/newest-first.ts'
+import type { PagePlace, Placed } from '../kernel/page.ts'
 import { type FoundEvent, wholeDetail, wholeKeep } from './audit-event.ts'
 import { decodeLine } from './log-hashes.ts'
 
@@ -91,7 +92,7 @@ export async function listEvents(
 ): Promise<EventsFound> {
   const conditions = conditionsOf(filter)
   if (after !== undefined) {
-    conditions.push(sql<boolean>`(e.occurred_at, e.event_id) < (${after.at}::timestamptz, ${after.id}::uuid)`)
+    conditions.push(isAfter(sql`e.occurred_at, e.event_id`, after))
   }
   const { rows } = await sql<EventRow & { at: string }>`
     select ${FOUND}, ${PLACE_AT} as at
@@ -174,8 +175,6 @@ export async function readTrace(tx: Tx, scopeId: string, traceId: string, limit:
 export type TraceRow = {
   trace_id: string
   started_at: string
-  place_at: string
-  place_id: string
   last_at: string
   event_count: number
   provider_ids: string[]
@@ -189,12 +188,12 @@ export async function listTraces(
   scopeId: string,
   filter: Pick<EventFilter, 'start' | 'end' | 'equal'>,
   { after, limit }: { after: EventPlace | undefined; limit: number },
-): Promise<TraceRow[]> {
+): Promise<Placed<TraceRow>[]> {
   const conditions = conditionsOf(filter)
   if (after !== undefined) {
-    conditions.push(sql<boolean>`(e.occurred_at, e.event_id) < (${after.at}::timestamptz, ${after.id}::uuid)`)
+    conditions.push(isAfter(sql`e.occurred_at, e.event_id`, after))
   }
-  const { rows } = await sql<TraceRow>`
+  const { rows } = await sql<Placed<TraceRow>>`
     select e.trace_id, ${AT} as started_at, ${PLACE_AT} as place_at, e.event_id as place_id, t.*
     from (
       select * from audit_events e

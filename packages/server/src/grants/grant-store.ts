@@ -2,9 +2,10 @@ import type { AgentScopes } from '@alter-vault/contracts'
 import { type Insertable, type RawBuilder, sql } from 'kysely'
 import type { StoredScopes } from '../agents/index.ts'
 import type { Tx } from '../db/database.ts'
+import { isAfter } from '../db/newest-first.ts'
 import type { GrantsTable } from '../db/schema.generated.ts'
 import { isUuid } from '../kernel/ids.ts'
-import type { Page } from '../kernel/page.ts'
+import type { Page, Placed } from '../kernel/page.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import type { GrantRow, GrantState, GrantView } from './grant.ts'
 
@@ -13,7 +14,7 @@ export const grantNotFound = (): VaultError =>
 
 /** Grants with what lists show of them. Every grant is one row, whatever else is there: what ends grants reads them here, too. */
 const viewed = (appId: string): RawBuilder<unknown> => sql`
-  select g.*, g.created_at::text as place_at, s.name as source_name,
+  select g.*, g.created_at::text as place_at, g.grant_id as place_id, s.name as source_name,
     c.label as credential_label, c.kind as credential_kind, coalesce(a.display_name, a.name) as agent_name,
     (select r.body -> 'approval' from rules r where r.app_id = ${appId} and r.target_type = 'grant'
       and r.target_id = g.grant_id::text and r.managed_by = 'grant_policy' and r.type = 'require_approval' limit 1)
@@ -142,12 +143,9 @@ export async function listGrants(
   filter: GrantFilter,
   page: Page,
   at: Date,
-): Promise<(GrantView & { place_at: string })[]> {
-  const after =
-    page.after === undefined
-      ? sql``
-      : sql`and (g.created_at, g.grant_id) < (${page.after.at}::timestamptz, ${page.after.id}::uuid)`
-  const { rows } = await sql<GrantView & { place_at: string }>`${viewed(appId)} ${matching(appId, filter, at)} ${after}
+): Promise<Placed<GrantView>[]> {
+  const after = page.after === undefined ? sql`` : sql`and ${isAfter(sql`g.created_at, g.grant_id`, page.after)}`
+  const { rows } = await sql<Placed<GrantView>>`${viewed(appId)} ${matching(appId, filter, at)} ${after}
     order by g.created_at desc, g.grant_id desc limit ${page.limit + 1} offset ${page.offset}`.execute(tx)
   return rows
 }

@@ -1,10 +1,11 @@
 import type { Key } from '@alter-vault/contracts'
 import { type Insertable, sql } from 'kysely'
 import type { Tx } from '../db/database.ts'
+import { newestFirst } from '../db/newest-first.ts'
 import type { KeysTable } from '../db/schema.generated.ts'
 import { isUuid } from '../kernel/ids.ts'
 import { createAddressList } from '../kernel/ip-range.ts'
-import type { Page } from '../kernel/page.ts'
+import type { Page, Placed } from '../kernel/page.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import { organizationSettings } from '../organizations/index.ts'
 import type { AgentFacts, KeyFacts } from './caller-facts.ts'
@@ -144,24 +145,12 @@ export async function listKeys(
   filter: KeyFilter,
   page: Page,
   at: Date,
-): Promise<(SeenKey & { place_at: string })[]> {
-  let query = tx
-    .selectFrom('keys')
-    .selectAll()
-    .select([lastUse, sql<string>`created_at::text`.as('place_at')])
-    .where('app_id', '=', appId)
+): Promise<Placed<SeenKey>[]> {
+  let query = tx.selectFrom('keys').selectAll().select(lastUse).where('app_id', '=', appId)
   if (filter.status !== undefined) query = query.where(inState(filter.status, at))
   if (filter.agentId !== undefined) query = query.where('agent_id', '=', filter.agentId)
   if (filter.parentKeyId !== undefined) query = query.where('parent_key_id', '=', filter.parentKeyId)
-  if (page.after !== undefined) {
-    query = query.where(sql<boolean>`(created_at, key_id) < (${page.after.at}::timestamptz, ${page.after.id}::uuid)`)
-  }
-  return query
-    .orderBy('created_at', 'desc')
-    .orderBy('key_id', 'desc')
-    .limit(page.limit + 1)
-    .offset(page.offset)
-    .execute()
+  return newestFirst(query, { id: 'key_id' }, page)
 }
 
 export type KeyCounts = { active: number; rotated_in_grace: number; total: number }

@@ -29,12 +29,7 @@ export const listKeysOf =
       const now = new Date(clock.now())
       const policy = await policyOf(tx, organizationId)
       const rows = await listKeys(tx, appId, filter, page, now)
-      return toPage(
-        rows,
-        page,
-        (row) => row.key_id,
-        (row) => toKey(row, policy, now),
-      )
+      return toPage(rows, page, (row) => toKey(row, policy, now))
     })
 
 export const countKeysOf =

@@ -9,15 +9,7 @@ import { type Page, parsePage, toPage } from '../kernel/page.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import { bindForOperators, refuseTokens } from '../management/index.ts'
 import { validateRule } from '../policy/validate-rule.ts'
-import {
-  findRule,
-  findRulesOf,
-  listRules,
-  listVersions,
-  placeOfVersion,
-  type RuleFilter,
-  type RuleHome,
-} from './rule-store.ts'
+import { findRule, findRulesOf, listRules, listVersions, type RuleFilter, type RuleHome } from './rule-store.ts'
 import { ruleNotFound, type WriteRules } from './write-rule.ts'
 
 type Deps = {
@@ -45,7 +37,7 @@ export function createRuleRoutes({ db, clock, writeRules }: Deps): BoundEndpoint
 
   async function list(home: RuleHome, filter: RuleFilter, page: Page) {
     const rows = await within(home, (tx) => listRules(tx, home, filter, page))
-    return toPage(rows, page, (row) => row.id, withoutPlace)
+    return toPage(rows, page, (rule) => rule)
   }
 
   return [
@@ -89,7 +81,7 @@ export function createRuleRoutes({ db, clock, writeRules }: Deps): BoundEndpoint
       return within(home, async (tx) => {
         const rows = await listVersions(tx, home, params.rule_id, page)
         if (rows.length === 0 && (await findRule(tx, home, params.rule_id)) === undefined) throw ruleNotFound()
-        return toPage(rows, page, (row) => placeOfVersion(row.version), withoutPlace)
+        return toPage(rows, page, (version) => version)
       })
     }),
     bindForOperators(contract.restoreRule, async ({ params, body, principal }, author) =>
@@ -141,8 +133,4 @@ export function createRuleRoutes({ db, clock, writeRules }: Deps): BoundEndpoint
     refuseTokens(contract.updateOrganizationRule),
     refuseTokens(contract.deleteOrganizationRule),
   ]
-}
-
-function withoutPlace<T extends { place_at: string }>({ place_at: _, ...item }: T): Omit<T, 'place_at'> {
-  return item
 }

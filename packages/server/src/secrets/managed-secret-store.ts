@@ -1,10 +1,11 @@
 import type { ManagedSecret, SecretInjection } from '@alter-vault/contracts'
 import { type Insertable, type Selectable, sql } from 'kysely'
 import type { Tx } from '../db/database.ts'
+import { newestFirst } from '../db/newest-first.ts'
 import type { CredentialsTable, ManagedSecretsTable } from '../db/schema.generated.ts'
 import { DEFAULT_INJECTION, type Injection } from '../egress/injection.ts'
 import { isUuid } from '../kernel/ids.ts'
-import type { Page } from '../kernel/page.ts'
+import type { Page, Placed } from '../kernel/page.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import { shownAuthor } from '../management/index.ts'
 
@@ -179,37 +180,21 @@ export async function listSecrets(
   appId: string,
   filter: { search?: string | undefined },
   page: Page,
-): Promise<(HeldSecret & { place_at: string })[]> {
-  let query = tx
-    .selectFrom('managed_secrets')
-    .selectAll()
-    .select(sql<string>`created_at::text`.as('place_at'))
-    .where('app_id', '=', appId)
-    .where('status', '=', 'active')
+): Promise<Placed<HeldSecret>[]> {
+  let query = tx.selectFrom('managed_secrets').selectAll().where('app_id', '=', appId).where('status', '=', 'active')
   if (filter.search !== undefined) {
     query = query.where(
       sql<boolean>`(strpos(lower(name), lower(${filter.search})) > 0 or strpos(slug, lower(${filter.search})) > 0)`,
     )
   }
-  if (page.after !== undefined) {
-    query = query.where(
-      sql<boolean>`(created_at, managed_secret_id) < (${page.after.at}::timestamptz, ${page.after.id}::uuid)`,
-    )
-  }
-  const rows = await query
-    .orderBy('created_at', 'desc')
-    .orderBy('managed_secret_id', 'desc')
-    .limit(page.limit + 1)
-    .execute()
-  const credentials = await findCredentials(
-    tx,
-    appId,
-    rows.map((row) => row.managed_secret_id),
-  )
-  return rows.map(({ place_at, ...secret }) => ({
-    secret,
-    credentials: credentials.filter((credential) => credential.source_id === secret.managed_secret_id),
-    place_at,
+  const rows = await newestFirst(query, { id: 'managed_secret_id' }, page)
+  const ids = rows.map((row) => row.managed_secret_id)
+  const credentials = await findCredentials(tx, appId, ids)
+  return rows.map((row) => ({
+    secret: row,
+    credentials: credentials.filter((credential) => credential.source_id === row.managed_secret_id),
+    place_at: row.place_at,
+    place_id: row.place_id,
   }))
 }
 
