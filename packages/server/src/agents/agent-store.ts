@@ -1,15 +1,15 @@
 import type { Agent, AgentScopes } from '@alter-vault/contracts'
-import { type Insertable, type Selectable, sql } from 'kysely'
+import { sql } from 'kysely'
 import type { Tx } from '../db/database.ts'
 import { newestFirst } from '../db/newest-first.ts'
-import type { AgentsTable } from '../db/schema.generated.ts'
+import type { NewRow, Row } from '../db/schema.generated.ts'
 import { isUuid } from '../kernel/ids.ts'
 import type { Page, Placed } from '../kernel/page.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import { shownAuthor } from '../management/index.ts'
 import { agentMayUse, type StoredScopes, scopesInForce } from './agent-scopes.ts'
 
-export type AgentRow = Selectable<AgentsTable>
+export type AgentRow = Row<'agents'>
 /** An agent with when it was last used. */
 export type SeenAgent = AgentRow & { last_used_at: Date | null }
 
@@ -19,7 +19,7 @@ export const agentNotFound = (): VaultError =>
 const lastUse = sql<Date | null>`(select u.used_at from last_uses u where u.app_id = agents.app_id
   and u.subject = 'agent:' || agents.agent_id)`.as('last_used_at')
 
-export async function insertAgent(tx: Tx, row: Insertable<AgentsTable>): Promise<void> {
+export async function insertAgent(tx: Tx, row: NewRow<'agents'>): Promise<void> {
   await tx.insertInto('agents').values(row).execute()
 }
 

@@ -1,13 +1,13 @@
 import type { App, AppBranding, AppSettings } from '@alter-vault/contracts'
-import { type Selectable, sql } from 'kysely'
+import { sql } from 'kysely'
 import type { Tx } from '../db/database.ts'
 import { newestFirst } from '../db/newest-first.ts'
-import type { AppsTable } from '../db/schema.generated.ts'
+import type { Row } from '../db/schema.generated.ts'
 import type { Page, Placed } from '../kernel/page.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import { appSettings } from './app-settings.ts'
 
-export type AppRow = Selectable<AppsTable>
+export type AppRow = Row<'apps'>
 
 export const appNotFound = (): VaultError => new VaultError('not_found', { message: 'There is no app with this id.' })
 

@@ -1,9 +1,9 @@
 import type { AgentScopes } from '@alter-vault/contracts'
-import { type Insertable, type RawBuilder, sql } from 'kysely'
+import { type RawBuilder, sql } from 'kysely'
 import type { StoredScopes } from '../agents/index.ts'
 import type { Tx } from '../db/database.ts'
 import { isAfter } from '../db/newest-first.ts'
-import type { GrantsTable } from '../db/schema.generated.ts'
+import type { NewRow } from '../db/schema.generated.ts'
 import { isUuid } from '../kernel/ids.ts'
 import type { Page, Placed } from '../kernel/page.ts'
 import { VaultError } from '../kernel/vault-error.ts'
@@ -27,7 +27,7 @@ const viewed = (appId: string): RawBuilder<unknown> => sql`
 
 export async function insertGrant(
   tx: Tx,
-  row: Omit<Insertable<GrantsTable>, 'restrictions'> & { restrictions: object | null },
+  row: Omit<NewRow<'grants'>, 'restrictions'> & { restrictions: object | null },
 ): Promise<void> {
   const restrictions = row.restrictions === null ? null : JSON.stringify(row.restrictions)
   await tx

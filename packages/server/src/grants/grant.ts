@@ -1,7 +1,6 @@
 import type { Grant, SdkManagedSecretGrant } from '@alter-vault/contracts'
-import type { Selectable } from 'kysely'
 import type Type from 'typebox'
-import type { GrantsTable } from '../db/schema.generated.ts'
+import type { Row } from '../db/schema.generated.ts'
 import { shownAuthor } from '../management/index.ts'
 
 /*
@@ -11,7 +10,7 @@ import { shownAuthor } from '../management/index.ts'
  *   active | expired ──revoke──▶ revoked                             final; what waits for an approval on it ends with it
  */
 
-export type GrantRow = Selectable<GrantsTable>
+export type GrantRow = Row<'grants'>
 
 /** A grant with the names that lists show of it. */
 export type GrantView = GrantRow & {

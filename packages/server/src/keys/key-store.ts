@@ -1,8 +1,8 @@
 import type { Key } from '@alter-vault/contracts'
-import { type Insertable, sql } from 'kysely'
+import { sql } from 'kysely'
 import type { Tx } from '../db/database.ts'
 import { newestFirst } from '../db/newest-first.ts'
-import type { KeysTable } from '../db/schema.generated.ts'
+import type { NewRow } from '../db/schema.generated.ts'
 import { isUuid } from '../kernel/ids.ts'
 import { createAddressList } from '../kernel/ip-range.ts'
 import type { Page, Placed } from '../kernel/page.ts'
@@ -18,7 +18,7 @@ const lastUse = sql<Date | null>`(select u.used_at from last_uses u where u.app_
   and u.subject = 'key:' || keys.key_id)`.as('last_used_at')
 
 /** Stores a key and the route to it from its digest. */
-export async function insertKey(tx: Tx, row: Insertable<KeysTable>): Promise<void> {
+export async function insertKey(tx: Tx, row: NewRow<'keys'>): Promise<void> {
   await tx.insertInto('keys').values(row).execute()
   await tx.insertInto('key_routes').values({ digest: row.digest, app_id: row.app_id, key_id: row.key_id }).execute()
 }

@@ -1,9 +1,8 @@
 import type { OperatorRole } from '@alter-vault/contracts'
-import type { Selectable } from 'kysely'
 import type { Tx } from '../db/database.ts'
-import type { MembersTable } from '../db/schema.generated.ts'
+import type { Row } from '../db/schema.generated.ts'
 
-export type MemberRow = Selectable<MembersTable>
+export type MemberRow = Row<'members'>
 
 export async function insertMember(
   tx: Tx,

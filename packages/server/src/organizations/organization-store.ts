@@ -1,10 +1,9 @@
 import type { Organization, OrganizationSettings } from '@alter-vault/contracts'
-import type { Selectable } from 'kysely'
 import type { Tx } from '../db/database.ts'
-import type { OrganizationsTable } from '../db/schema.generated.ts'
+import type { Row } from '../db/schema.generated.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 
-export type OrganizationRow = Selectable<OrganizationsTable>
+export type OrganizationRow = Row<'organizations'>
 
 const DEFAULT_RATE_LIMIT_RPM = 60_000
 const DEFAULT_KEY_POLICY: OrganizationSettings['key_policy'] = {

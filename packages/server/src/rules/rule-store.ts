@@ -1,8 +1,8 @@
 import type { Rule, RuleManagedBy, RuleTarget, RuleVersion } from '@alter-vault/contracts'
-import { type Insertable, type Selectable, sql } from 'kysely'
+import { sql } from 'kysely'
 import type { Tx } from '../db/database.ts'
 import { newestFirst } from '../db/newest-first.ts'
-import type { OrganizationRulesTable, RulesTable } from '../db/schema.generated.ts'
+import type { NewRow, Row } from '../db/schema.generated.ts'
 import { isUuid } from '../kernel/ids.ts'
 import type { Page, Placed } from '../kernel/page.ts'
 import { shownAuthor } from '../management/index.ts'
@@ -12,8 +12,8 @@ import { shownAuthor } from '../management/index.ts'
  * rule_versions with those of the apps, under the organization's id.
  */
 
-export type RuleRow = Selectable<RulesTable>
-export type OrganizationRuleRow = Selectable<OrganizationRulesTable>
+export type RuleRow = Row<'rules'>
+export type OrganizationRuleRow = Row<'organization_rules'>
 
 /** Where a set of rules lives: an app, or an organization. */
 export type RuleHome =
@@ -44,7 +44,7 @@ export type RuleColumns = {
 export async function insertRule(tx: Tx, home: RuleHome, rule: RuleColumns): Promise<void> {
   const { target, expires_at, managed_by, body, ...shared } = rule
   if (home.kind === 'organization') {
-    const row: Insertable<OrganizationRulesTable> = {
+    const row: NewRow<'organization_rules'> = {
       ...shared,
       body: JSON.stringify(body),
       organization_id: home.organizationId,
@@ -53,7 +53,7 @@ export async function insertRule(tx: Tx, home: RuleHome, rule: RuleColumns): Pro
     return
   }
   if (target.type === 'organization') throw new TypeError('an app cannot hold a rule of its organization')
-  const row: Insertable<RulesTable> = {
+  const row: NewRow<'rules'> = {
     ...shared,
     app_id: home.appId,
     body: JSON.stringify(body),

@@ -1,8 +1,8 @@
 import type { ManagedSecret, SecretInjection } from '@alter-vault/contracts'
-import { type Insertable, type Selectable, sql } from 'kysely'
+import { sql } from 'kysely'
 import type { Tx } from '../db/database.ts'
 import { newestFirst } from '../db/newest-first.ts'
-import type { CredentialsTable, ManagedSecretsTable } from '../db/schema.generated.ts'
+import type { NewRow, Row } from '../db/schema.generated.ts'
 import { DEFAULT_INJECTION, type Injection } from '../egress/injection.ts'
 import { isUuid } from '../kernel/ids.ts'
 import type { Page, Placed } from '../kernel/page.ts'
@@ -11,8 +11,8 @@ import { shownAuthor } from '../management/index.ts'
 
 /* Every statement about managed secrets and their credentials. Only this folder reads or writes `sealed`, beside the hot path. */
 
-export type SecretRow = Selectable<ManagedSecretsTable>
-export type CredentialRow = Omit<Selectable<CredentialsTable>, 'sealed'>
+export type SecretRow = Row<'managed_secrets'>
+export type CredentialRow = Omit<Row<'credentials'>, 'sealed'>
 /** A secret with the credentials that can be used. */
 export type HeldSecret = { secret: SecretRow; credentials: CredentialRow[] }
 
@@ -35,11 +35,11 @@ const CREDENTIAL_COLUMNS = [
   'rotated_at',
 ] as const
 
-export async function insertSecret(tx: Tx, row: Insertable<ManagedSecretsTable>): Promise<void> {
+export async function insertSecret(tx: Tx, row: NewRow<'managed_secrets'>): Promise<void> {
   await tx.insertInto('managed_secrets').values(row).execute()
 }
 
-export async function insertCredential(tx: Tx, row: Insertable<CredentialsTable>): Promise<void> {
+export async function insertCredential(tx: Tx, row: NewRow<'credentials'>): Promise<void> {
   await tx.insertInto('credentials').values(row).execute()
 }
 
