@@ -63,5 +63,9 @@ export type Declaration<S extends Schemas = Schemas> = S & {
   versioned?: boolean
 }
 
+/** What the body and the query of an endpoint hold, checked. */
+export type BodyOf<E extends { body: Type.TSchema }> = Type.Static<E['body']>
+export type QueryOf<E extends { query: Type.TSchema }> = Type.Static<E['query']>
+
 /** One declaration per endpoint: validation, types, OpenAPI, access matrix and audit check are made from it. */
 export type Endpoint<S extends Schemas = Schemas> = Declaration<S> & { api: Api; errors: readonly ErrorCode[] }

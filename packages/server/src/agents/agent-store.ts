@@ -1,4 +1,4 @@
-import type { Agent, AgentScopes } from '@alter-vault/contracts'
+import type { Agent, AgentScopes, listAgents as listAgentsEndpoint, QueryOf } from '@alter-vault/contracts'
 import { sql } from 'kysely'
 import type { Tx } from '../db/database.ts'
 import { newestFirst } from '../db/newest-first.ts'
@@ -78,15 +78,11 @@ export async function saveAgent(
     .updateTable('agents')
     .set({
       ...plain,
-      ...(metadata === undefined ? {} : { metadata: JSON.stringify(metadata) }),
-      ...(policy === undefined ? {} : { policy: JSON.stringify(policy) }),
-      ...(scopes === undefined
-        ? {}
-        : {
-            scopes: JSON.stringify(scopes.scopes),
-            scopes_pending: scopes.scopesPending === null ? null : JSON.stringify(scopes.scopesPending),
-            scopes_applies_at: scopes.scopesAppliesAt,
-          }),
+      metadata: metadata && JSON.stringify(metadata),
+      policy: policy && JSON.stringify(policy),
+      scopes: scopes && JSON.stringify(scopes.scopes),
+      scopes_pending: scopes?.scopesPending && JSON.stringify(scopes.scopesPending),
+      scopes_applies_at: scopes?.scopesAppliesAt,
       version: sql<number>`version + 1`,
     })
     .where('app_id', '=', appId)
@@ -115,13 +111,8 @@ export async function findUnrevokedAgentIds(tx: Tx, appId: string): Promise<stri
   return rows.map((row) => row.agent_id)
 }
 
-export type AgentFilter = {
-  status?: AgentRow['status'] | undefined
-  type?: AgentRow['type'] | undefined
-  /** A provider id, or the slug of a managed secret, that the agent may use. */
-  provider?: string | undefined
-  search?: string | undefined
-}
+/** `provider` is a provider id, or the slug of a managed secret, that the agent may use. */
+export type AgentFilter = Pick<QueryOf<typeof listAgentsEndpoint>, 'status' | 'type' | 'provider' | 'search'>
 
 /** Agents of an app, newest first, one more than the page holds. */
 export async function listAgents(

@@ -7,10 +7,7 @@ import type { Agents } from './create-agents.ts'
 /** Agents; their keys are served by the keys slice. */
 export function createAgentRoutes({ agents }: { agents: Agents }): BoundEndpoint[] {
   return [
-    bindForOperators(contract.listAgents, async ({ app, query }) => {
-      const { status, type, provider, search } = query
-      return agents.listAgents(app, { status, type, provider, search }, parsePage(query))
-    }),
+    bindForOperators(contract.listAgents, async ({ app, query }) => agents.listAgents(app, query, parsePage(query))),
     bindForOperators(contract.createAgent, async ({ app, body }, author) =>
       agents.createAgent({ app, author, ...body }),
     ),

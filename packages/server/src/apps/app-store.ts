@@ -78,8 +78,8 @@ export async function saveApp(
     .updateTable('apps')
     .set({
       ...plain,
-      ...(branding === undefined ? {} : { branding: JSON.stringify(branding) }),
-      ...(settings === undefined ? {} : { settings: JSON.stringify(settings) }),
+      branding: branding && JSON.stringify(branding),
+      settings: settings && JSON.stringify(settings),
       version: sql<number>`version + 1`,
     })
     .where('app_id', '=', appId)

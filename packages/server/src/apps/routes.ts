@@ -19,16 +19,9 @@ export function createAppRoutes({ apps }: { apps: Apps }): BoundEndpoint[] {
         parsePage(query),
       ),
     ),
-    bindForOperators(contract.createApp, async ({ body, principal }, author) => {
-      const { website_url: websiteUrl, ...rest } = body
-      return apps.createApp({
-        author,
-        organizationId: principal.organizationId,
-        authorAppIds: principal.appIds,
-        ...rest,
-        ...(websiteUrl === undefined ? {} : { websiteUrl }),
-      })
-    }),
+    bindForOperators(contract.createApp, async ({ body, principal: { organizationId, appIds } }, author) =>
+      apps.createApp({ author, organizationId, authorAppIds: appIds, ...body }),
+    ),
     bindForOperators(contract.showApp, async ({ app, query }) =>
       apps.showApp(app, { includeStats: query.include_stats ?? false }),
     ),

@@ -29,7 +29,7 @@ export async function insertGrant(
   tx: Tx,
   row: Omit<NewRow<'grants'>, 'restrictions'> & { restrictions: object | null },
 ): Promise<void> {
-  const restrictions = row.restrictions === null ? null : JSON.stringify(row.restrictions)
+  const restrictions = row.restrictions && JSON.stringify(row.restrictions)
   await tx
     .insertInto('grants')
     .values({ ...row, restrictions })
@@ -67,9 +67,7 @@ export async function saveGrant(
     .updateTable('grants')
     .set({
       ...plain,
-      ...(restrictions === undefined
-        ? {}
-        : { restrictions: restrictions === null ? null : JSON.stringify(restrictions) }),
+      restrictions: restrictions && JSON.stringify(restrictions),
       version: sql<number>`version + 1`,
     })
     .where('app_id', '=', appId)

@@ -79,6 +79,12 @@ export function changesBetween<T extends object>(before: Partial<T>, after: Part
   return changes
 }
 
+/** What a change that names only some members makes of a state. */
+export function changesTo(before: object, change: object): Change[] {
+  const named = Object.keys(change).map((name) => [name, before[name as keyof typeof before]])
+  return changesBetween(Object.fromEntries(named), change)
+}
+
 /** An audit change of a value that is never written down. */
 export const secretChange = (field: string): Change => ({ field, from: null, to: 'changed' })
 

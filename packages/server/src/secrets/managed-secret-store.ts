@@ -126,7 +126,7 @@ export async function saveSecret(
     .updateTable('managed_secrets')
     .set({
       ...plain,
-      ...(injection === undefined ? {} : { injection: JSON.stringify(injection) }),
+      injection: injection && JSON.stringify(injection),
       updated_at: at,
       version: sql<number>`version + 1`,
     })

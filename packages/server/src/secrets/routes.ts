@@ -8,7 +8,7 @@ import type { Secrets } from './create-secrets.ts'
 export function createSecretRoutes({ credentials }: { credentials: Secrets }): BoundEndpoint[] {
   return [
     bindForOperators(contract.listManagedSecrets, async ({ app, query }) =>
-      credentials.listManagedSecrets(app, { search: query.search }, parsePage(query)),
+      credentials.listManagedSecrets(app, query, parsePage(query)),
     ),
     bindForOperators(contract.createManagedSecret, async ({ app, body }, author) =>
       credentials.createManagedSecret({ app, author, ...body }),
@@ -31,7 +31,7 @@ export function createSecretRoutes({ credentials }: { credentials: Secrets }): B
         author,
         managedSecretId: params.managed_secret_id,
         expectedVersion,
-        change: { allowed_hosts: body.allowed_hosts },
+        change: body,
       }),
     ),
     bindForOperators(contract.rotateManagedSecret, async ({ app, params, body }, author) =>
