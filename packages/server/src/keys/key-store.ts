@@ -1,4 +1,4 @@
-import type { Key } from '@alter-vault/contracts'
+import type { Key, listKeys as listKeysEndpoint, QueryOf } from '@alter-vault/contracts'
 import { sql } from 'kysely'
 import type { Tx } from '../db/database.ts'
 import { newestFirst } from '../db/newest-first.ts'
@@ -29,35 +29,26 @@ export async function findKeyRoute(tx: Tx, digest: Buffer): Promise<{ appId: str
   return row && { appId: row.app_id, keyId: row.key_id }
 }
 
-export async function findKey(tx: Tx, appId: string, keyId: string): Promise<SeenKey | undefined> {
+/** With `lock`, held until the transaction ends. */
+export async function findKey(
+  tx: Tx,
+  appId: string,
+  keyId: string,
+  { lock = false } = {},
+): Promise<SeenKey | undefined> {
   if (!isUuid(keyId)) return undefined
-  return tx
+  const query = tx
     .selectFrom('keys')
     .selectAll()
     .select(lastUse)
     .where('app_id', '=', appId)
     .where('key_id', '=', keyId)
-    .executeTakeFirst()
+  return (lock ? query.forNoKeyUpdate() : query).executeTakeFirst()
 }
 
 /** Refusal: `key_not_found`. */
-export async function getKey(tx: Tx, appId: string, keyId: string): Promise<SeenKey> {
-  const key = await findKey(tx, appId, keyId)
-  if (key === undefined) throw keyNotFound()
-  return key
-}
-
-/** The key, locked until the transaction ends. Refusal: `key_not_found`. */
-export async function lockKey(tx: Tx, appId: string, keyId: string): Promise<SeenKey> {
-  if (!isUuid(keyId)) throw keyNotFound()
-  const key = await tx
-    .selectFrom('keys')
-    .selectAll()
-    .select(lastUse)
-    .where('app_id', '=', appId)
-    .where('key_id', '=', keyId)
-    .forNoKeyUpdate()
-    .executeTakeFirst()
+export async function getKey(tx: Tx, appId: string, keyId: string, options?: { lock: boolean }): Promise<SeenKey> {
+  const key = await findKey(tx, appId, keyId, options)
   if (key === undefined) throw keyNotFound()
   return key
 }
@@ -66,8 +57,14 @@ export async function saveKey(
   tx: Tx,
   appId: string,
   keyId: string,
-  columns: Partial<Pick<KeyRow, 'name' | 'deprecated_at' | 'rotated_to' | 'grace_until'>> & { metadata?: string },
+  {
+    metadata,
+    ...plain
+  }: Partial<Pick<KeyRow, 'name' | 'deprecated_at' | 'rotated_to' | 'grace_until'>> & {
+    metadata?: object
+  },
 ): Promise<void> {
+  const columns = { ...plain, metadata: metadata && JSON.stringify(metadata) }
   await tx.updateTable('keys').set(columns).where('app_id', '=', appId).where('key_id', '=', keyId).execute()
 }
 
@@ -132,11 +129,7 @@ function inState(state: Key['status'], at: Date) {
   }
 }
 
-export type KeyFilter = {
-  status?: Key['status'] | undefined
-  agentId?: string | undefined
-  parentKeyId?: string | undefined
-}
+export type KeyFilter = Pick<QueryOf<typeof listKeysEndpoint>, 'status' | 'agent_id' | 'parent_key_id'>
 
 /** Keys of an app, newest first, one more than the page holds. */
 export async function listKeys(
@@ -148,8 +141,8 @@ export async function listKeys(
 ): Promise<Placed<SeenKey>[]> {
   let query = tx.selectFrom('keys').selectAll().select(lastUse).where('app_id', '=', appId)
   if (filter.status !== undefined) query = query.where(inState(filter.status, at))
-  if (filter.agentId !== undefined) query = query.where('agent_id', '=', filter.agentId)
-  if (filter.parentKeyId !== undefined) query = query.where('parent_key_id', '=', filter.parentKeyId)
+  if (filter.agent_id !== undefined) query = query.where('agent_id', '=', filter.agent_id)
+  if (filter.parent_key_id !== undefined) query = query.where('parent_key_id', '=', filter.parent_key_id)
   return newestFirst(query, { id: 'key_id' }, page)
 }
 
@@ -229,21 +222,9 @@ export async function loadAgentForCall(tx: Tx, appId: string, agentId: string): 
   return row && toAgentFacts(row.agent, row.version ?? 0)
 }
 
-type AuthenticationRow = Pick<
+type AuthenticationRow = Omit<
   KeyRow,
-  | 'key_id'
-  | 'key_prefix'
-  | 'name'
-  | 'key_type'
-  | 'scopes'
-  | 'cidr_allowlist'
-  | 'rate_limit_rpm'
-  | 'expires_at'
-  | 'revoked_at'
-  | 'deprecated_at'
-  | 'rotated_to'
-  | 'grace_until'
-  | 'agent_id'
+  'app_id' | 'digest' | 'parent_key_id' | 'metadata' | 'created_by' | 'created_at'
 > & {
   organization_id: string
   environment: string

@@ -16,28 +16,9 @@ const catalog = () => ({
 /** Keys of apps and agents, and the catalog of what they can hold. */
 export function createKeyRoutes({ keys }: { keys: Keys }): BoundEndpoint[] {
   return [
-    bindForOperators(contract.listKeys, async ({ app, query }) =>
-      keys.listKeys(
-        app,
-        { status: query.status, agentId: query.agent_id, parentKeyId: query.parent_key_id },
-        parsePage(query),
-      ),
-    ),
+    bindForOperators(contract.listKeys, async ({ app, query }) => keys.listKeys(app, query, parsePage(query))),
     bindForOperators(contract.showKeyStatistics, async ({ app }) => keys.countKeys(app)),
-    bindForOperators(contract.mintKey, async ({ app, body }, author) =>
-      keys.mintKey({
-        app,
-        author,
-        name: body.name,
-        scopes: body.scopes,
-        ...(body.key_type === undefined ? {} : { keyType: body.key_type }),
-        ...(body.cidr_allowlist === undefined ? {} : { cidrAllowlist: body.cidr_allowlist }),
-        ...(body.rate_limit_rpm === undefined ? {} : { rateLimitRpm: body.rate_limit_rpm }),
-        ...(body.expires_in === undefined ? {} : { expiresIn: body.expires_in }),
-        ...(body.expires_at === undefined ? {} : { expiresAt: body.expires_at }),
-        ...(body.metadata === undefined ? {} : { metadata: body.metadata }),
-      }),
-    ),
+    bindForOperators(contract.mintKey, async ({ app, body }, author) => keys.mintKey({ app, author, ...body })),
     bindForOperators(contract.showKey, async ({ app, params }) => keys.showKey(app, params.key_id)),
     bindForOperators(contract.updateKey, async ({ app, params, body }, author) =>
       keys.renameKey({ app, author, keyId: params.key_id, change: body }),

@@ -69,8 +69,10 @@ export function shownAuthor(column: unknown): string | null {
 
 type Change = { field: string; from: string | null; to: string | null }
 
+type State<T> = { [member in keyof T]?: T[member] | undefined }
+
 /** What differs between two states, for the audit row: values as JSON text, members of `secret` only as "changed". */
-export function changesBetween<T extends object>(before: Partial<T>, after: Partial<T>): Change[] {
+export function changesBetween<T extends object>(before: State<T>, after: State<T>): Change[] {
   const changes: Change[] = []
   for (const field of new Set([...Object.keys(before), ...Object.keys(after)]) as Set<keyof T & string>) {
     const [from, to] = [jsonText(before[field]), jsonText(after[field])]

@@ -22,6 +22,7 @@ import {
   changeOnce,
   changeRow,
   changesBetween,
+  changesTo,
   type Ended,
   type ManagedRules,
   type OnEnded,
@@ -206,8 +207,7 @@ export function createWriteRules({ audit, clock, targetExists }: WriteRuleDeps) 
           ...(change.body === undefined ? {} : { body_version: RULE_BODY_VERSION }),
           ...(expiresAt === undefined ? {} : { expires_at: expiresAt }),
         }
-        const before = Object.fromEntries(Object.keys(columns).map((name) => [name, rule[name as keyof Rule]]))
-        if (changesBetween(before, columns).length === 0) return { ...rule, warnings }
+        if (changesTo(rule, columns).length === 0) return { ...rule, warnings }
         return { ...(await replace(tx, record, home, author, rule, columns, 'rule.updated')), warnings }
       })
     },
