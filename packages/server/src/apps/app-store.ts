@@ -11,14 +11,12 @@ export type AppRow = Row<'apps'>
 
 export const appNotFound = (): VaultError => new VaultError('not_found', { message: 'There is no app with this id.' })
 
+const undeleted = (tx: Tx, appId: string) =>
+  tx.selectFrom('apps').selectAll().where('app_id', '=', appId).where('status', '<>', 'deleted')
+
 /** An app that is not deleted. */
 export async function findApp(tx: Tx, appId: string): Promise<AppRow | undefined> {
-  return tx
-    .selectFrom('apps')
-    .selectAll()
-    .where('app_id', '=', appId)
-    .where('status', '<>', 'deleted')
-    .executeTakeFirst()
+  return undeleted(tx, appId).executeTakeFirst()
 }
 
 /** Refusal: `not_found`. */
@@ -33,13 +31,7 @@ export async function getApp(tx: Tx, appId: string): Promise<AppRow> {
  * limit. Lock order: the app before any of its rows. Refusal: `not_found`.
  */
 export async function lockApp(tx: Tx, appId: string): Promise<AppRow> {
-  const app = await tx
-    .selectFrom('apps')
-    .selectAll()
-    .where('app_id', '=', appId)
-    .where('status', '<>', 'deleted')
-    .forNoKeyUpdate()
-    .executeTakeFirst()
+  const app = await undeleted(tx, appId).forNoKeyUpdate().executeTakeFirst()
   if (app === undefined) throw appNotFound()
   return app
 }

@@ -7,7 +7,7 @@ import type { NewRow } from '../db/schema.generated.ts'
 import { isUuid } from '../kernel/ids.ts'
 import type { Page, Placed } from '../kernel/page.ts'
 import { VaultError } from '../kernel/vault-error.ts'
-import type { GrantRow, GrantState, GrantView } from './grant.ts'
+import type { GrantRow, GrantState, GrantView, Lifetime } from './grant.ts'
 
 export const grantNotFound = (): VaultError =>
   new VaultError('grant_not_found', { message: 'There is no grant with this id.' })
@@ -36,18 +36,13 @@ export async function insertGrant(
     .execute()
 }
 
-export async function findGrant(tx: Tx, appId: string, grantId: string): Promise<GrantView | undefined> {
-  if (!isUuid(grantId)) return undefined
-  const { rows } = await sql<GrantView>`${viewed(appId)}
-    where g.app_id = ${appId} and g.grant_id = ${grantId}`.execute(tx)
-  return rows[0]
-}
-
 /** Refusal: `grant_not_found`. */
 export async function getGrant(tx: Tx, appId: string, grantId: string): Promise<GrantView> {
-  const grant = await findGrant(tx, appId, grantId)
-  if (grant === undefined) throw grantNotFound()
-  return grant
+  if (!isUuid(grantId)) throw grantNotFound()
+  const { rows } = await sql<GrantView>`${viewed(appId)}
+    where g.app_id = ${appId} and g.grant_id = ${grantId}`.execute(tx)
+  if (rows[0] === undefined) throw grantNotFound()
+  return rows[0]
 }
 
 /** Writes the given columns and counts the version up. */
@@ -55,12 +50,9 @@ export async function saveGrant(
   tx: Tx,
   appId: string,
   grantId: string,
-  columns: Partial<
-    Pick<
-      GrantRow,
-      'label' | 'expires_at' | 'max_ttl_seconds' | 'default_ttl_seconds' | 'status' | 'revoked_at' | 'revoked_reason'
-    >
-  > & { restrictions?: object | null },
+  columns: Partial<Lifetime & Pick<GrantRow, 'label' | 'status' | 'revoked_at' | 'revoked_reason'>> & {
+    restrictions?: object | null
+  },
 ): Promise<void> {
   const { restrictions, ...plain } = columns
   await tx

@@ -12,6 +12,9 @@ import { shownAuthor } from '../management/index.ts'
 
 export type GrantRow = Row<'grants'>
 
+/** How long a grant lives. The earliest of all ends wins (docs/spec/wire-protocol.md#life-of-a-grant). */
+export type Lifetime = Pick<GrantRow, 'expires_at' | 'max_ttl_seconds' | 'default_ttl_seconds'>
+
 /** A grant with the names that lists show of it. */
 export type GrantView = GrantRow & {
   /** Null where the source has no row of its own. */

@@ -28,7 +28,7 @@ export function createGrantRoutes({ grants }: { grants: Grants }): BoundEndpoint
         author,
         grantId: params.grant_id,
         whenRevoked: 'keep',
-        ...(body.reason === undefined ? {} : { reason: body.reason }),
+        reason: body.reason,
       }),
     ),
     bindForOperators(contract.listSecretGrants, async ({ app, params, query }) =>
@@ -50,7 +50,7 @@ export function createGrantRoutes({ grants }: { grants: Grants }): BoundEndpoint
         principal: principalKinds[body.principal.type].namedBy(body.principal.id),
         label: body.label,
         credentialId: body.credential_id,
-        ...(body.grant_policy === undefined ? {} : { policy: body.grant_policy }),
+        policy: body.grant_policy,
       }),
     ),
     bindForOperators(contract.updateSecretGrant, async ({ app, params, body }, author) =>
@@ -59,10 +59,7 @@ export function createGrantRoutes({ grants }: { grants: Grants }): BoundEndpoint
         author,
         managedSecretId: params.managed_secret_id,
         grantId: params.grant_id,
-        change: {
-          ...(body.label === undefined ? {} : { label: body.label }),
-          ...(body.grant_policy === undefined ? {} : { policy: body.grant_policy }),
-        },
+        change: body,
       }),
     ),
     bindForOperators(contract.showSecretAccess, async ({ app, params }) =>

@@ -43,13 +43,10 @@ export async function insertOrganization(
     .execute()
 }
 
-export async function findOrganization(tx: Tx, organizationId: string): Promise<OrganizationRow | undefined> {
-  return tx.selectFrom('organizations').selectAll().where('organization_id', '=', organizationId).executeTakeFirst()
-}
-
 /** Refusal: `not_found`. */
 export async function getOrganization(tx: Tx, organizationId: string): Promise<OrganizationRow> {
-  const row = await findOrganization(tx, organizationId)
+  const query = tx.selectFrom('organizations').selectAll().where('organization_id', '=', organizationId)
+  const row = await query.executeTakeFirst()
   if (row === undefined) throw new VaultError('not_found', { message: 'There is no organization with this id.' })
   return row
 }

@@ -16,7 +16,7 @@ export type CredentialRow = Omit<Row<'credentials'>, 'sealed'>
 /** A secret with the credentials that can be used. */
 export type HeldSecret = { secret: SecretRow; credentials: CredentialRow[] }
 
-export const secretNotFound = (): VaultError =>
+const secretNotFound = (): VaultError =>
   new VaultError('managed_secret_not_found', { message: 'There is no managed secret with this id.' })
 export const credentialNotFound = (): VaultError =>
   new VaultError('credential_not_found', { message: 'The managed secret has no credential with this id.' })
@@ -43,36 +43,18 @@ export async function insertCredential(tx: Tx, row: NewRow<'credentials'>): Prom
   await tx.insertInto('credentials').values(row).execute()
 }
 
-/** A secret that is not deleted. */
-export async function findSecret(
-  tx: Tx,
-  appId: string,
-  secretId: string,
-  options: { lock?: boolean } = {},
-): Promise<HeldSecret | undefined> {
-  if (!isUuid(secretId)) return undefined
-  let query = tx
+/** A secret that is not deleted. Refusal: `managed_secret_not_found`. */
+export async function getSecret(tx: Tx, appId: string, secretId: string, { lock = false } = {}): Promise<HeldSecret> {
+  if (!isUuid(secretId)) throw secretNotFound()
+  const query = tx
     .selectFrom('managed_secrets')
     .selectAll()
     .where('app_id', '=', appId)
     .where('managed_secret_id', '=', secretId)
     .where('status', '=', 'active')
-  if (options.lock) query = query.forNoKeyUpdate()
-  const secret = await query.executeTakeFirst()
-  if (secret === undefined) return undefined
+  const secret = await (lock ? query.forNoKeyUpdate() : query).executeTakeFirst()
+  if (secret === undefined) throw secretNotFound()
   return { secret, credentials: await findCredentials(tx, appId, [secretId]) }
-}
-
-/** Refusal: `managed_secret_not_found`. */
-export async function getSecret(
-  tx: Tx,
-  appId: string,
-  secretId: string,
-  options: { lock?: boolean } = {},
-): Promise<HeldSecret> {
-  const held = await findSecret(tx, appId, secretId, options)
-  if (held === undefined) throw secretNotFound()
-  return held
 }
 
 /** The live secret that calls name by this slug. */
