@@ -37,20 +37,7 @@ export function createRuleRoutes({ db, clock, writeRules }: Deps): BoundEndpoint
   }
 
   return [
-    bindForOperators(contract.listRules, async ({ app, query }) =>
-      list(
-        homeOf(app),
-        {
-          targetType: query.target_type,
-          targetId: query.target_id,
-          type: query.type,
-          mode: query.mode,
-          enabled: query.enabled,
-          managedBy: query.managed_by,
-        },
-        parsePage(query),
-      ),
-    ),
+    bindForOperators(contract.listRules, async ({ app, query }) => list(homeOf(app), query, parsePage(query))),
     bindForOperators(contract.createRule, async ({ app, body }, author) => {
       const { target, body_version: _, ...rule } = body
       return writeRules.createRule({ home: homeOf(app), author, target, ...rule })

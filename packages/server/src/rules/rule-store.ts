@@ -1,4 +1,11 @@
-import type { Rule, RuleManagedBy, RuleTarget, RuleVersion } from '@alter-vault/contracts'
+import type {
+  listRules as listRulesEndpoint,
+  QueryOf,
+  Rule,
+  RuleManagedBy,
+  RuleTarget,
+  RuleVersion,
+} from '@alter-vault/contracts'
 import { sql } from 'kysely'
 import type { Tx } from '../db/database.ts'
 import { newestFirst } from '../db/newest-first.ts'
@@ -257,14 +264,7 @@ export async function findRulesOf(
   return (await query.orderBy('rule_id').execute()).map(appRule)
 }
 
-export type RuleFilter = {
-  targetType?: RuleTarget['type'] | undefined
-  targetId?: string | undefined
-  type?: string | undefined
-  mode?: 'enforce' | 'shadow' | undefined
-  enabled?: boolean | undefined
-  managedBy?: RuleManagedBy | undefined
-}
+export type RuleFilter = Omit<QueryOf<typeof listRulesEndpoint>, 'limit' | 'cursor'>
 
 /** Rules of an app or organization, newest first, one more than the page holds. */
 export async function listRules(tx: Tx, home: RuleHome, filter: RuleFilter, page: Page): Promise<Placed<Rule>[]> {
@@ -273,12 +273,12 @@ export async function listRules(tx: Tx, home: RuleHome, filter: RuleFilter, page
     return (await newestFirst(query, { id: 'rule_id' }, page)).map((row) => placed(row, organizationRule(row)))
   }
   let query = tx.selectFrom('rules').selectAll().where('app_id', '=', home.appId)
-  if (filter.targetType !== undefined) query = query.where(sql<boolean>`target_type = ${filter.targetType}`)
-  if (filter.targetId !== undefined) query = query.where('target_id', '=', filter.targetId)
+  if (filter.target_type !== undefined) query = query.where(sql<boolean>`target_type = ${filter.target_type}`)
+  if (filter.target_id !== undefined) query = query.where('target_id', '=', filter.target_id)
   if (filter.type !== undefined) query = query.where('type', '=', filter.type)
   if (filter.mode !== undefined) query = query.where('mode', '=', filter.mode)
   if (filter.enabled !== undefined) query = query.where('enabled', '=', filter.enabled)
-  if (filter.managedBy !== undefined) query = query.where('managed_by', '=', filter.managedBy)
+  if (filter.managed_by !== undefined) query = query.where('managed_by', '=', filter.managed_by)
   return (await newestFirst(query, { id: 'rule_id' }, page)).map((row) => placed(row, appRule(row)))
 }
 
