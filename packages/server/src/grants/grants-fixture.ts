@@ -6,6 +6,7 @@ import { type AppRef, createEndings, type OnEnded, type SdkCaller } from '../man
 import { createWriteRules, endRulesWith } from '../rules/index.ts'
 import { createSecrets, endSecretsWith, type NewManagedSecret, openSealedCredential } from '../secrets/index.ts'
 import type { ManagementTest } from '../testing/management.ts'
+import { sdkCallerOf } from '../testing/sdk-caller.ts'
 import { createGrants, endGrantsWith, grantsOfSecrets, type NewGrant } from './index.ts'
 
 /** Text that must be found nowhere but inside an opened credential. */
@@ -79,28 +80,8 @@ export function setUpGrants(t: ManagementTest) {
     return openSealedCredential(keyring, app.appId, credentialId, type, row!.sealed)
   }
 
-  const caller = (over: Partial<SdkCaller> = {}): SdkCaller => ({
-    ...t.app,
-    appEnvironment: 'production',
-    keyId: newId(),
-    keyPrefix: 'alter_rk_0000000',
-    keyName: 'backend',
-    keyType: 'rk',
-    agentId: null,
-    agent: null,
-    user: null,
-    impersonated: false,
-    caller: null,
-    callerType: null,
-    actorId: null,
-    context: {},
-    clientIp: '203.0.113.9',
-    userAgent: null,
-    traceId: '0'.repeat(32),
-    scopes: ['grants:write', 'secrets:write'],
-    answerHeaders: {},
-    ...over,
-  })
+  const caller = (over: Partial<SdkCaller> = {}): SdkCaller =>
+    sdkCallerOf(t.app, { scopes: ['grants:write', 'secrets:write'], ...over })
 
   return {
     credentials,
