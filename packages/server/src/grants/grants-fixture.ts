@@ -1,5 +1,3 @@
-import { createKeyring } from '../crypto/keyring.ts'
-import { createDataKeyStore } from '../db/data-key-store.ts'
 import type { CredentialType, CredentialValue } from '../egress/credential-kind.ts'
 import { newId } from '../kernel/ids.ts'
 import { type AppRef, createEndings, type OnEnded, type SdkCaller } from '../management/index.ts'
@@ -23,14 +21,9 @@ export function setUpGrants(t: ManagementTest) {
   }
   const endings = createEndings([endSecretsWith, endGrantsWith, endRulesWith, waiting])
   const rules = createWriteRules({ ...t, targetExists: async () => true })
-  const wrapper = {
-    wrap: async (_: unknown, dataKey: Uint8Array) => Buffer.from(dataKey),
-    unwrap: async (_: unknown, wrapped: Buffer) => Buffer.from(wrapped),
-    isCurrent: () => true,
-  }
-  const keyring = createKeyring({ wrapper, clock: t.clock, ...createDataKeyStore(t.db) })
+  const { keyring } = t
   const grants = createGrants({ ...t, endings, rules })
-  const credentials = createSecrets({ ...t, endings, keyring, grants: grantsOfSecrets })
+  const credentials = createSecrets({ ...t, endings, grants: grantsOfSecrets })
 
   const addSecret = (over: Partial<NewManagedSecret> = {}) =>
     credentials.createManagedSecret({
