@@ -102,6 +102,6 @@ export function assertMetadata(metadata: Record<string, unknown>): void {
 }
 
 function refuseTakenName(error: unknown): never {
-  if (violatedConstraint(error)?.constraint !== 'agents_live_name') throw error
+  if (violatedConstraint(error) !== 'agents_live_name') throw error
   throw new VaultError('agent_name_exists', { message: 'Another agent of this app has this name.' })
 }

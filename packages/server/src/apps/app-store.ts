@@ -2,7 +2,7 @@ import type { App, AppBranding, AppSettings } from '@alter-vault/contracts'
 import { sql } from 'kysely'
 import type { Tx } from '../db/database.ts'
 import { newestFirst } from '../db/newest-first.ts'
-import type { Row } from '../db/schema.generated.ts'
+import type { NewRow, Row } from '../db/schema.generated.ts'
 import type { Page, Placed } from '../kernel/page.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import { appSettings } from './app-settings.ts'
@@ -40,18 +40,8 @@ export async function readAppSettings(tx: Tx, appId: string): Promise<AppSetting
   return appSettings((await getApp(tx, appId)).settings)
 }
 
-export async function insertApp(
-  tx: Tx,
-  row: Pick<AppRow, 'app_id' | 'organization_id' | 'name' | 'slug' | 'description' | 'environment' | 'website_url'> & {
-    branding: AppBranding
-    settings: Partial<AppSettings>
-    created_at: Date
-  },
-): Promise<void> {
-  await tx
-    .insertInto('apps')
-    .values({ ...row, branding: JSON.stringify(row.branding), settings: JSON.stringify(row.settings) })
-    .execute()
+export async function insertApp(tx: Tx, row: NewRow<'apps'>): Promise<void> {
+  await tx.insertInto('apps').values(row).execute()
 }
 
 /** Writes the given columns and counts the version up. */

@@ -56,7 +56,8 @@ export const createApp =
         settings,
         created_at: new Date(clock.now()),
       }
-      await insertApp(tx, row).catch(refuseTakenName)
+      const json = { branding: JSON.stringify(row.branding), settings: JSON.stringify(settings) }
+      await insertApp(tx, { ...row, ...json }).catch(refuseTakenName)
       const { created_at: _, app_id: __, organization_id: ___, ...shown } = row
       record(changeRow(author, { event: 'app.created', type: 'app', id: appId, changes: changesBetween({}, shown) }))
       const app = toApp(await getApp(tx, appId), await readEpoch(tx, appId))
@@ -66,7 +67,7 @@ export const createApp =
 
 /** Translates the unique index of live names. */
 export function refuseTakenName(error: unknown): never {
-  if (violatedConstraint(error)?.constraint !== 'apps_live_name') throw error
+  if (violatedConstraint(error) !== 'apps_live_name') throw error
   throw new VaultError('app_name_exists', { message: 'Another app of the organization has this name.' })
 }
 

@@ -1,6 +1,6 @@
 import type { Organization, OrganizationSettings } from '@alter-vault/contracts'
 import type { Tx } from '../db/database.ts'
-import type { Row } from '../db/schema.generated.ts'
+import type { NewRow, Row } from '../db/schema.generated.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 
 export type OrganizationRow = Row<'organizations'>
@@ -27,20 +27,8 @@ export function organizationSettings(column: unknown): OrganizationSettings {
   }
 }
 
-export async function insertOrganization(
-  tx: Tx,
-  row: { organizationId: string; name: string; slug: string; settings: object; createdAt: Date },
-): Promise<void> {
-  await tx
-    .insertInto('organizations')
-    .values({
-      organization_id: row.organizationId,
-      name: row.name,
-      slug: row.slug,
-      settings: JSON.stringify(row.settings),
-      created_at: row.createdAt,
-    })
-    .execute()
+export async function insertOrganization(tx: Tx, row: NewRow<'organizations'>): Promise<void> {
+  await tx.insertInto('organizations').values(row).execute()
 }
 
 /** Refusal: `not_found`. */

@@ -1,6 +1,6 @@
 import { sql } from 'kysely'
 import type { Tx } from '../db/database.ts'
-import type { Row } from '../db/schema.generated.ts'
+import type { NewRow, Row } from '../db/schema.generated.ts'
 
 export type TokenRow = Row<'personal_access_tokens'>
 
@@ -31,22 +31,7 @@ export async function findTokenWithMember(
     .executeTakeFirst()
 }
 
-export async function insertToken(
-  tx: Tx,
-  row: Pick<
-    TokenRow,
-    | 'organization_id'
-    | 'pat_id'
-    | 'member_id'
-    | 'name'
-    | 'token_prefix'
-    | 'digest'
-    | 'scopes'
-    | 'app_ids'
-    | 'expires_at'
-    | 'created_at'
-  >,
-): Promise<void> {
+export async function insertToken(tx: Tx, row: NewRow<'personal_access_tokens'>): Promise<void> {
   await tx.insertInto('personal_access_tokens').values(row).execute()
   await tx
     .insertInto('token_routes')
