@@ -111,12 +111,7 @@ export function createExports({ db, audit, clock, sequencer }: Deps) {
       const message = `An NDJSON export holds whole stretches of the log, so that it can be verified; "${other}" would leave rows out. Choose by time, or export CSV.`
       throw invalidField(`/${other}`, message, 'conflict')
     }
-    const given = {
-      ...(since === undefined ? {} : { since }),
-      ...(start === undefined ? {} : { start }),
-      ...(end === undefined ? {} : { end }),
-    }
-    const range = parseTimeRange(given, clock.now(), '/')
+    const range = parseTimeRange({ since, start, end }, clock.now(), '/')
     // What is new gets its checkpoint first, so that the export has no unsigned tail.
     await sequencer.sequenceAndSign(appId)
     const isWhole = range.start === undefined && range.end === undefined
