@@ -81,6 +81,31 @@ export type AppSettings = Type.Static<typeof AppSettings>
 export type App = Type.Static<typeof App>
 export type WrittenApp = Type.Static<typeof WrittenApp>
 
+export const defaultAppSettings: AppSettings = {
+  default_approval_channels: null,
+  retain_runtime_days: 365,
+  retain_body_days: 30,
+  capture_bodies: 'on',
+  max_active_keys: 50,
+  pending_approvals_limit: 500,
+  approval_result_ttl_seconds: 86_400,
+  require_reason: false,
+  connect_session_ttl_seconds: 600,
+  connect_origins: [],
+  connect_ip_lock: false,
+  connect_require_sign_in: false,
+  secrets_proxy_only: false,
+  wallet_listed: false,
+  wallet_hidden_sections: [],
+  allowed_private_hosts: [],
+}
+
+/** The settings of an app with every default filled in. */
+export const appSettings = (stored: unknown): AppSettings => ({
+  ...defaultAppSettings,
+  ...(stored as Partial<AppSettings> | null),
+})
+
 const tag = 'apps'
 const reads = { method: 'GET', tag, access: operator({ scope: 'apps:read' }), audit: readsConfiguration } as const
 const params = Type.Object({ app_id: PathId })

@@ -8,6 +8,9 @@ import { CallerDecisionRecord } from './rule.ts'
 
 /** The longest `reason` that is kept, in characters; a longer one is cut and the answer says so. */
 export const REASON_MAX_LENGTH = 2_000
+/** The most members and characters of the context that a caller asserts (`X-Alter-Context`). */
+export const CONTEXT_MAX_MEMBERS = 20
+export const CONTEXT_MAX_LENGTH = 4_096
 /** The largest body of an answer that is passed on, in bytes. */
 export const INLINE_BODY_MAX_BYTES = 25 * 1024 * 1024
 

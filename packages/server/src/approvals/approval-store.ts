@@ -1,3 +1,4 @@
+import { type AppSettings, appSettings } from '@alter-vault/contracts'
 import { sql } from 'kysely'
 import { type CamelCased, camelCased, snakeCased } from '../db/column-names.ts'
 import type { Tx } from '../db/database.ts'
@@ -495,7 +496,7 @@ export type AppFacts = {
   organizationId: string
   name: string
   branding: Readonly<Record<string, unknown>>
-  settings: Readonly<Record<string, unknown>>
+  settings: AppSettings
 }
 
 export async function readApp(tx: Tx, appId: string): Promise<AppFacts> {
@@ -508,7 +509,7 @@ export async function readApp(tx: Tx, appId: string): Promise<AppFacts> {
     organizationId: row.organization_id,
     name: row.name,
     branding: row.branding as Record<string, unknown>,
-    settings: row.settings as Record<string, unknown>,
+    settings: appSettings(row.settings),
   }
 }
 

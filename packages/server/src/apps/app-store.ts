@@ -1,11 +1,10 @@
-import type { App, AppBranding, AppSettings } from '@alter-vault/contracts'
+import { type App, type AppBranding, type AppSettings, appSettings } from '@alter-vault/contracts'
 import { sql } from 'kysely'
 import type { Tx } from '../db/database.ts'
 import { newestFirst } from '../db/newest-first.ts'
 import type { NewRow, Row } from '../db/schema.generated.ts'
 import type { Page, Placed } from '../kernel/page.ts'
 import { VaultError } from '../kernel/vault-error.ts'
-import { appSettings } from './app-settings.ts'
 
 export type AppRow = Row<'apps'>
 

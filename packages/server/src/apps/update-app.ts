@@ -1,7 +1,8 @@
 import type * as contract from '@alter-vault/contracts'
+import { appSettings } from '@alter-vault/contracts'
 import { type AuditLog, appScope } from '../audit/index.ts'
 import { type AppRef, assertVersion, type ChangeAuthor, changeRow, changesTo } from '../management/index.ts'
-import { appSettings, assertBranding, assertWebUrl, parseSettingsChange, warnAboutSettings } from './app-settings.ts'
+import { assertBranding, assertWebUrl, parseSettingsChange, warnAboutSettings } from './app-settings.ts'
 import { lockApp, readEpoch, saveApp, toApp } from './app-store.ts'
 import { assertMayOpenPrivateHosts, refuseTakenName } from './create-app.ts'
 

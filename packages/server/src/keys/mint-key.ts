@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type * as contract from '@alter-vault/contracts'
 import {
+  appSettings,
   canonicalScopes,
   formatKey,
   KEY_RANDOM_LENGTH,
@@ -10,7 +11,7 @@ import {
   managedAgentKeyScopes,
   SCOPE_VERSION,
 } from '@alter-vault/contracts'
-import { type AppRow, appSettings, lockApp } from '../apps/index.ts'
+import { type AppRow, lockApp } from '../apps/index.ts'
 import { type AuditLog, appScope, type RecordEvent } from '../audit/index.ts'
 import { Secret } from '../crypto/secret.ts'
 import type { Tx } from '../db/database.ts'

@@ -1,5 +1,5 @@
-import type { Key } from '@alter-vault/contracts'
-import { appSettings, getApp } from '../apps/index.ts'
+import { appSettings, type Key } from '@alter-vault/contracts'
+import { getApp } from '../apps/index.ts'
 import type { Database, Tx } from '../db/database.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { type ListPage, type Page, toPage } from '../kernel/page.ts'

@@ -1,5 +1,6 @@
 import type * as contract from '@alter-vault/contracts'
-import { appSettings, lockApp, readAppSettings } from '../apps/index.ts'
+import { appSettings } from '@alter-vault/contracts'
+import { lockApp, readAppSettings } from '../apps/index.ts'
 import { type AuditLog, appScope } from '../audit/index.ts'
 import type { Keyring } from '../crypto/keyring.ts'
 import type { Database } from '../db/database.ts'
