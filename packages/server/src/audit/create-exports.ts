@@ -1,5 +1,6 @@
 import type { AuditExport, AuditFilter } from '@alter-vault/contracts'
 import type { Database, Tx } from '../db/database.ts'
+import type { ServedFile } from '../http/answer.ts'
 import { makeOnce, type Once } from '../http/once.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { newId } from '../kernel/ids.ts'
@@ -40,7 +41,6 @@ type Deps = {
 }
 
 export type ExportRequest = { format: 'ndjson' | 'csv' } & AuditFilter
-export type ExportFile = { contentType: string; fileName: string; chunks: AsyncIterable<string> }
 
 /**
  * Exports fix *what* is exported and nothing else: the log does not change, so the files are written when they are fetched, and no
@@ -190,7 +190,7 @@ export function createExports({ db, audit, clock, sequencer }: Deps) {
       return toExport(appId, await find(appId, exportId))
     },
 
-    async rowsFile(appId: string, exportId: string): Promise<ExportFile> {
+    async rowsFile(appId: string, exportId: string): Promise<ServedFile> {
       const { format, filters, extent } = await find(appId, exportId)
       if (format === 'ndjson' && extent !== null) {
         return {
@@ -207,7 +207,7 @@ export function createExports({ db, audit, clock, sequencer }: Deps) {
       }
     },
 
-    async checkpointsFile(appId: string, exportId: string): Promise<ExportFile> {
+    async checkpointsFile(appId: string, exportId: string): Promise<ServedFile> {
       const { extent } = await find(appId, exportId)
       if (extent === null) throw new VaultError('not_found', { message: 'Only an NDJSON export has checkpoints.' })
       return {
