@@ -12,17 +12,14 @@ import { type AppendMember, createBatchWriter } from '../packages/server/src/aud
 import { bodiesPlace, encodeBodies } from '../packages/server/src/audit/body-frames.ts'
 import { createRowBatches } from '../packages/server/src/audit/row-batch.ts'
 import { createKeyring } from '../packages/server/src/crypto/keyring.ts'
-import { compileAllowedHosts } from '../packages/server/src/egress/allowed-hosts.ts'
-import { credentialKinds } from '../packages/server/src/egress/credential-kinds.ts'
-import { DEFAULT_INJECTION } from '../packages/server/src/egress/injection.ts'
 import { systemClock } from '../packages/server/src/kernel/clock.ts'
 import { noFaults } from '../packages/server/src/kernel/faults.ts'
 import { newId } from '../packages/server/src/kernel/ids.ts'
 import { silentLog as log } from '../packages/server/src/kernel/log.ts'
 import type { KeyFacts } from '../packages/server/src/keys/caller-facts.ts'
 import { compileRules } from '../packages/server/src/policy/compile-rules.ts'
+import { grantFactsOf } from '../packages/server/src/testing/grant-facts.ts'
 import { signedHeaders } from '../packages/server/src/testing/sign-request.ts'
-import type { GrantFacts } from '../packages/server/src/uses/grant-facts.ts'
 import { createUses, type UsesDeps } from '../packages/server/src/uses/index.ts'
 import { benchRules } from './bench-rules.ts'
 
@@ -67,31 +64,11 @@ const key: KeyFacts = {
   versions: [fence('epoch'), fence(`key:${keyId}`)],
 }
 const token = `tok_${randomBytes(24).toString('base64url')}`
-const grant: GrantFacts = {
+const grant = grantFactsOf('127.0.0.1:9999', {
   grantId: grantId!,
-  principal: { type: 'system', id: null },
-  label: null,
-  status: 'active',
   lifetime: { createdAtMs: clock.now() - 1_000, expiresAtMs: null },
-  checkRestrictions: null,
-  target: {
-    kind: 'managed_secret',
-    providerId: 'payments',
-    name: 'Payments',
-    status: 'active',
-    scopes: [],
-    injectedNames: credentialKinds.bearer.injectedNames(DEFAULT_INJECTION),
-    allowedHosts: compileAllowedHosts(['127.0.0.1:9999']),
-    querySpace: '+',
-    proxyOnly: false,
-  },
   credential: {
     credentialId: credentialId!,
-    kind: credentialKinds.bearer,
-    injection: DEFAULT_INJECTION,
-    generation: null,
-    usableUntilMs: null,
-    status: 'active',
     sealed: await keyring.sealFor(
       appId!,
       { table: 'credentials', column: 'sealed', rowId: credentialId! },
@@ -100,7 +77,7 @@ const grant: GrantFacts = {
     hint: token.slice(-4),
   },
   versions: [fence(`grant:${grantId}`), fence(`secret:${secretId}`), fence(`credential:${credentialId}`)],
-}
+})
 const policy = {
   appId: appId!,
   appStatus: 'live' as const,

@@ -105,7 +105,8 @@ export function renderApi(endpoints: readonly Endpoint[]): string {
 ${GENERATED}
 
 The whole description, with schemas, is served by each server at \`/api/v1/openapi.json\` (OpenAPI 3.1) and as a page at \`/docs/\`. Beside
-its own errors a call may answer with those of its kind of access:
+its own errors a call may answer with those of its kind of access, listed here. A call with an id in its path may answer
+\`not_found\`, a list with a cursor \`invalid_cursor\`, and a change that asks for \`If-Match\` \`precondition_required\` and \`version_conflict\`.
 
 ${table(
   ['Access', 'Errors'],

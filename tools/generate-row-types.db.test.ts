@@ -22,7 +22,7 @@ async function columnsOf({ ownerConnection }: TestDatabase): Promise<Column[]> {
 }
 
 /** The line of the column in the generated text. */
-const typeOf = (changes: Partial<Column>) => /^ {2}thing: (.*)$/m.exec(renderRowTypes([column(changes)]))?.[1]
+const typeOf = (changes: Partial<Column>) => /^ {4}thing: (.*)$/m.exec(renderRowTypes([column(changes)]))?.[1]
 
 test('the committed row types are those of the migrated database', async () => {
   await using database = await createTestDatabase()

@@ -2,10 +2,10 @@ import Type from 'typebox'
 import { apiKey, operator } from './access.ts'
 import { managementApi, sdkApi } from './api.ts'
 import type { AuditEventName } from './audit-events.ts'
-import { audited, noAudit } from './endpoint.ts'
+import { audited, noAudit, readsConfiguration } from './endpoint.ts'
 import { KeyStatus } from './key.ts'
 import { Author, ListOf, offsetQuery, PathId } from './list.ts'
-import { JsonObject, Name, Nullable, ShownOnce, Timestamp, Uuid } from './primitives.ts'
+import { JsonObject, Name, Nullable, ProviderId, ShownOnce, Timestamp, Uuid } from './primitives.ts'
 import { ApprovalConfig, GrantRestrictions, IpAllowlistBody, TimeWindowBody, When } from './rule.ts'
 
 export const AgentType = Type.Enum(['agent', 'service'])
@@ -68,10 +68,9 @@ export type AgentPolicy = Type.Static<typeof AgentPolicy>
 export type Agent = Type.Static<typeof Agent>
 export type CreatedAgent = Type.Static<typeof CreatedAgent>
 export type AgentKey = Type.Static<typeof AgentKey>
-export type MintedAgentKey = Type.Static<typeof MintedAgentKey>
 
 const tag = 'agents'
-const read = operator({ scope: 'agents:read' })
+const reads = { method: 'GET', tag, access: operator({ scope: 'agents:read' }), audit: readsConfiguration } as const
 const write = operator({ scope: 'agents:write' })
 const admin = operator({ scope: 'agents:admin' })
 const inApp = Type.Object({ app_id: PathId })
@@ -81,23 +80,19 @@ const DisplayName = Nullable(Type.String({ minLength: 1, maxLength: 100 }))
 const RateLimit = Nullable(Type.Integer({ minimum: 1, maximum: 100_000 }))
 
 export const listAgents = managementApi.defineEndpoint({
+  ...reads,
   id: 'list_agents',
-  method: 'GET',
   path: '/api/v1/apps/:app_id/agents',
   summary: 'List agents',
-  tag,
-  access: read,
   params: inApp,
   query: Type.Object({
     ...offsetQuery,
     status: Type.Optional(AgentStatus),
     type: Type.Optional(AgentType),
-    provider: Type.Optional(Type.String({ minLength: 1, maxLength: 255 })),
+    provider: Type.Optional(ProviderId),
     search: Type.Optional(Type.String({ minLength: 1, maxLength: 100 })),
   }),
   success: ListOf(Agent),
-  errors: ['invalid_cursor', 'not_found'],
-  audit: noAudit('reads configuration'),
 })
 
 export const createAgent = managementApi.defineEndpoint({
@@ -127,26 +122,20 @@ export const createAgent = managementApi.defineEndpoint({
     'conflict',
     'idempotency_key_agent_inactive',
     'idempotency_key_agent_revoked',
-    'invalid_characters',
     'invalid_cidr',
     'invalid_rule_body',
-    'not_found',
   ],
   audit: audited('agent.created', 'key.minted'),
   versioned: true,
 })
 
 export const showAgent = managementApi.defineEndpoint({
+  ...reads,
   id: 'show_agent',
-  method: 'GET',
   path: '/api/v1/apps/:app_id/agents/:agent_id',
   summary: 'Show an agent',
-  tag,
-  access: read,
   params,
   success: Agent,
-  errors: ['not_found'],
-  audit: noAudit('reads configuration'),
   versioned: true,
 })
 
@@ -179,11 +168,8 @@ export const updateAgent = managementApi.defineEndpoint({
     'conflict',
     'idempotency_key_agent_inactive',
     'idempotency_key_agent_revoked',
-    'invalid_characters',
     'invalid_cidr',
     'invalid_rule_body',
-    'not_found',
-    'version_conflict',
   ],
   audit: audited('agent.updated'),
   versioned: true,
@@ -206,7 +192,7 @@ const move = <const I extends string, const V extends string>(
     access,
     params,
     success: Agent,
-    errors: ['conflict', 'not_found'],
+    errors: ['conflict'],
     audit: audited(event),
     versioned: true,
   })
@@ -222,16 +208,12 @@ export const revokeAgent = move(
 )
 
 export const listAgentKeys = managementApi.defineEndpoint({
+  ...reads,
   id: 'list_agent_keys',
-  method: 'GET',
   path: '/api/v1/apps/:app_id/agents/:agent_id/keys',
   summary: 'List the keys of an agent',
-  tag,
-  access: read,
   params,
   success: Type.Object({ items: Type.Array(AgentKey), has_more: Type.Literal(false), next_cursor: Type.Null() }),
-  errors: ['not_found'],
-  audit: noAudit('reads configuration'),
 })
 
 export const mintAgentKey = managementApi.defineEndpoint({
@@ -247,7 +229,7 @@ export const mintAgentKey = managementApi.defineEndpoint({
   example: { name: 'Second worker' },
   success: MintedAgentKey,
   status: 201,
-  errors: ['agent_key_limit_reached', 'conflict', 'invalid_characters', 'not_found'],
+  errors: ['agent_key_limit_reached', 'conflict'],
   audit: audited('key.minted'),
 })
 
@@ -261,7 +243,7 @@ export const deprecateAgentKey = managementApi.defineEndpoint({
   access: write,
   params: keyParams,
   success: AgentKey,
-  errors: ['key_revoked', 'not_found'],
+  errors: ['key_revoked'],
   audit: audited('key.deprecated'),
 })
 
@@ -275,7 +257,7 @@ export const undeprecateAgentKey = managementApi.defineEndpoint({
   access: write,
   params: keyParams,
   success: AgentKey,
-  errors: ['key_revoked', 'not_found'],
+  errors: ['key_revoked'],
   audit: audited('key.undeprecated'),
 })
 
@@ -291,7 +273,7 @@ export const revokeAgentKey = managementApi.defineEndpoint({
   body: Type.Object({ force: Type.Optional(Type.Boolean()) }),
   example: { force: false },
   success: AgentKey,
-  errors: ['last_active_key', 'not_found'],
+  errors: ['last_active_key'],
   audit: audited('key.revoked'),
 })
 

@@ -6,7 +6,7 @@ export function defineApi(api: Api) {
     ...api,
     defineEndpoint<const S extends Schemas>(declaration: Declaration<S>): Endpoint<S> {
       if (!declaration.path.startsWith(`${api.prefix}/`)) throw new Error(`${declaration.id} lies outside its API`)
-      const endpoint: Endpoint<S> = { ...declaration, api: this }
+      const endpoint: Endpoint<S> = { errors: [], ...declaration, api: this }
       Object.freeze(endpoint)
       return endpoint
     },

@@ -1,14 +1,13 @@
 import Type from 'typebox'
 import { operator } from './access.ts'
 import { managementApi } from './api.ts'
-import { audited, noAudit } from './endpoint.ts'
+import { audited, readsConfiguration } from './endpoint.ts'
 import { ListOf, PathId, pageQuery } from './list.ts'
-import { Name, Nullable, Timestamp, Uuid } from './primitives.ts'
+import { Email, Name, Nullable, Timestamp, Uuid } from './primitives.ts'
 import { ApprovalChannel, RuleRemark } from './rule.ts'
 
 const HexColor = Type.String({ pattern: '^#[0-9a-fA-F]{6}$' })
 const Url = Type.String({ minLength: 1, maxLength: 2_048 })
-const Email = Type.String({ minLength: 3, maxLength: 320, pattern: '^[^@\\s]+@[^@\\s]+$' })
 const Environment = Type.String({ pattern: '^[a-z][a-z0-9-]{0,31}$' })
 const Description = Type.String({ maxLength: 1_000 })
 
@@ -82,7 +81,33 @@ export type AppSettings = Type.Static<typeof AppSettings>
 export type App = Type.Static<typeof App>
 export type WrittenApp = Type.Static<typeof WrittenApp>
 
+export const defaultAppSettings: AppSettings = {
+  default_approval_channels: null,
+  retain_runtime_days: 365,
+  retain_body_days: 30,
+  capture_bodies: 'on',
+  max_active_keys: 50,
+  pending_approvals_limit: 500,
+  approval_result_ttl_seconds: 86_400,
+  require_reason: false,
+  connect_session_ttl_seconds: 600,
+  connect_origins: [],
+  connect_ip_lock: false,
+  connect_require_sign_in: false,
+  secrets_proxy_only: false,
+  wallet_listed: false,
+  wallet_hidden_sections: [],
+  allowed_private_hosts: [],
+}
+
+/** The settings of an app with every default filled in. */
+export const appSettings = (stored: unknown): AppSettings => ({
+  ...defaultAppSettings,
+  ...(stored as Partial<AppSettings> | null),
+})
+
 const tag = 'apps'
+const reads = { method: 'GET', tag, access: operator({ scope: 'apps:read' }), audit: readsConfiguration } as const
 const params = Type.Object({ app_id: PathId })
 const changeable = {
   name: Name,
@@ -94,12 +119,10 @@ const changeable = {
 }
 
 export const listApps = managementApi.defineEndpoint({
+  ...reads,
   id: 'list_apps',
-  method: 'GET',
   path: '/api/v1/apps',
   summary: 'List the apps of the organization',
-  tag,
-  access: operator({ scope: 'apps:read' }),
   query: Type.Object({
     ...pageQuery,
     include_archived: Type.Optional(Type.Boolean()),
@@ -107,8 +130,6 @@ export const listApps = managementApi.defineEndpoint({
     search: Type.Optional(Type.String({ minLength: 1, maxLength: 100 })),
   }),
   success: ListOf(AppWithStats),
-  errors: ['invalid_cursor'],
-  audit: noAudit('reads configuration'),
 })
 
 export const createApp = managementApi.defineEndpoint({
@@ -130,23 +151,19 @@ export const createApp = managementApi.defineEndpoint({
   example: { name: 'Support desk', environment: 'production', website_url: 'https://support.example.com' },
   success: WrittenApp,
   status: 201,
-  errors: ['app_name_exists', 'conflict', 'invalid_characters', 'role_insufficient'],
+  errors: ['app_name_exists', 'conflict'],
   audit: audited('app.created'),
   versioned: true,
 })
 
 export const showApp = managementApi.defineEndpoint({
+  ...reads,
   id: 'show_app',
-  method: 'GET',
   path: '/api/v1/apps/:app_id',
   summary: 'Show an app',
-  tag,
-  access: operator({ scope: 'apps:read' }),
   params,
   query: Type.Object({ include_stats: Type.Optional(Type.Boolean()) }),
   success: AppWithStats,
-  errors: ['not_found'],
-  audit: noAudit('reads configuration'),
   versioned: true,
 })
 
@@ -161,7 +178,7 @@ export const updateApp = managementApi.defineEndpoint({
   body: Type.Partial(Type.Object(changeable), { minProperties: 1 }),
   example: { description: 'Answers customers', settings: { require_reason: true } },
   success: WrittenApp,
-  errors: ['app_name_exists', 'invalid_characters', 'not_found', 'role_insufficient', 'version_conflict'],
+  errors: ['app_name_exists'],
   audit: audited('app.updated'),
   versioned: true,
 })
@@ -176,7 +193,6 @@ export const archiveApp = managementApi.defineEndpoint({
   access: operator({ scope: 'apps:write' }),
   params,
   success: App,
-  errors: ['not_found'],
   audit: audited('app.archived'),
   versioned: true,
 })
@@ -191,7 +207,7 @@ export const unarchiveApp = managementApi.defineEndpoint({
   access: operator({ scope: 'apps:write' }),
   params,
   success: App,
-  errors: ['app_not_archived', 'not_found'],
+  errors: ['app_not_archived'],
   audit: audited('app.unarchived'),
   versioned: true,
 })
@@ -208,7 +224,7 @@ export const deleteApp = managementApi.defineEndpoint({
   body: Type.Object({ confirm: Type.String({ maxLength: 200 }) }),
   example: { confirm: 'Support desk' },
   success: Type.Object({ id: Uuid, deleted: Type.Literal(true) }),
-  errors: ['confirm_mismatch', 'not_found', 'role_insufficient', 'version_conflict'],
+  errors: ['confirm_mismatch'],
   audit: audited('app.deleted'),
   versioned: true,
 })

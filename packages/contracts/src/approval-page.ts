@@ -7,11 +7,7 @@ import {
   GateStatusValue as GateStatus,
 } from './approval.ts'
 import { audited, noAudit } from './endpoint.ts'
-import { Nullable, Timestamp, Uuid } from './primitives.ts'
-
-/** An object whose unknown members are a mistake: what a person decides on has no member that the page does not draw. */
-const Exactly = <P extends Type.TProperties>(properties: P) => Type.Object(properties, { additionalProperties: false })
-const OneOf = <const T extends string[]>(values: readonly [...T]) => Type.Enum(values)
+import { Exactly, Nullable, Sha256Hex, Timestamp, Uuid } from './primitives.ts'
 
 /** Body text shown inline, in bytes; the rest is read on demand with `?body=whole`. */
 export const SHOWN_BODY_BYTES = 65_536
@@ -20,11 +16,8 @@ export const DECISION_REASON_MAX_CHARACTERS = 500
 /** Request header that carries the link token of `{PUBLIC_URL}/wallet/approvals/<id>#t=<token>`. */
 export const LINK_TOKEN_HEADER = 'x-alter-link-token'
 
-/** Lower-case hexadecimal SHA-256. */
-const Sha256Hex = Type.String({ pattern: '^[0-9a-f]{64}$' })
-
 /** Why a request ended although nobody decided it. */
-const WithdrawnReason = OneOf(['cancelled', 'grant_revoked', 'agent_revoked', 'user_not_active', 'app_archived'])
+const WithdrawnReason = Type.Enum(['cancelled', 'grant_revoked', 'agent_revoked', 'user_not_active', 'app_archived'])
 
 /**
  * A body as a person reads it.
@@ -34,12 +27,12 @@ const WithdrawnReason = OneOf(['cancelled', 'grant_revoked', 'agent_revoked', 'u
  * `hidden` (rule says `show_body: false`) and `empty` carry no content.
  */
 export const BodyView = Exactly({
-  kind: OneOf(['json', 'form', 'text', 'multipart', 'binary', 'empty', 'hidden']),
+  kind: Type.Enum(['json', 'form', 'text', 'multipart', 'binary', 'empty', 'hidden']),
   content_type: Nullable(Type.String()),
   size_bytes: Type.Integer({ minimum: 0 }),
   /** Of the whole body, also when `truncated`. */
   sha256: Sha256Hex,
-  encoding: Nullable(OneOf(['utf8', 'base64'])),
+  encoding: Nullable(Type.Enum(['utf8', 'base64'])),
   content: Nullable(Type.String()),
   /** `content` holds only the first part of the body. */
   truncated: Type.Boolean(),
@@ -68,7 +61,7 @@ export const RequestView = Exactly({
   url: Type.String({ minLength: 1 }),
   /** The parts of `url`. */
   url_parts: Exactly({
-    scheme: OneOf(['https', 'http']),
+    scheme: Type.Enum(['https', 'http']),
     /** ASCII form, IPv6 in brackets; what is resolved and dialled. */
     host: Type.String({ minLength: 1 }),
     /** Unicode form when a label is punycode and decodes, else null. */
@@ -83,13 +76,13 @@ export const RequestView = Exactly({
   /** Headers whose values may be seen, lower-case names, in sending order, repeats kept. */
   headers: Type.Array(NameAndValue),
   /** Names whose values only the vault knows or sets: injected credentials, `authorization`, `cookie`, signatures. */
-  added_by_vault: Type.Array(Exactly({ place: OneOf(['header', 'query', 'body']), name: Type.String() })),
+  added_by_vault: Type.Array(Exactly({ place: Type.Enum(['header', 'query', 'body']), name: Type.String() })),
   body: BodyView,
 })
 
 /** A person (or the bearer of the link) who decided. */
 export const Decider = Exactly({
-  kind: OneOf(['link', 'app_user', 'member']),
+  kind: Type.Enum(['link', 'app_user', 'member']),
   /** Display name or e-mail; null for `link`. */
   name: Nullable(Type.String()),
   /** The reader of this answer. For `link`: the reader holds the same link. */
@@ -169,7 +162,7 @@ export const OpenApprovalPage = Exactly({
     user: Nullable(Exactly({ id: Uuid, name: Nullable(Type.String()), email: Nullable(Type.String()) })),
   }),
   credential: Exactly({
-    kind: OneOf(['oauth', 'managed_secret']),
+    kind: Type.Enum(['oauth', 'managed_secret']),
     /** Provider id or secret slug. */
     provider_id: Type.String(),
     /** Name of the provider, or of the managed secret. */
@@ -184,7 +177,7 @@ export const OpenApprovalPage = Exactly({
     Exactly({
       rule_id: Nullable(Uuid),
       name: Type.String(),
-      source: OneOf(['organization', 'app', 'provider', 'agent', 'grant', 'key', 'request', 'own_limit']),
+      source: Type.Enum(['organization', 'app', 'provider', 'agent', 'grant', 'key', 'request', 'own_limit']),
     }),
     { minItems: 1 },
   ),
@@ -202,9 +195,9 @@ export const OpenApprovalPage = Exactly({
   /** Null unless current policy would refuse the execution. */
   would_be_denied: Nullable(Exactly({ reasons: Type.Array(WouldBeDeniedReason, { minItems: 1 }) })),
   options: Exactly({
-    decision_reason: OneOf(['optional', 'on_deny', 'always']),
+    decision_reason: Type.Enum(['optional', 'on_deny', 'always']),
     /** `sign_in`: the link only opens the page; deciding needs a signed-in approver. */
-    link_mode: OneOf(['bearer', 'sign_in']),
+    link_mode: Type.Enum(['bearer', 'sign_in']),
     show_body: Type.Boolean(),
     /** Another pending request has the same `action_hash`. */
     identical_waiting: Type.Boolean(),
@@ -215,7 +208,7 @@ export const OpenApprovalPage = Exactly({
     /** What this reader already decided on this gate. */
     decision: Nullable(Decision),
     /** Null when the reader may decide. */
-    refusal: Nullable(OneOf(['sign_in_required', 'step_up_required', 'not_an_approver', 'approver_is_requester'])),
+    refusal: Nullable(Type.Enum(['sign_in_required', 'step_up_required', 'not_an_approver', 'approver_is_requester'])),
     /** Path on this origin where the reader signs in; null when the installation has no sign-in for people. */
     sign_in_path: Nullable(Type.String({ pattern: '^/[^/\\\\]' })),
   }),

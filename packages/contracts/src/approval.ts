@@ -3,9 +3,7 @@ import { apiKey, operator } from './access.ts'
 import { managementApi, sdkApi } from './api.ts'
 import { audited, noAudit } from './endpoint.ts'
 import { ListOf, pageQuery } from './list.ts'
-import { Nullable, Timestamp, Uuid } from './primitives.ts'
-
-const Exactly = <P extends Type.TProperties>(properties: P) => Type.Object(properties, { additionalProperties: false })
+import { Exactly, Nullable, Sha256Hex, Timestamp, Uuid } from './primitives.ts'
 
 /** The longest `wait` of a status call, in seconds. */
 export const APPROVAL_WAIT_MAX_SECONDS = 25
@@ -26,7 +24,6 @@ export const ApprovalStatusValue = Type.Enum([
 export const GateStatusValue = Type.Enum(['pending', 'approved', 'denied', 'expired'])
 export const ApprovalDecision = Type.Enum(['approve', 'deny'])
 
-const Sha256Hex = Type.String({ pattern: '^[0-9a-f]{64}$' })
 const GateId = Type.String({ maxLength: 200 })
 
 /**
@@ -225,7 +222,6 @@ export const listApprovals = managementApi.defineEndpoint({
     ...pageQuery,
   }),
   success: ListOf(ManagedApproval),
-  errors: ['invalid_cursor', 'not_found'],
   audit: noAudit('a list of states without any content of the requests'),
 })
 
@@ -238,7 +234,7 @@ export const getApproval = managementApi.defineEndpoint({
   access: operator({ scope: 'approvals:read' }),
   params: approvalParams,
   success: ManagedApprovalDetail,
-  errors: ['approval_not_found', 'not_found'],
+  errors: ['approval_not_found'],
   audit: noAudit('shows names and sizes of the request, no value of it'),
 })
 
@@ -252,7 +248,7 @@ export const cancelApproval = managementApi.defineEndpoint({
   access: operator({ scope: 'approvals:write' }),
   params: approvalParams,
   success: ManagedApproval,
-  errors: ['approval_not_found', 'approval_not_pending', 'not_found'],
+  errors: ['approval_not_found', 'approval_not_pending'],
   audit: audited('approval.cancelled'),
 })
 
@@ -276,7 +272,6 @@ export const decideApprovalAsOperator = managementApi.defineEndpoint({
     reason: 'Wrong customer',
   },
   success: ManagedApproval,
-  errors: ['not_found'],
   audit: noAudit('never succeeds for a token, and only tokens reach it'),
 })
 
@@ -286,6 +281,5 @@ export type ApprovalDecision = Type.Static<typeof ApprovalDecision>
 export type PendingApproval = Type.Static<typeof PendingApproval>
 export type ApprovalState = Type.Static<typeof ApprovalState>
 export type ApprovalResult = Type.Static<typeof ApprovalResult>
-export type ManagedGate = Type.Static<typeof ManagedGate>
 export type ManagedApproval = Type.Static<typeof ManagedApproval>
 export type ManagedApprovalDetail = Type.Static<typeof ManagedApprovalDetail>

@@ -2,32 +2,24 @@ import Type from 'typebox'
 import { everybody, operator } from './access.ts'
 import { managementApi, statusApi } from './api.ts'
 import { audited, noAudit } from './endpoint.ts'
-import { ListOf, PathId } from './list.ts'
-import { JsonObject, Nullable, Timestamp, Uuid } from './primitives.ts'
+import { ListOf, PathId, pageQuery } from './list.ts'
+import { JsonObject, Nullable, Sha256Hex, Timestamp, Uuid } from './primitives.ts'
 import { DecisionEffect } from './rule.ts'
 
 const Word = Type.String({ minLength: 1, maxLength: 255 })
-const Hash = Type.String({ pattern: '^[0-9a-f]{64}$' })
 const Count = Type.Integer({ minimum: 0 })
 
-export const AuditStream = Type.Union([
-  Type.Literal('runtime'),
-  Type.Literal('grants'),
-  Type.Literal('portal'),
-  Type.Literal('provisioning'),
-  Type.Literal('approvals'),
-  Type.Literal('system'),
-])
-export const AuditOutcome = Type.Union([
-  Type.Literal('allowed'),
-  Type.Literal('success'),
-  Type.Literal('policy_denied'),
-  Type.Literal('refused'),
-  Type.Literal('provider_error'),
-  Type.Literal('network_error'),
-  Type.Literal('pending'),
-  Type.Literal('unknown'),
-  Type.Literal('changed'),
+export const AuditStream = Type.Enum(['runtime', 'grants', 'portal', 'provisioning', 'approvals', 'system'])
+export const AuditOutcome = Type.Enum([
+  'allowed',
+  'success',
+  'policy_denied',
+  'refused',
+  'provider_error',
+  'network_error',
+  'pending',
+  'unknown',
+  'changed',
 ])
 
 /** One row of the log: its permanent part at the top, and what retention may forget in `detail`. */
@@ -65,7 +57,7 @@ export const AuditEvent = Type.Object({
   /** Null once retention has replaced it by its hash. */
   detail: Nullable(JsonObject),
   /** The hash in the place of a pruned detail. */
-  detail_h: Nullable(Hash),
+  detail_h: Nullable(Sha256Hex),
 })
 export type AuditEvent = Type.Static<typeof AuditEvent>
 
@@ -73,10 +65,6 @@ export type AuditEvent = Type.Static<typeof AuditEvent>
 const completeness = { complete: Type.Boolean(), projected_to: Nullable(Timestamp) }
 const pageOf = <T extends Type.TSchema>(item: T) => Type.Object({ ...ListOf(item).properties, ...completeness })
 
-const auditPage = {
-  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000 })),
-  cursor: Type.Optional(Type.String({ minLength: 1, maxLength: 512 })),
-}
 /** `since` is a span back from now (`90s`, `30m`, `24h`, `7d`) or an instant, and excludes `start` and `end`. */
 const timeRange = {
   since: Type.Optional(Type.String({ minLength: 2, maxLength: 40 })),
@@ -112,39 +100,34 @@ const eventFilter = {
 }
 export const AuditFilter = Type.Object(eventFilter)
 export type AuditFilter = Type.Static<typeof AuditFilter>
+const pageBy = <const Names extends (keyof typeof eventFilter)[]>(names: readonly [...Names]) =>
+  Type.Object({ ...pageQuery, ...timeRange, ...Type.Pick(AuditFilter, names).properties })
 
 const tag = 'audit'
 const access = operator({ scope: 'audit:read' })
+const reads = { method: 'GET', tag, access, audit: noAudit('reads the log') } as const
 const inApp = Type.Object({ app_id: PathId })
 const ofEvent = Type.Object({ app_id: PathId, event_id: PathId })
 const ofTrace = Type.Object({ app_id: PathId, trace_id: Word })
 const ofExport = Type.Object({ app_id: PathId, export_id: PathId })
 
 export const listAuditEvents = managementApi.defineEndpoint({
+  ...reads,
   id: 'list_audit_events',
-  method: 'GET',
   path: '/api/v1/apps/:app_id/audit/events',
   summary: 'Search the audit log of an app, newest first',
-  tag,
-  access,
   params: inApp,
-  query: Type.Object({ ...auditPage, ...eventFilter }),
+  query: Type.Object({ ...pageQuery, ...eventFilter }),
   success: pageOf(AuditEvent),
-  errors: ['invalid_cursor'],
-  audit: noAudit('reads the log'),
 })
 
 export const showAuditEvent = managementApi.defineEndpoint({
+  ...reads,
   id: 'show_audit_event',
-  method: 'GET',
   path: '/api/v1/apps/:app_id/audit/events/:event_id',
   summary: 'Show one row of the audit log',
-  tag,
-  access,
   params: ofEvent,
   success: AuditEvent,
-  errors: ['not_found'],
-  audit: noAudit('reads the log'),
 })
 
 /**
@@ -172,54 +155,28 @@ export const showAuditBody = managementApi.defineEndpoint({
   params: ofEvent,
   /** A side is null when nothing was captured or it was erased. */
   success: Type.Object({ event_id: Uuid, request: Nullable(AuditBody), response: Nullable(AuditBody) }),
-  errors: ['audit_unavailable', 'not_found'],
+  errors: ['audit_unavailable'],
   audit: audited('audit.queried_body'),
 })
 
 export const listPortalActions = managementApi.defineEndpoint({
+  ...reads,
   id: 'list_portal_actions',
-  method: 'GET',
   path: '/api/v1/apps/:app_id/audit/portal-actions',
   summary: 'What operators changed, newest first',
-  tag,
-  access,
   params: inApp,
-  query: Type.Object({
-    ...auditPage,
-    ...timeRange,
-    event: eventFilter.event,
-    member_id: eventFilter.member_id,
-    resource_type: eventFilter.resource_type,
-    initiator: eventFilter.initiator,
-    q: eventFilter.q,
-  }),
+  query: pageBy(['event', 'member_id', 'resource_type', 'initiator', 'q']),
   success: pageOf(AuditEvent),
-  errors: ['invalid_cursor'],
-  audit: noAudit('reads the log'),
 })
 
 export const listGrantEvents = managementApi.defineEndpoint({
+  ...reads,
   id: 'list_grant_events',
-  method: 'GET',
   path: '/api/v1/apps/:app_id/audit/grant-events',
   summary: 'What became of grants and credentials, newest first',
-  tag,
-  access,
   params: inApp,
-  query: Type.Object({
-    ...auditPage,
-    ...timeRange,
-    event: eventFilter.event,
-    grant_id: eventFilter.grant_id,
-    agent_id: eventFilter.agent_id,
-    app_user_id: eventFilter.app_user_id,
-    provider_id: eventFilter.provider_id,
-    initiator: eventFilter.initiator,
-    q: eventFilter.q,
-  }),
+  query: pageBy(['event', 'grant_id', 'agent_id', 'app_user_id', 'provider_id', 'initiator', 'q']),
   success: pageOf(AuditEvent),
-  errors: ['invalid_cursor'],
-  audit: noAudit('reads the log'),
 })
 
 /** A trace in short. Its place in the list is that of its first row. */
@@ -234,26 +191,13 @@ export const AuditTraceSummary = Type.Object({
 })
 
 export const listAuditTraces = managementApi.defineEndpoint({
+  ...reads,
   id: 'list_audit_traces',
-  method: 'GET',
   path: '/api/v1/apps/:app_id/audit/traces',
   summary: 'List traces by when they began, newest first; filters look at the first row of each',
-  tag,
-  access,
   params: inApp,
-  query: Type.Object({
-    ...auditPage,
-    ...timeRange,
-    agent_id: eventFilter.agent_id,
-    key_id: eventFilter.key_id,
-    grant_id: eventFilter.grant_id,
-    provider_id: eventFilter.provider_id,
-    run_id: eventFilter.run_id,
-    thread_id: eventFilter.thread_id,
-  }),
+  query: pageBy(['agent_id', 'key_id', 'grant_id', 'provider_id', 'run_id', 'thread_id']),
   success: pageOf(AuditTraceSummary),
-  errors: ['invalid_cursor'],
-  audit: noAudit('reads the log'),
 })
 
 /**
@@ -268,12 +212,10 @@ export const AuditTraceRow = Type.Object({
 export type AuditTraceRow = Type.Static<typeof AuditTraceRow>
 
 export const showAuditTrace = managementApi.defineEndpoint({
+  ...reads,
   id: 'show_audit_trace',
-  method: 'GET',
   path: '/api/v1/apps/:app_id/audit/traces/:trace_id',
   summary: 'Show the rows of a trace as a tree',
-  tag,
-  access,
   params: ofTrace,
   success: Type.Object({
     trace_id: Type.String(),
@@ -282,32 +224,30 @@ export const showAuditTrace = managementApi.defineEndpoint({
     is_truncated: Type.Boolean(),
     ...completeness,
   }),
-  errors: ['not_found'],
-  audit: noAudit('reads the log'),
 })
 
 /** How a trace ended, in words that lead to a remedy. */
-export const AuditEndState = Type.Union([
-  Type.Literal('succeeded'),
-  Type.Literal('in_flight'),
-  Type.Literal('policy_denied'),
-  Type.Literal('approval_pending'),
-  Type.Literal('approval_approved'),
-  Type.Literal('approval_denied'),
-  Type.Literal('approval_expired'),
-  Type.Literal('approval_cancelled'),
-  Type.Literal('outcome_unknown'),
-  Type.Literal('scope_missing'),
-  Type.Literal('grant_ended'),
-  Type.Literal('proxy_required'),
-  Type.Literal('destination_refused'),
-  Type.Literal('provider_unauthorized'),
-  Type.Literal('provider_rate_limited'),
-  Type.Literal('provider_rejected'),
-  Type.Literal('provider_failed'),
-  Type.Literal('store_unavailable'),
-  Type.Literal('refused'),
-  Type.Literal('changed'),
+export const AuditEndState = Type.Enum([
+  'succeeded',
+  'in_flight',
+  'policy_denied',
+  'approval_pending',
+  'approval_approved',
+  'approval_denied',
+  'approval_expired',
+  'approval_cancelled',
+  'outcome_unknown',
+  'scope_missing',
+  'grant_ended',
+  'proxy_required',
+  'destination_refused',
+  'provider_unauthorized',
+  'provider_rate_limited',
+  'provider_rejected',
+  'provider_failed',
+  'store_unavailable',
+  'refused',
+  'changed',
 ])
 export type AuditEndState = Type.Static<typeof AuditEndState>
 
@@ -330,16 +270,12 @@ export const AuditExplanation = Type.Object({
 export type AuditExplanation = Type.Static<typeof AuditExplanation>
 
 export const explainAuditTrace = managementApi.defineEndpoint({
+  ...reads,
   id: 'explain_audit_trace',
-  method: 'GET',
   path: '/api/v1/apps/:app_id/audit/traces/:trace_id/explain',
   summary: 'Say how a trace ended and what can be done about it',
-  tag,
-  access,
   params: ofTrace,
   success: Type.Object({ ...AuditExplanation.properties, ...completeness }),
-  errors: ['not_found'],
-  audit: noAudit('reads the log'),
 })
 
 /** A signed checkpoint: the signature is over `"alter.audit.checkpoint.v1\n"` and the RFC 8785 form of `checkpoint`. */
@@ -351,31 +287,27 @@ export const AuditCheckpoint = Type.Object({
     /** The last batch that it covers, the last row, and the head there. */
     sequence: Type.Integer({ minimum: 1 }),
     row_no: Type.Integer({ minimum: 1 }),
-    head: Hash,
-    prev_checkpoint: Nullable(Hash),
+    head: Sha256Hex,
+    prev_checkpoint: Nullable(Sha256Hex),
     issued_at: Timestamp,
     key_id: Type.String(),
   }),
-  message_hash: Hash,
+  message_hash: Sha256Hex,
   signature: Type.String(),
 })
 
 export const listAuditCheckpoints = managementApi.defineEndpoint({
+  ...reads,
   id: 'list_audit_checkpoints',
-  method: 'GET',
   path: '/api/v1/apps/:app_id/audit/checkpoints',
   summary: 'List signed checkpoints, newest first',
-  tag,
-  access,
   params: inApp,
-  query: Type.Object(auditPage),
+  query: Type.Object(pageQuery),
   success: ListOf(AuditCheckpoint),
-  errors: ['invalid_cursor'],
-  audit: noAudit('reads the log'),
 })
 
 export const AuditVerification = Type.Object({
-  status: Type.Union([Type.Literal('ok'), Type.Literal('broken'), Type.Literal('incomplete')]),
+  status: Type.Enum(['ok', 'broken', 'incomplete']),
   scope_id: Uuid,
   /** The batches that were checked; null when there is none. */
   batches: Nullable(Type.Object({ from: Type.Integer(), to: Type.Integer() })),
@@ -390,14 +322,7 @@ export const AuditVerification = Type.Object({
       checkpoint_no: Nullable(Type.Integer()),
       sequence: Nullable(Type.Integer()),
       row_no: Nullable(Type.Integer()),
-      kind: Type.Union([
-        Type.Literal('hash_mismatch'),
-        Type.Literal('gap'),
-        Type.Literal('order'),
-        Type.Literal('checkpoint_mismatch'),
-        Type.Literal('bad_signature'),
-        Type.Literal('unknown_key'),
-      ]),
+      kind: Type.Enum(['hash_mismatch', 'gap', 'order', 'checkpoint_mismatch', 'bad_signature', 'unknown_key']),
     }),
   ),
 })
@@ -415,7 +340,7 @@ export const checkAuditIntegrity = managementApi.defineEndpoint({
   audit: audited('integrity.checked', 'system.integrity_failed'),
 })
 
-export const AuditExportFormat = Type.Union([Type.Literal('ndjson'), Type.Literal('csv')])
+export const AuditExportFormat = Type.Enum(['ndjson', 'csv'])
 /** An export is a fixed part of the log that is read out when it is fetched. */
 export const AuditExport = Type.Object({
   id: Uuid,
@@ -444,7 +369,7 @@ export const createAuditExport = managementApi.defineEndpoint({
   example: { format: 'ndjson', since: '24h' },
   success: AuditExport,
   status: 201,
-  errors: ['audit_unavailable', 'export_too_large', 'rate_limit_exceeded', 'unavailable'],
+  errors: ['audit_unavailable', 'export_too_large', 'unavailable'],
   audit: audited('audit.exported'),
 })
 
@@ -458,7 +383,6 @@ export const listAuditExports = managementApi.defineEndpoint({
   params: inApp,
   query: Type.Object({}),
   success: ListOf(AuditExport),
-  errors: [],
   audit: noAudit('shows what was exported'),
 })
 
@@ -471,7 +395,6 @@ export const showAuditExport = managementApi.defineEndpoint({
   access,
   params: ofExport,
   success: AuditExport,
-  errors: ['not_found'],
   audit: noAudit('shows what was exported'),
 })
 
@@ -485,7 +408,6 @@ export const fetchAuditExportRows = managementApi.defineEndpoint({
   params: ofExport,
   success: Type.String(),
   produces: ['application/x-ndjson', 'text/csv'],
-  errors: ['not_found'],
   audit: noAudit('the export was recorded when it was made'),
 })
 
@@ -499,7 +421,6 @@ export const fetchAuditExportCheckpoints = managementApi.defineEndpoint({
   params: ofExport,
   success: Type.String(),
   produces: ['application/x-ndjson'],
-  errors: ['not_found'],
   audit: noAudit('the export was recorded when it was made'),
 })
 
@@ -524,6 +445,5 @@ export const listAuditKeys = statusApi.defineEndpoint({
       }),
     ),
   }),
-  errors: [],
   audit: noAudit('public keys'),
 })

@@ -22,11 +22,12 @@ export type Api = Readonly<{
 export type AuditDeclaration = { events: readonly AuditEventName[] } | { none: string }
 export const audited = (...events: readonly [AuditEventName, ...AuditEventName[]]): AuditDeclaration => ({ events })
 export const noAudit = (reason: string): AuditDeclaration => ({ none: reason })
+export const readsConfiguration = noAudit('reads configuration')
 
 export type Schemas = {
-  params?: Type.TSchema
-  query?: Type.TSchema
-  headers?: Type.TSchema
+  params?: Type.TObject
+  query?: Type.TObject
+  headers?: Type.TObject
   body?: Type.TSchema
   success: Type.TSchema
   /** A success with status 202: what was asked for goes on. */
@@ -47,8 +48,8 @@ export type Declaration<S extends Schemas = Schemas> = S & {
   example?: unknown
   /** Success status; 200 unless said. */
   status?: number
-  /** Codes a handler may refuse with, beside those of its API and its access. */
-  errors: readonly ErrorCode[]
+  /** Codes a handler may refuse with, beside those that its API, access, input and headers bring along. None when absent. */
+  errors?: readonly ErrorCode[]
   audit: AuditDeclaration
   /** Unknown body members are ignored (telemetry calls 5, 6, 28 only); everywhere else they are refused. */
   lenient?: boolean
@@ -62,5 +63,9 @@ export type Declaration<S extends Schemas = Schemas> = S & {
   versioned?: boolean
 }
 
+/** What the body and the query of an endpoint hold, checked. */
+export type BodyOf<E extends { body: Type.TSchema }> = Type.Static<E['body']>
+export type QueryOf<E extends { query: Type.TSchema }> = Type.Static<E['query']>
+
 /** One declaration per endpoint: validation, types, OpenAPI, access matrix and audit check are made from it. */
-export type Endpoint<S extends Schemas = Schemas> = Declaration<S> & { api: Api }
+export type Endpoint<S extends Schemas = Schemas> = Declaration<S> & { api: Api; errors: readonly ErrorCode[] }

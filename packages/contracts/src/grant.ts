@@ -1,9 +1,9 @@
 import Type from 'typebox'
 import { apiKey, operator } from './access.ts'
 import { managementApi, sdkApi } from './api.ts'
-import { audited, noAudit } from './endpoint.ts'
+import { audited, noAudit, readsConfiguration } from './endpoint.ts'
 import { Author, ListOf, offsetQuery, PathId } from './list.ts'
-import { JsonObject, Label, Nullable, Timestamp, Uuid } from './primitives.ts'
+import { JsonObject, Label, Nullable, ProviderId, Timestamp, UserToken, Uuid } from './primitives.ts'
 import { ApprovalConfig, GrantPolicyWrite, GrantRestrictions } from './rule.ts'
 
 export const PrincipalType = Type.Enum(['user', 'group', 'system', 'agent'])
@@ -43,22 +43,25 @@ export type Grant = Type.Static<typeof Grant>
 /** What the end of a grant writes; an expired one ends when another takes its label. */
 const endsGrant = ['grant.revoked', 'rule.deleted', 'approval.denied'] as const
 
-const read = operator({ scope: 'grants:read' })
+const reads = {
+  method: 'GET',
+  tag: 'grants',
+  access: operator({ scope: 'grants:read' }),
+  audit: readsConfiguration,
+} as const
 const inApp = Type.Object({ app_id: PathId })
 const ofSecret = Type.Object({ app_id: PathId, managed_secret_id: PathId })
 
 export const listGrants = managementApi.defineEndpoint({
+  ...reads,
   id: 'list_grants',
-  method: 'GET',
   path: '/api/v1/apps/:app_id/grants',
   summary: 'List grants',
-  tag: 'grants',
-  access: read,
   params: inApp,
   query: Type.Object({
     ...offsetQuery,
     status: Type.Optional(GrantStatus),
-    provider: Type.Optional(Type.String({ minLength: 1, maxLength: 255 })),
+    provider: Type.Optional(ProviderId),
     principal_type: Type.Optional(PrincipalType),
     principal_id: Type.Optional(Uuid),
     app_user: Type.Optional(Uuid),
@@ -66,21 +69,15 @@ export const listGrants = managementApi.defineEndpoint({
     search: Type.Optional(Type.String({ minLength: 1, maxLength: 100 })),
   }),
   success: ListOf(Grant),
-  errors: ['invalid_cursor', 'not_found'],
-  audit: noAudit('reads configuration'),
 })
 
 export const showGrant = managementApi.defineEndpoint({
+  ...reads,
   id: 'show_grant',
-  method: 'GET',
   path: '/api/v1/apps/:app_id/grants/:grant_id',
   summary: 'Show a grant',
-  tag: 'grants',
-  access: read,
   params: Type.Object({ app_id: PathId, grant_id: PathId }),
   success: Grant,
-  errors: ['not_found'],
-  audit: noAudit('reads configuration'),
 })
 
 export const revokeGrant = managementApi.defineEndpoint({
@@ -95,7 +92,6 @@ export const revokeGrant = managementApi.defineEndpoint({
   body: Type.Object({ reason: Type.Optional(Type.String({ minLength: 1, maxLength: 2_000 })) }),
   example: { reason: 'The customer asked for it' },
   success: Grant,
-  errors: ['invalid_characters', 'not_found'],
   audit: audited(...endsGrant),
 })
 
@@ -109,8 +105,7 @@ export const listSecretGrants = managementApi.defineEndpoint({
   params: ofSecret,
   query: Type.Object({ ...offsetQuery, status: Type.Optional(GrantStatus), agent_id: Type.Optional(Uuid) }),
   success: ListOf(Grant),
-  errors: ['invalid_cursor', 'not_found'],
-  audit: noAudit('reads configuration'),
+  audit: readsConfiguration,
 })
 
 export const createSecretGrant = managementApi.defineEndpoint({
@@ -142,11 +137,9 @@ export const createSecretGrant = managementApi.defineEndpoint({
     'end_user_credential_not_assignable',
     'group_grants_unsupported',
     'cidr_too_wide',
-    'invalid_characters',
     'invalid_cidr',
     'invalid_grant_policy',
     'invalid_rule_body',
-    'not_found',
     'sibling_label_conflict',
   ],
   audit: audited('grant.created', 'rule.created', ...endsGrant),
@@ -179,11 +172,9 @@ export const updateSecretGrant = managementApi.defineEndpoint({
     'cidr_too_wide',
     'conflict',
     'grant_revoked',
-    'invalid_characters',
     'invalid_cidr',
     'invalid_grant_policy',
     'invalid_rule_body',
-    'not_found',
     'sibling_label_conflict',
   ],
   audit: audited('grant.updated', 'rule.created', 'rule.updated', ...endsGrant),
@@ -227,11 +218,11 @@ export const sdkListGrants = sdkApi.defineEndpoint({
   body: Type.Object({
     limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000 })),
     offset: Type.Optional(Type.Integer({ minimum: 0 })),
-    provider_id: Type.Optional(Type.String({ minLength: 1, maxLength: 255 })),
+    provider_id: Type.Optional(ProviderId),
     status: Type.Optional(Type.String({ minLength: 1, maxLength: 40 })),
     account: Type.Optional(Type.String({ minLength: 1, maxLength: 320 })),
     label: Type.Optional(Label),
-    user_token: Type.Optional(Type.String({ minLength: 1, maxLength: 8_192 })),
+    user_token: Type.Optional(UserToken),
   }),
   example: { limit: 100, offset: 0 },
   success: Type.Object({
@@ -245,8 +236,6 @@ export const sdkListGrants = sdkApi.defineEndpoint({
   audit: noAudit('lists what the caller may use; opens no credential'),
 })
 
-const Token = Type.String({ minLength: 1, maxLength: 8_192 })
-
 export const sdkCreateSecretGrant = sdkApi.defineEndpoint({
   id: 'sdk_create_secret_grant',
   method: 'POST',
@@ -257,7 +246,7 @@ export const sdkCreateSecretGrant = sdkApi.defineEndpoint({
   params: Type.Object({ managed_secret_id: PathId }),
   body: Type.Object({
     principal: Type.Union([
-      Type.Object({ type: Type.Literal('user'), user_token: Token, label: Label }),
+      Type.Object({ type: Type.Literal('user'), user_token: UserToken, label: Label }),
       Type.Object({
         type: Type.Literal('group'),
         external_group_id: Type.String({ minLength: 1, maxLength: 255 }),
@@ -291,7 +280,6 @@ export const sdkCreateSecretGrant = sdkApi.defineEndpoint({
     'credential_not_found',
     'end_user_credential_not_assignable',
     'group_grants_unsupported',
-    'invalid_characters',
     'invalid_grant_policy',
     'jwt_validation_error',
     'managed_secret_not_found',
@@ -310,7 +298,7 @@ export const sdkRevokeGrant = sdkApi.defineEndpoint({
   params: Type.Object({ grant_id: PathId }),
   body: Type.Object({
     reason: Type.Optional(Type.String({ minLength: 1, maxLength: 2_000 })),
-    user_token: Type.Optional(Token),
+    user_token: Type.Optional(UserToken),
   }),
   example: { reason: 'The customer asked for it' },
   success: Type.Object({
@@ -319,6 +307,6 @@ export const sdkRevokeGrant = sdkApi.defineEndpoint({
     grant_id: Uuid,
     revoked_at: Timestamp,
   }),
-  errors: ['grant_not_found', 'grant_revoked', 'invalid_characters', 'jwt_validation_error'],
+  errors: ['grant_not_found', 'grant_revoked', 'jwt_validation_error'],
   audit: audited(...endsGrant),
 })

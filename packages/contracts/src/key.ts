@@ -1,7 +1,7 @@
 import Type from 'typebox'
 import { apiKey, everybody, operator } from './access.ts'
 import { managementApi, sdkApi } from './api.ts'
-import { audited, noAudit } from './endpoint.ts'
+import { audited, noAudit, readsConfiguration } from './endpoint.ts'
 import { Author, ListOf, offsetQuery, PathId } from './list.ts'
 import { JsonObject, Name, Nullable, ShownOnce, Timestamp, Uuid } from './primitives.ts'
 
@@ -61,18 +61,16 @@ export const KeyLifetime = Type.String({ pattern: '^[1-9][0-9]{0,5}[dhm]$' })
 export const MAX_ROTATION_GRACE_SECONDS = 2_592_000
 
 const tag = 'keys'
-const read = operator({ scope: 'keys:read' })
+const reads = { method: 'GET', tag, access: operator({ scope: 'keys:read' }), audit: readsConfiguration } as const
 const write = operator({ scope: 'keys:write' })
 const inApp = Type.Object({ app_id: PathId })
 const params = Type.Object({ app_id: PathId, key_id: PathId })
 
 export const listKeys = managementApi.defineEndpoint({
+  ...reads,
   id: 'list_keys',
-  method: 'GET',
   path: '/api/v1/apps/:app_id/keys',
   summary: 'List keys',
-  tag,
-  access: read,
   params: inApp,
   query: Type.Object({
     ...offsetQuery,
@@ -81,21 +79,15 @@ export const listKeys = managementApi.defineEndpoint({
     parent_key_id: Type.Optional(Uuid),
   }),
   success: ListOf(Key),
-  errors: ['invalid_cursor', 'not_found'],
-  audit: noAudit('reads configuration'),
 })
 
 export const showKeyStatistics = managementApi.defineEndpoint({
+  ...reads,
   id: 'show_key_statistics',
-  method: 'GET',
   path: '/api/v1/apps/:app_id/keys/statistics',
   summary: 'Count keys',
-  tag,
-  access: read,
   params: inApp,
   success: KeyStatistics,
-  errors: ['not_found'],
-  audit: noAudit('reads configuration'),
 })
 
 export const mintKey = managementApi.defineEndpoint({
@@ -120,29 +112,17 @@ export const mintKey = managementApi.defineEndpoint({
   example: { name: 'Backend', scopes: ['proxy:execute', 'approvals:read'], expires_in: '30d' },
   success: MintedKey,
   status: 201,
-  errors: [
-    'cidr_too_wide',
-    'invalid_characters',
-    'invalid_cidr',
-    'invalid_scope',
-    'key_limit_reached',
-    'key_policy_violation',
-    'not_found',
-  ],
+  errors: ['cidr_too_wide', 'invalid_cidr', 'invalid_scope', 'key_limit_reached', 'key_policy_violation'],
   audit: audited('key.minted'),
 })
 
 export const showKey = managementApi.defineEndpoint({
+  ...reads,
   id: 'show_key',
-  method: 'GET',
   path: '/api/v1/apps/:app_id/keys/:key_id',
   summary: 'Show a key without its secret',
-  tag,
-  access: read,
   params,
   success: Key,
-  errors: ['not_found'],
-  audit: noAudit('reads configuration'),
 })
 
 export const updateKey = managementApi.defineEndpoint({
@@ -156,7 +136,6 @@ export const updateKey = managementApi.defineEndpoint({
   body: Type.Partial(Type.Object({ name: Name, metadata: JsonObject }), { minProperties: 1 }),
   example: { name: 'Backend, Frankfurt' },
   success: Key,
-  errors: ['invalid_characters', 'not_found'],
   audit: audited('key.updated'),
 })
 
@@ -184,7 +163,6 @@ export const rotateKey = managementApi.defineEndpoint({
     'invalid_scope',
     'key_policy_violation',
     'key_revoked',
-    'not_found',
   ],
   audit: audited('key.rotated'),
 })
@@ -199,7 +177,7 @@ export const deprecateKey = managementApi.defineEndpoint({
   access: write,
   params,
   success: Key,
-  errors: ['key_revoked', 'not_found'],
+  errors: ['key_revoked'],
   audit: audited('key.deprecated'),
 })
 
@@ -213,7 +191,7 @@ export const undeprecateKey = managementApi.defineEndpoint({
   access: write,
   params,
   success: Key,
-  errors: ['key_revoked', 'not_found'],
+  errors: ['key_revoked'],
   audit: audited('key.undeprecated'),
 })
 
@@ -229,7 +207,7 @@ export const revokeKey = managementApi.defineEndpoint({
   body: Type.Object({ force: Type.Optional(Type.Boolean()) }),
   example: { force: true },
   success: Key,
-  errors: ['last_active_key', 'not_found'],
+  errors: ['last_active_key'],
   audit: audited('key.revoked'),
 })
 
@@ -248,7 +226,6 @@ export const listScopes = managementApi.defineEndpoint({
   tag: 'catalog',
   access: everybody(),
   success: ScopeCatalog,
-  errors: [],
   audit: noAudit('a static catalog'),
 })
 
@@ -260,6 +237,5 @@ export const sdkListScopes = sdkApi.defineEndpoint({
   tag: 'sdk',
   access: apiKey({ scopes: [] }),
   success: ScopeCatalog,
-  errors: [],
   audit: noAudit('a static catalog'),
 })

@@ -1,7 +1,7 @@
 import Type from 'typebox'
 import { operator } from './access.ts'
 import { managementApi } from './api.ts'
-import { audited, noAudit } from './endpoint.ts'
+import { audited, readsConfiguration } from './endpoint.ts'
 import { Author, ListOf, PathId, pageQuery } from './list.ts'
 import { JsonObject, Label, Name, Nullable, Timestamp, Uuid } from './primitives.ts'
 
@@ -79,7 +79,7 @@ export type ManagedSecret = Type.Static<typeof ManagedSecret>
 export type SecretAccess = Type.Static<typeof SecretAccess>
 
 const tag = 'managed-secrets'
-const read = operator({ scope: 'secrets:read' })
+const reads = { method: 'GET', tag, access: operator({ scope: 'secrets:read' }), audit: readsConfiguration } as const
 const write = operator({ scope: 'secrets:write' })
 const inApp = Type.Object({ app_id: PathId })
 const params = Type.Object({ app_id: PathId, managed_secret_id: PathId })
@@ -87,17 +87,13 @@ const params = Type.Object({ app_id: PathId, managed_secret_id: PathId })
 const Value = JsonObject
 
 export const listManagedSecrets = managementApi.defineEndpoint({
+  ...reads,
   id: 'list_managed_secrets',
-  method: 'GET',
   path: '/api/v1/apps/:app_id/managed-secrets',
   summary: 'List managed secrets without their values',
-  tag,
-  access: read,
   params: inApp,
   query: Type.Object({ ...pageQuery, search: Type.Optional(Type.String({ minLength: 1, maxLength: 100 })) }),
   success: ListOf(ManagedSecret),
-  errors: ['invalid_cursor', 'not_found'],
-  audit: noAudit('reads configuration'),
 })
 
 export const createManagedSecret = managementApi.defineEndpoint({
@@ -129,22 +125,18 @@ export const createManagedSecret = managementApi.defineEndpoint({
   },
   success: CreatedManagedSecret,
   status: 201,
-  errors: ['allowed_hosts_required', 'conflict', 'forbidden_header', 'invalid_characters', 'not_found'],
+  errors: ['allowed_hosts_required', 'conflict', 'forbidden_header'],
   audit: audited('secret.created', 'grant.created'),
   versioned: true,
 })
 
 export const showManagedSecret = managementApi.defineEndpoint({
+  ...reads,
   id: 'show_managed_secret',
-  method: 'GET',
   path: '/api/v1/apps/:app_id/managed-secrets/:managed_secret_id',
   summary: 'Show a managed secret without its value',
-  tag,
-  access: read,
   params,
   success: ManagedSecret,
-  errors: ['not_found'],
-  audit: noAudit('reads configuration'),
   versioned: true,
 })
 
@@ -161,7 +153,7 @@ export const updateManagedSecret = managementApi.defineEndpoint({
   }),
   example: { name: 'Payments', proxy_only: true },
   success: ManagedSecret,
-  errors: ['forbidden_header', 'invalid_characters', 'not_found', 'version_conflict'],
+  errors: ['forbidden_header'],
   audit: audited('secret.updated'),
   versioned: true,
 })
@@ -177,7 +169,7 @@ export const setAllowedHosts = managementApi.defineEndpoint({
   body: Type.Object({ allowed_hosts: AllowedHosts }),
   example: { allowed_hosts: ['api.payments.example'] },
   success: ManagedSecret,
-  errors: ['allowed_hosts_required', 'not_found', 'version_conflict'],
+  errors: ['allowed_hosts_required'],
   audit: audited('secret.updated'),
   versioned: true,
 })
@@ -194,7 +186,7 @@ export const rotateManagedSecret = managementApi.defineEndpoint({
   body: Type.Object({ value: Value, credential_id: Type.Optional(Uuid) }),
   example: { value: { token: 'the next token of the payments API' } },
   success: ManagedSecret,
-  errors: ['credential_id_required', 'not_found'],
+  errors: ['credential_id_required'],
   audit: audited('credential.rotated'),
   versioned: true,
 })
@@ -211,20 +203,16 @@ export const deleteManagedSecret = managementApi.defineEndpoint({
   body: Type.Object({ confirm: Type.String({ maxLength: 200 }), force: Type.Optional(Type.Boolean()) }),
   example: { confirm: 'payments' },
   success: Type.Object({ id: Uuid, deleted: Type.Literal(true), grants_revoked: Type.Integer() }),
-  errors: ['confirm_mismatch', 'has_dependants', 'not_found', 'version_conflict'],
+  errors: ['confirm_mismatch', 'has_dependants'],
   audit: audited('secret.deleted', 'grant.revoked', 'credential.revoked', 'rule.deleted', 'approval.denied'),
   versioned: true,
 })
 
 export const showSecretAccess = managementApi.defineEndpoint({
+  ...reads,
   id: 'show_secret_access',
-  method: 'GET',
   path: '/api/v1/apps/:app_id/managed-secrets/:managed_secret_id/access',
   summary: 'Who reaches a managed secret now',
-  tag,
-  access: read,
   params,
   success: Type.Object({ items: Type.Array(SecretAccess) }),
-  errors: ['not_found'],
-  audit: noAudit('reads configuration'),
 })

@@ -1,7 +1,7 @@
 import Type from 'typebox'
 import { operator } from './access.ts'
 import { managementApi } from './api.ts'
-import { noAudit } from './endpoint.ts'
+import { readsConfiguration } from './endpoint.ts'
 import { ListOf, PathId, pageQuery } from './list.ts'
 import { Nullable, Timestamp, Uuid } from './primitives.ts'
 
@@ -37,44 +37,38 @@ export type KeyPolicy = Type.Static<typeof KeyPolicy>
 export type OrganizationSettings = Type.Static<typeof OrganizationSettings>
 export type Organization = Type.Static<typeof Organization>
 
+const reads = {
+  method: 'GET',
+  tag: 'organizations',
+  access: operator({ scope: 'org:read' }),
+  audit: readsConfiguration,
+} as const
 const params = Type.Object({ organization_id: PathId })
 
 /** A token belongs to one organization, so the list has one entry. */
 export const listOrganizations = managementApi.defineEndpoint({
+  ...reads,
   id: 'list_organizations',
-  method: 'GET',
   path: '/api/v1/organizations',
   summary: 'List organizations',
-  tag: 'organizations',
-  access: operator({ scope: 'org:read' }),
   query: Type.Object(pageQuery),
   success: ListOf(Organization),
-  errors: ['invalid_cursor'],
-  audit: noAudit('reads configuration'),
 })
 
 export const showOrganization = managementApi.defineEndpoint({
+  ...reads,
   id: 'show_organization',
-  method: 'GET',
   path: '/api/v1/organizations/:organization_id',
   summary: 'Show an organization',
-  tag: 'organizations',
-  access: operator({ scope: 'org:read' }),
   params,
   success: Organization,
-  errors: ['not_found'],
-  audit: noAudit('reads configuration'),
 })
 
 export const showKeyPolicy = managementApi.defineEndpoint({
+  ...reads,
   id: 'show_key_policy',
-  method: 'GET',
   path: '/api/v1/organizations/:organization_id/key-policy',
   summary: 'Show what the organization asks of new keys',
-  tag: 'organizations',
-  access: operator({ scope: 'org:read' }),
   params,
   success: KeyPolicy,
-  errors: ['not_found'],
-  audit: noAudit('reads configuration'),
 })

@@ -11,8 +11,18 @@ export const Timestamp = Type.String({
 export const PLAIN_NAME_FORMAT = 'plain-name'
 export const Name = Type.String({ format: PLAIN_NAME_FORMAT, minLength: 1, maxLength: 100 })
 export const Label = Type.String({ format: PLAIN_NAME_FORMAT, minLength: 1, maxLength: 255 })
+/** Lower-case hexadecimal SHA-256. */
+export const Sha256Hex = Type.String({ pattern: '^[0-9a-f]{64}$' })
+export const Email = Type.String({ minLength: 3, maxLength: 320, pattern: '^[^@\\s]+@[^@\\s]+$' })
+/** The id of a provider, or the slug of a managed secret. */
+export const ProviderId = Type.String({ minLength: 1, maxLength: 255 })
+/** The token of a person, as the app's own sign-in gives it. */
+export const UserToken = Type.String({ minLength: 1, maxLength: 8_192 })
 export const JsonObject = Type.Record(Type.String(), Type.Unknown())
 export const Nullable = <T extends Type.TSchema>(schema: T) => Type.Union([schema, Type.Null()])
+/** An object whose unknown members are a mistake: a member that narrows, or that a person decides on, must never be dropped silently. */
+export const Exactly = <P extends Type.TProperties>(properties: P) =>
+  Type.Object(properties, { additionalProperties: false })
 /** A secret that an answer shows when it is made and never again: a replayed answer has null in its place. */
 export const ShownOnce = <T extends Type.TSchema>(schema: T) =>
   Type.Union([schema, Type.Null()], { 'x-shown-once': true })

@@ -3,18 +3,16 @@ import { apiKey } from './access.ts'
 import { sdkApi } from './api.ts'
 import { PendingApproval } from './approval.ts'
 import { audited } from './endpoint.ts'
-import { JsonObject, Label, Nullable, Timestamp, Uuid } from './primitives.ts'
+import { Exactly, JsonObject, Label, Nullable, ProviderId, Timestamp, UserToken, Uuid } from './primitives.ts'
 import { CallerDecisionRecord } from './rule.ts'
-
-const Exactly = <P extends Type.TProperties>(properties: P) => Type.Object(properties, { additionalProperties: false })
 
 /** The longest `reason` that is kept, in characters; a longer one is cut and the answer says so. */
 export const REASON_MAX_LENGTH = 2_000
+/** The most members and characters of the context that a caller asserts (`X-Alter-Context`). */
+export const CONTEXT_MAX_MEMBERS = 20
+export const CONTEXT_MAX_LENGTH = 4_096
 /** The largest body of an answer that is passed on, in bytes. */
 export const INLINE_BODY_MAX_BYTES = 25 * 1024 * 1024
-
-const ProviderId = Type.String({ minLength: 1, maxLength: 255 })
-const UserToken = Type.String({ minLength: 1, maxLength: 8_192 })
 
 /** Which grant a call uses: by its id, or by provider (or secret slug) and whose it is. */
 const addressing = {
@@ -79,7 +77,6 @@ const USE_ERRORS = [
   'group_facts_stale',
   'group_required',
   'invalid_stored_rule',
-  'ip_not_allowed',
   'jwt_validation_error',
   'no_delegated_grant',
   'operation_unclassified',
@@ -118,7 +115,6 @@ export const proxyRequest = sdkApi.defineEndpoint({
   errors: [
     ...USE_ERRORS,
     'aws_signing_scope_unknown',
-    'body_too_large',
     'forbidden_header',
     'provider_timeout',
     'provider_unreachable',

@@ -1,9 +1,9 @@
 import Type from 'typebox'
 import { operator } from './access.ts'
 import { managementApi } from './api.ts'
-import { audited, noAudit } from './endpoint.ts'
+import { audited, noAudit, readsConfiguration } from './endpoint.ts'
 import { ListOf, PathId, pageQuery } from './list.ts'
-import { Nullable, Timestamp, Uuid } from './primitives.ts'
+import { Nullable, ProviderId, Timestamp, Uuid } from './primitives.ts'
 import {
   CreateRule,
   Rule,
@@ -30,18 +30,16 @@ export type RuleVersion = Type.Static<typeof RuleVersion>
 const tag = 'rules'
 /** The highest version that the store can count to. */
 const MAX_VERSION = 2_147_483_647
-const read = operator({ scope: 'app_policy:read' })
+const reads = { method: 'GET', tag, access: operator({ scope: 'app_policy:read' }), audit: readsConfiguration } as const
 const write = operator({ scope: 'app_policy:write' })
 const inApp = Type.Object({ app_id: PathId })
 const params = Type.Object({ app_id: PathId, rule_id: PathId })
 
 export const listRules = managementApi.defineEndpoint({
+  ...reads,
   id: 'list_rules',
-  method: 'GET',
   path: '/api/v1/apps/:app_id/rules',
   summary: 'List the rules of an app',
-  tag,
-  access: read,
   params: inApp,
   query: Type.Object({
     ...pageQuery,
@@ -53,8 +51,6 @@ export const listRules = managementApi.defineEndpoint({
     managed_by: Type.Optional(RuleManagedBy),
   }),
   success: ListOf(Rule),
-  errors: ['invalid_cursor', 'not_found'],
-  audit: noAudit('reads configuration'),
 })
 
 export const createRule = managementApi.defineEndpoint({
@@ -76,31 +72,18 @@ export const createRule = managementApi.defineEndpoint({
   },
   success: WrittenRule,
   status: 201,
-  errors: [
-    'cidr_too_wide',
-    'conflict',
-    'invalid_cel',
-    'invalid_characters',
-    'invalid_cidr',
-    'invalid_rule_body',
-    'invalid_target',
-    'not_found',
-  ],
+  errors: ['cidr_too_wide', 'conflict', 'invalid_cel', 'invalid_cidr', 'invalid_rule_body', 'invalid_target'],
   audit: audited('rule.created'),
   versioned: true,
 })
 
 export const showRule = managementApi.defineEndpoint({
+  ...reads,
   id: 'show_rule',
-  method: 'GET',
   path: '/api/v1/apps/:app_id/rules/:rule_id',
   summary: 'Show a rule',
-  tag,
-  access: read,
   params,
   success: Rule,
-  errors: ['not_found'],
-  audit: noAudit('reads configuration'),
   versioned: true,
 })
 
@@ -115,16 +98,7 @@ export const updateRule = managementApi.defineEndpoint({
   body: UpdateRule,
   example: { enabled: false },
   success: WrittenRule,
-  errors: [
-    'cidr_too_wide',
-    'conflict',
-    'invalid_cel',
-    'invalid_characters',
-    'invalid_cidr',
-    'invalid_rule_body',
-    'not_found',
-    'version_conflict',
-  ],
+  errors: ['cidr_too_wide', 'conflict', 'invalid_cel', 'invalid_cidr', 'invalid_rule_body'],
   audit: audited('rule.updated'),
   versioned: true,
 })
@@ -138,23 +112,19 @@ export const deleteRule = managementApi.defineEndpoint({
   access: write,
   params,
   success: Type.Object({ id: Uuid, deleted: Type.Literal(true) }),
-  errors: ['conflict', 'not_found', 'version_conflict'],
+  errors: ['conflict'],
   audit: audited('rule.deleted'),
   versioned: true,
 })
 
 export const listRuleVersions = managementApi.defineEndpoint({
+  ...reads,
   id: 'list_rule_versions',
-  method: 'GET',
   path: '/api/v1/apps/:app_id/rules/:rule_id/versions',
   summary: 'List the earlier versions of a rule, newest first',
-  tag,
-  access: read,
   params,
   query: Type.Object(pageQuery),
   success: ListOf(RuleVersion),
-  errors: ['invalid_cursor', 'not_found'],
-  audit: noAudit('reads configuration'),
 })
 
 export const restoreRule = managementApi.defineEndpoint({
@@ -169,21 +139,19 @@ export const restoreRule = managementApi.defineEndpoint({
   body: Type.Object({ version: Type.Integer({ minimum: 1, maximum: MAX_VERSION }) }),
   example: { version: 1 },
   success: WrittenRule,
-  errors: ['conflict', 'invalid_cel', 'invalid_rule_body', 'not_found'],
+  errors: ['conflict', 'invalid_cel', 'invalid_rule_body'],
   audit: audited('rule.restored'),
   versioned: true,
 })
 
 export const showPolicy = managementApi.defineEndpoint({
+  ...reads,
   id: 'show_policy',
-  method: 'GET',
   path: '/api/v1/apps/:app_id/policy',
   summary: 'The rules that meet a call, in the order of their targets',
-  tag,
-  access: read,
   params: inApp,
   query: Type.Object({
-    provider_id: Type.Optional(Type.String({ minLength: 1, maxLength: 255 })),
+    provider_id: Type.Optional(ProviderId),
     agent_id: Type.Optional(Uuid),
     grant_id: Type.Optional(Uuid),
     key_id: Type.Optional(Uuid),
@@ -192,8 +160,6 @@ export const showPolicy = managementApi.defineEndpoint({
     policy_epoch: Type.Integer(),
     targets: Type.Array(Type.Object({ target: RuleTarget, rules: Type.Array(Rule) })),
   }),
-  errors: ['not_found'],
-  audit: noAudit('reads configuration'),
 })
 
 export const validateRules = managementApi.defineEndpoint({
@@ -202,7 +168,7 @@ export const validateRules = managementApi.defineEndpoint({
   path: '/api/v1/apps/:app_id/policy/validate',
   summary: 'Check rules without storing them',
   tag,
-  access: read,
+  access: reads.access,
   params: inApp,
   body: Type.Object({
     rules: Type.Array(
@@ -220,39 +186,30 @@ export const validateRules = managementApi.defineEndpoint({
       Type.Object({ valid: Type.Boolean(), errors: Type.Array(RuleRemark), warnings: Type.Array(RuleRemark) }),
     ),
   }),
-  errors: ['not_found'],
   audit: noAudit('stores nothing'),
 })
 
 const organizationParams = Type.Object({ organization_id: PathId })
 const organizationRuleParams = Type.Object({ organization_id: PathId, rule_id: PathId })
-const organizationRead = operator({ scope: 'org:read' })
+const organizationReads = { ...reads, access: operator({ scope: 'org:read' }) } as const
 
 export const listOrganizationRules = managementApi.defineEndpoint({
+  ...organizationReads,
   id: 'list_organization_rules',
-  method: 'GET',
   path: '/api/v1/organizations/:organization_id/rules',
   summary: 'List the rules that hold in every app of the organization',
-  tag,
-  access: organizationRead,
   params: organizationParams,
   query: Type.Object(pageQuery),
   success: ListOf(Rule),
-  errors: ['invalid_cursor', 'not_found'],
-  audit: noAudit('reads configuration'),
 })
 
 export const showOrganizationRule = managementApi.defineEndpoint({
+  ...organizationReads,
   id: 'show_organization_rule',
-  method: 'GET',
   path: '/api/v1/organizations/:organization_id/rules/:rule_id',
   summary: 'Show a rule of the organization',
-  tag,
-  access: organizationRead,
   params: organizationRuleParams,
   success: Rule,
-  errors: ['not_found'],
-  audit: noAudit('reads configuration'),
   versioned: true,
 })
 
@@ -260,7 +217,6 @@ const interactive = {
   tag,
   access: operator({ scope: null, inPerson: true }),
   success: Type.Object({}),
-  errors: [],
   audit: noAudit('refuses every token: an organization rule is written by a member in person'),
 } as const
 

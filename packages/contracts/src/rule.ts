@@ -1,9 +1,5 @@
 import Type from 'typebox'
-import { Nullable, Timestamp, Uuid } from './primitives.ts'
-
-/** An object whose unknown members are a mistake: a member that narrows must never be dropped silently. */
-const Exactly = <P extends Type.TProperties>(properties: P) => Type.Object(properties, { additionalProperties: false })
-const OneOf = <const T extends string[]>(values: readonly [...T]) => Type.Enum(values)
+import { Email, Exactly, Nullable, Sha256Hex, Timestamp, Uuid } from './primitives.ts'
 
 export const RULE_TARGET_TYPES = ['organization', 'app', 'provider', 'agent', 'grant', 'key'] as const
 export const RULE_TYPES = [
@@ -27,10 +23,10 @@ export const RULE_BODY_MAX_BYTES = 16_384
 /** The longest `X-Alter-Request-Rule` header, in characters of base64url. */
 export const REQUEST_RULE_MAX_CHARACTERS = 4_096
 
-export const RuleTargetType = OneOf(RULE_TARGET_TYPES)
-export const RuleType = OneOf(RULE_TYPES)
-export const RuleMode = OneOf(['enforce', 'shadow'])
-export const RuleManagedBy = OneOf(['operator', 'agent_policy', 'grant_policy', 'user'])
+export const RuleTargetType = Type.Enum(RULE_TARGET_TYPES)
+export const RuleType = Type.Enum(RULE_TYPES)
+export const RuleMode = Type.Enum(['enforce', 'shadow'])
+export const RuleManagedBy = Type.Enum(['operator', 'agent_policy', 'grant_policy', 'user'])
 
 /** What a rule restricts: a UUID, or a provider id or secret slug when `type` is `provider`. */
 export const RuleTarget = Exactly({ type: RuleTargetType, id: Type.String({ minLength: 1, maxLength: 255 }) })
@@ -93,8 +89,6 @@ export const RequestRuleWhen = Exactly(
   >,
 )
 
-const Email = Type.String({ minLength: 3, maxLength: 320, pattern: '^[^@\\s]+@[^@\\s]+$' })
-
 /** One person or set of persons who may decide. A plain string is an e-mail address. */
 export const Approver = Type.Union([
   Email,
@@ -106,11 +100,11 @@ export const Approver = Type.Union([
     idp_id: Uuid,
   }),
   Exactly({ type: Type.Literal('member'), id: Uuid }),
-  Exactly({ type: Type.Literal('role'), role: OneOf(['owner', 'admin', 'developer', 'auditor', 'approver']) }),
+  Exactly({ type: Type.Literal('role'), role: Type.Enum(['owner', 'admin', 'developer', 'auditor', 'approver']) }),
   Exactly({ type: Type.Literal('grant_owner') }),
 ])
 
-export const ApprovalChannel = OneOf(['email', 'slack', 'webhook', 'web_push'])
+export const ApprovalChannel = Type.Enum(['email', 'slack', 'webhook', 'web_push'])
 const Pointer = Type.String({ maxLength: 512, pattern: '^(/([^~]|~[01])*)?$' })
 
 const approvalMembers = {
@@ -120,9 +114,9 @@ const approvalMembers = {
   window_seconds: Type.Optional(Type.Integer({ minimum: 60, maximum: 604_800 })),
   /** Absent: the app's default. Empty: nothing is sent, the link is in the answer. */
   channels: Type.Optional(Type.Array(ApprovalChannel, { uniqueItems: true, maxItems: 4 })),
-  link_mode: Type.Optional(OneOf(['bearer', 'sign_in'])),
+  link_mode: Type.Optional(Type.Enum(['bearer', 'sign_in'])),
   require_reason: Type.Optional(Type.Boolean()),
-  decision_reason: Type.Optional(OneOf(['optional', 'on_deny', 'always'])),
+  decision_reason: Type.Optional(Type.Enum(['optional', 'on_deny', 'always'])),
   edit_allowed: Type.Optional(
     Type.Union([
       Type.Boolean(),
@@ -136,7 +130,7 @@ const approvalMembers = {
     Nullable(
       Exactly({
         max_auth_age_seconds: Type.Integer({ minimum: 60, maximum: 3_600 }),
-        methods: Type.Optional(Type.Array(OneOf(['passkey', 'totp', 'idp']), { minItems: 1, uniqueItems: true })),
+        methods: Type.Optional(Type.Array(Type.Enum(['passkey', 'totp', 'idp']), { minItems: 1, uniqueItems: true })),
       }),
     ),
   ),
@@ -150,7 +144,7 @@ export const ApprovalConfig = Exactly({
   ...approvalMembers,
   approve_for_window: Type.Optional(
     Nullable(
-      Exactly({ max_seconds: Type.Integer({ minimum: 60, maximum: 86_400 }), match: OneOf(['exact', 'endpoint']) }),
+      Exactly({ max_seconds: Type.Integer({ minimum: 60, maximum: 86_400 }), match: Type.Enum(['exact', 'endpoint']) }),
     ),
   ),
 })
@@ -170,7 +164,7 @@ const timeWindowMembers = {
   timezone: Type.String({ minLength: 1, maxLength: 64 }),
   windows: List(
     Exactly({
-      days: Type.Array(OneOf(['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun']), {
+      days: Type.Array(Type.Enum(['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun']), {
         minItems: 1,
         maxItems: 7,
         uniqueItems: true,
@@ -205,14 +199,14 @@ export const RateLimitBody = Exactly({
   limit: Type.Integer({ minimum: 1, maximum: 1_000_000 }),
   /** 60 when absent. With `alignment: "calendar"`: 60, 3600, 86400, 604800 or 2678400 (a month). */
   window_seconds: Type.Optional(Type.Integer({ minimum: 1, maximum: 2_678_400 })),
-  per: Type.Optional(OneOf(['grant', 'agent', 'key', 'app_user', 'provider', 'app', 'client_ip'])),
-  alignment: Type.Optional(OneOf(['sliding', 'calendar'])),
+  per: Type.Optional(Type.Enum(['grant', 'agent', 'key', 'app_user', 'provider', 'app', 'client_ip'])),
+  alignment: Type.Optional(Type.Enum(['sliding', 'calendar'])),
   timezone: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
   ...optionalWhen,
 })
 
 export const GroupMembershipBody = Exactly({
-  mode: OneOf(['require_any', 'require_all', 'deny_any']),
+  mode: Type.Enum(['require_any', 'require_all', 'deny_any']),
   groups: List(Type.String({ minLength: 1, maxLength: 255 }), 50),
   idp_id: Type.Optional(Uuid),
   max_staleness_seconds: Type.Optional(Type.Integer({ minimum: 60, maximum: 2_592_000 })),
@@ -255,7 +249,10 @@ export const ContentMatchBody = Exactly({
     {
       operations: Type.Optional(List(Type.String({ minLength: 1, maxLength: 255 }), 100)),
       families: Type.Optional(
-        Type.Array(OneOf(['send', 'read', 'write', 'delete', 'admin', 'payment']), { minItems: 1, uniqueItems: true }),
+        Type.Array(Type.Enum(['send', 'read', 'write', 'delete', 'admin', 'payment']), {
+          minItems: 1,
+          uniqueItems: true,
+        }),
       ),
     },
     { additionalProperties: false, minProperties: 1 },
@@ -275,7 +272,7 @@ export const ContentMatchBody = Exactly({
       { maxItems: 20 },
     ),
   ),
-  effect: OneOf(['deny', 'redact', 'step_up']),
+  effect: Type.Enum(['deny', 'redact', 'step_up']),
   /** With `effect: "redact"` only. */
   redact: Type.Optional(Exactly({ fields: List(Type.String({ minLength: 1, maxLength: 256 }), 50) })),
   /** With `effect: "step_up"` only. */
@@ -284,7 +281,7 @@ export const ContentMatchBody = Exactly({
 
 export const CelBody = Exactly({
   expression: Expression,
-  effect: OneOf(['deny', 'require_approval']),
+  effect: Type.Enum(['deny', 'require_approval']),
   /** With `effect: "require_approval"` only. */
   approval: Type.Optional(ApprovalConfig),
 })
@@ -334,15 +331,7 @@ export const CreateRule = Exactly({
 })
 
 /** A change of a rule; target and type stay. */
-export const UpdateRule = Exactly({
-  name: Type.Optional(RuleName),
-  description: Type.Optional(RuleDescription),
-  body: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
-  body_version: Type.Optional(Type.Literal(RULE_BODY_VERSION)),
-  enabled: Type.Optional(Type.Boolean()),
-  mode: Type.Optional(RuleMode),
-  expires_at: Type.Optional(Nullable(Timestamp)),
-})
+export const UpdateRule = Type.Partial(Type.Omit(CreateRule, ['target', 'type']), { additionalProperties: false })
 
 /** A fault or a remark about one place of a rule; `pointer` is an RFC 6901 pointer into what was sent. */
 export const RuleRemark = Exactly({ pointer: Type.String(), code: Type.String(), message: Type.String() })
@@ -370,7 +359,7 @@ export const Rule = Exactly({
 export const GrantRestrictions = Type.Object(
   {
     allowed_methods: Type.Optional(
-      Type.Array(OneOf(['GET', 'HEAD', 'OPTIONS', 'POST', 'PUT', 'PATCH', 'DELETE']), {
+      Type.Array(Type.Enum(['GET', 'HEAD', 'OPTIONS', 'POST', 'PUT', 'PATCH', 'DELETE']), {
         minItems: 1,
         maxItems: 7,
         uniqueItems: true,
@@ -392,18 +381,18 @@ export const GrantPolicyWrite = Exactly({
   requires_approval: Type.Optional(ApprovalConfig),
 })
 
-export const DecisionEffect = OneOf(['allow', 'deny', 'hold'])
-export const DecisionPhase = OneOf(['request', 'execution', 'simulation', 'replay'])
+export const DecisionEffect = Type.Enum(['allow', 'deny', 'hold'])
+export const DecisionPhase = Type.Enum(['request', 'execution', 'simulation', 'replay'])
 
 /** One cause of a decision. The rule members are null for a refusal that no rule made. */
 export const DecisionReason = Exactly({
   code: Type.String(),
-  effect: OneOf(['deny', 'hold']),
+  effect: Type.Enum(['deny', 'hold']),
   rule_id: Nullable(Uuid),
   rule_version: Nullable(Type.Integer({ minimum: 1 })),
   rule_type: Nullable(Type.String()),
   rule_name: Nullable(Type.String()),
-  target: Nullable(Exactly({ type: OneOf([...RULE_TARGET_TYPES, 'request']), id: Nullable(Type.String()) })),
+  target: Nullable(Exactly({ type: Type.Enum([...RULE_TARGET_TYPES, 'request']), id: Nullable(Type.String()) })),
   managed_by: Nullable(RuleManagedBy),
   shadow: Type.Boolean(),
   message: Type.String(),
@@ -437,7 +426,7 @@ export const DecisionRecord = Exactly({
   shadow_effect: DecisionEffect,
   obligations: Type.Array(DecisionObligation),
   /** Hex SHA-256 of the RFC 8785 form of the context document. */
-  context_digest: Type.String({ pattern: '^[0-9a-f]{64}$' }),
+  context_digest: Sha256Hex,
   rules_evaluated: Type.Integer({ minimum: 0 }),
   retryable: Type.Boolean(),
   retry_after_seconds: Nullable(Type.Integer({ minimum: 0 })),

@@ -3,10 +3,8 @@ import { operator } from './access.ts'
 import { managementApi } from './api.ts'
 import { audited } from './endpoint.ts'
 import { PathId } from './list.ts'
-import { Nullable, Timestamp, Uuid } from './primitives.ts'
+import { Exactly, Nullable, Timestamp, Uuid } from './primitives.ts'
 import { DecisionRecord, RuleMode, RuleTarget, RuleType } from './rule.ts'
-
-const Exactly = <P extends Type.TProperties>(properties: P) => Type.Object(properties, { additionalProperties: false })
 
 /** A made-up use, and changes of the rules to try it against (docs/spec/decisions-and-rules.md#simulation). */
 export const SimulatePolicy = Exactly({

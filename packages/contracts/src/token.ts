@@ -9,7 +9,6 @@ const interactive = {
   tag,
   access: operator({ scope: null, inPerson: true }),
   success: Type.Object({}),
-  errors: [],
   audit: noAudit('refuses every token: tokens are managed by their member in person'),
 } as const
 

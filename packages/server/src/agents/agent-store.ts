@@ -1,14 +1,15 @@
-import type { Agent, AgentScopes } from '@alter-vault/contracts'
-import { type Insertable, type Selectable, sql } from 'kysely'
+import type { Agent, AgentScopes, listAgents as listAgentsEndpoint, QueryOf } from '@alter-vault/contracts'
+import { sql } from 'kysely'
 import type { Tx } from '../db/database.ts'
-import type { AgentsTable } from '../db/schema.generated.ts'
+import { newestFirst } from '../db/newest-first.ts'
+import type { NewRow, Row } from '../db/schema.generated.ts'
 import { isUuid } from '../kernel/ids.ts'
-import type { Page } from '../kernel/page.ts'
+import type { Page, Placed } from '../kernel/page.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import { shownAuthor } from '../management/index.ts'
 import { agentMayUse, type StoredScopes, scopesInForce } from './agent-scopes.ts'
 
-export type AgentRow = Selectable<AgentsTable>
+export type AgentRow = Row<'agents'>
 /** An agent with when it was last used. */
 export type SeenAgent = AgentRow & { last_used_at: Date | null }
 
@@ -18,7 +19,7 @@ export const agentNotFound = (): VaultError =>
 const lastUse = sql<Date | null>`(select u.used_at from last_uses u where u.app_id = agents.app_id
   and u.subject = 'agent:' || agents.agent_id)`.as('last_used_at')
 
-export async function insertAgent(tx: Tx, row: Insertable<AgentsTable>): Promise<void> {
+export async function insertAgent(tx: Tx, row: NewRow<'agents'>): Promise<void> {
   await tx.insertInto('agents').values(row).execute()
 }
 
@@ -77,15 +78,11 @@ export async function saveAgent(
     .updateTable('agents')
     .set({
       ...plain,
-      ...(metadata === undefined ? {} : { metadata: JSON.stringify(metadata) }),
-      ...(policy === undefined ? {} : { policy: JSON.stringify(policy) }),
-      ...(scopes === undefined
-        ? {}
-        : {
-            scopes: JSON.stringify(scopes.scopes),
-            scopes_pending: scopes.scopesPending === null ? null : JSON.stringify(scopes.scopesPending),
-            scopes_applies_at: scopes.scopesAppliesAt,
-          }),
+      metadata: metadata && JSON.stringify(metadata),
+      policy: policy && JSON.stringify(policy),
+      scopes: scopes && JSON.stringify(scopes.scopes),
+      scopes_pending: scopes?.scopesPending && JSON.stringify(scopes.scopesPending),
+      scopes_applies_at: scopes?.scopesAppliesAt,
       version: sql<number>`version + 1`,
     })
     .where('app_id', '=', appId)
@@ -114,13 +111,8 @@ export async function findUnrevokedAgentIds(tx: Tx, appId: string): Promise<stri
   return rows.map((row) => row.agent_id)
 }
 
-export type AgentFilter = {
-  status?: AgentRow['status'] | undefined
-  type?: AgentRow['type'] | undefined
-  /** A provider id, or the slug of a managed secret, that the agent may use. */
-  provider?: string | undefined
-  search?: string | undefined
-}
+/** `provider` is a provider id, or the slug of a managed secret, that the agent may use. */
+export type AgentFilter = Pick<QueryOf<typeof listAgentsEndpoint>, 'status' | 'type' | 'provider' | 'search'>
 
 /** Agents of an app, newest first, one more than the page holds. */
 export async function listAgents(
@@ -129,12 +121,8 @@ export async function listAgents(
   filter: AgentFilter,
   page: Page,
   at: Date,
-): Promise<(SeenAgent & { place_at: string })[]> {
-  let query = tx
-    .selectFrom('agents')
-    .selectAll()
-    .select([lastUse, sql<string>`created_at::text`.as('place_at')])
-    .where('app_id', '=', appId)
+): Promise<Placed<SeenAgent>[]> {
+  let query = tx.selectFrom('agents').selectAll().select(lastUse).where('app_id', '=', appId)
   if (filter.status !== undefined) query = query.where('status', '=', filter.status)
   if (filter.type !== undefined) query = query.where('type', '=', filter.type)
   if (filter.provider !== undefined) {
@@ -148,24 +136,17 @@ export async function listAgents(
       sql<boolean>`(strpos(name, lower(${filter.search})) > 0 or strpos(lower(coalesce(display_name, '')), lower(${filter.search})) > 0)`,
     )
   }
-  if (page.after !== undefined) {
-    query = query.where(sql<boolean>`(created_at, agent_id) < (${page.after.at}::timestamptz, ${page.after.id}::uuid)`)
-  }
-  const ordered = query.orderBy('created_at', 'desc').orderBy('agent_id', 'desc')
   const { provider } = filter
-  if (provider === undefined) {
-    return ordered
-      .limit(page.limit + 1)
-      .offset(page.offset)
-      .execute()
-  }
-  const rows = (await ordered.execute()).filter((row) => {
+  if (provider === undefined) return newestFirst(query, { id: 'agent_id' }, page)
+  const all = await newestFirst(query, { id: 'agent_id' }, { ...page, limit: ALL_ROWS, offset: 0 })
+  const rows = all.filter((row) => {
     const { scopes } = storedScopes(row, at.getTime())
     return GRANT_KINDS.some((kind) => agentMayUse(scopes, { kind, providerId: provider }))
   })
   return rows.slice(page.offset, page.offset + page.limit + 1)
 }
 
+const ALL_ROWS = 2 ** 31
 const GRANT_KINDS = ['oauth', 'managed_secret'] as const
 
 /** What a row says of its scopes at a moment: a change that is due has been applied. */

@@ -1,4 +1,5 @@
-import { AGENT_METADATA_MAX_BYTES, type AgentPolicy, type AgentScopes, type CreatedAgent } from '@alter-vault/contracts'
+import type * as contract from '@alter-vault/contracts'
+import { AGENT_METADATA_MAX_BYTES, type CreatedAgent } from '@alter-vault/contracts'
 import { lockApp } from '../apps/index.ts'
 import { type AuditLog, appScope, type RecordEvent } from '../audit/index.ts'
 import type { Secret } from '../crypto/secret.ts'
@@ -33,17 +34,7 @@ type Deps = { audit: Pick<AuditLog, 'change'>; clock: Clock; keys: KeysOfAgents;
 
 export const MAX_AGENTS_PER_APP = 10_000
 
-export type NewAgent = {
-  app: AppRef
-  author: ChangeAuthor
-  name: string
-  display_name?: string | null
-  type?: 'agent' | 'service'
-  scopes?: AgentScopes
-  metadata?: Record<string, unknown>
-  policy?: AgentPolicy
-  rate_limit_per_minute?: number | null
-}
+export type NewAgent = { app: AppRef; author: ChangeAuthor } & contract.BodyOf<typeof contract.createAgent>
 
 /**
  * Creates an agent and its first key. Refusals: `not_found` for the app, `agent_name_exists`, `conflict` at 10 000 agents,
@@ -77,8 +68,6 @@ export const createAgent =
         app_id: app.appId,
         agent_id: agentId,
         scopes: JSON.stringify(scopes),
-        scopes_pending: null,
-        scopes_applies_at: null,
         policy: JSON.stringify(policy),
         metadata: JSON.stringify(metadata),
         created_by: authorColumn(author),
@@ -113,6 +102,6 @@ export function assertMetadata(metadata: Record<string, unknown>): void {
 }
 
 function refuseTakenName(error: unknown): never {
-  if (violatedConstraint(error)?.constraint !== 'agents_live_name') throw error
+  if (violatedConstraint(error) !== 'agents_live_name') throw error
   throw new VaultError('agent_name_exists', { message: 'Another agent of this app has this name.' })
 }

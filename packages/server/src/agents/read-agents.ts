@@ -21,12 +21,7 @@ export const listAgentsOf =
     db.forApp(appId, async (tx) => {
       const nowMs = clock.now()
       const rows = await listAgents(tx, appId, filter, page, new Date(nowMs))
-      return toPage(
-        rows,
-        page,
-        (row) => row.agent_id,
-        (row) => toAgent(row, nowMs),
-      )
+      return toPage(rows, page, (row) => toAgent(row, nowMs))
     })
 
 /**

@@ -1,4 +1,4 @@
-import type { Agent, AgentPolicy, AgentScopes } from '@alter-vault/contracts'
+import type * as contract from '@alter-vault/contracts'
 import { lockApp } from '../apps/index.ts'
 import { type AuditLog, appScope } from '../audit/index.ts'
 import type { Clock } from '../kernel/clock.ts'
@@ -8,7 +8,7 @@ import {
   assertVersion,
   type ChangeAuthor,
   changeRow,
-  changesBetween,
+  changesTo,
   type ManagedRules,
 } from '../management/index.ts'
 import { getOrganization, organizationSettings } from '../organizations/index.ts'
@@ -25,13 +25,7 @@ export type AgentChange = {
   agentId: string
   /** The version that the author has seen, and how its caller is told of another; null when they did not say. */
   expected: { version: number; stale: 'version_conflict' | 'agent_concurrent_update' } | null
-  change: {
-    display_name?: string | null
-    scopes?: AgentScopes
-    metadata?: Record<string, unknown>
-    policy?: AgentPolicy
-    rate_limit_per_minute?: number | null
-  }
+  change: Omit<contract.BodyOf<typeof contract.updateAgent>, 'grace_seconds'>
   graceSeconds?: number
 }
 
@@ -42,7 +36,7 @@ export type AgentChange = {
  */
 export const updateAgent =
   ({ audit, clock, rules: managed }: Deps) =>
-  async ({ app, author, agentId, expected, change, graceSeconds }: AgentChange): Promise<Agent> => {
+  async ({ app, author, agentId, expected, change, graceSeconds }: AgentChange): Promise<contract.Agent> => {
     const desired = change.scopes && parseAgentScopes(change.scopes)
     if (change.metadata !== undefined) assertMetadata(change.metadata)
     const rules = change.policy && rulesOfPolicy(change.policy)
@@ -74,8 +68,7 @@ export const updateAgent =
               scopes_applies_at: scopes.scopesAppliesAt?.toISOString() ?? null,
             }),
       }
-      const changed = Object.fromEntries(Object.keys(after).map((name) => [name, before[name as keyof Agent]]))
-      const changes = changesBetween(changed, after)
+      const changes = changesTo(before, after)
       if (changes.length === 0) return before
       // Whatever is written, a waiting change that is due is written down as applied.
       await saveAgent(tx, app.appId, agentId, { ...plain, scopes: scopes ?? storedScopes(row, nowMs) })

@@ -1,4 +1,3 @@
-import { appSettings } from '../apps/index.ts'
 import type { AuditLog, RecordEvent } from '../audit/index.ts'
 import type { Tx } from '../db/database.ts'
 import { deleteGroupsEndedBefore, eraseRequestsEndedBefore, readApp, readClock } from './approval-store.ts'
@@ -31,7 +30,7 @@ export function createApplyApprovalRetention({ audit, readAppScope }: Deps) {
 }
 
 async function forgetBatch(tx: Tx, appId: string, record: RecordEvent): Promise<ForgottenApprovals> {
-  const settings = appSettings((await readApp(tx, appId)).settings)
+  const { settings } = await readApp(tx, appId)
   const now = await readClock(tx)
   const daysAgo = (days: number) => new Date(now.getTime() - days * DAY_MS)
   const approvalsDeleted =

@@ -1,13 +1,14 @@
 import { createSecretKey, randomBytes } from 'node:crypto'
 import { appScope, createAuditLog, type RowDraft } from '../audit/index.ts'
-import { open, seal } from '../crypto/envelope.ts'
-import type { Keyring } from '../crypto/keyring.ts'
 import { systemClock } from '../kernel/clock.ts'
 import { newId } from '../kernel/ids.ts'
+import { silentLog } from '../kernel/log.ts'
 import type { SdkCaller } from '../management/index.ts'
 import type { GateConfiguration, GatePlan } from '../policy/approval-gate.ts'
 import { auditedRows } from '../testing/audited-rows.ts'
+import { sdkCallerOf } from '../testing/sdk-caller.ts'
 import type { TestDatabase } from '../testing/test-database.ts'
+import { createTestKeyring } from '../testing/test-keyring.ts'
 import { createApprovalLinks } from './approval-link.ts'
 import { findGroup } from './approval-store.ts'
 import { type Approvals, type ApprovalsDeps, approvalUseCases } from './create-approvals.ts'
@@ -37,20 +38,22 @@ export async function createApprovalFixture(test: TestDatabase) {
   )
 
   const scope = appScope(appId, organizationId)
-  const dataKey = { id: newId(), key: createSecretKey(randomBytes(32)) }
-  const keyring: Pick<Keyring, 'sealFor' | 'openFor'> = {
-    sealFor: async (app, place, plaintext) => seal(dataKey, { appId: app, ...place }, plaintext),
-    openFor: async (app, place, frame) => open(dataKey, { appId: app, ...place }, frame),
-  }
+  const keyring = createTestKeyring()
   const linkKey = createSecretKey(randomBytes(32))
   const links = createApprovalLinks({ linkKey, publicUrl: PUBLIC_URL })
-  const quiet = { debug() {}, info() {}, warn() {}, error() {}, child: () => quiet }
+
+  /** Id and token out of a link, with who opens it. */
+  function linkOf(url: string) {
+    const { pathname, hash } = new URL(url)
+    const [approvalId, token] = [pathname.split('/').at(-1)!, hash.slice(3)]
+    return { approvalId, token, clientIp: '198.51.100.4', userAgent: 'Browser' }
+  }
 
   /** One server process. */
   function startProcess(deps: Partial<Omit<ApprovalsDeps, 'executions'>> & { executions?: Partial<Executions> } = {}) {
     const processId = newId()
     const clock = deps.clock ?? systemClock
-    const audit = createAuditLog({ db: test.db, clock: systemClock, log: quiet as never, keyring })
+    const audit = createAuditLog({ db: test.db, clock: systemClock, log: silentLog, keyring })
     const woken: string[] = []
     const faults: unknown[] = []
     const all: ApprovalsDeps = {
@@ -176,40 +179,10 @@ export async function createApprovalFixture(test: TestDatabase) {
     request,
     read,
 
-    caller: (changes: Partial<SdkCaller> = {}): SdkCaller => ({
-      appId,
-      organizationId,
-      appEnvironment: 'production',
-      keyId,
-      keyPrefix: 'alter_ak_0000000',
-      keyName: 'main',
-      keyType: 'ak',
-      agentId,
-      agent: null,
-      user: null,
-      impersonated: false,
-      caller: null,
-      callerType: null,
-      actorId: null,
-      context: {},
-      clientIp: '203.0.113.7',
-      userAgent: null,
-      traceId: 'a'.repeat(32),
-      scopes: ['proxy:execute'],
-      answerHeaders: {},
-      ...changes,
-    }),
+    caller: (changes: Partial<SdkCaller> = {}): SdkCaller =>
+      sdkCallerOf({ appId, organizationId }, { keyId, keyType: 'ak', agentId, scopes: ['proxy:execute'], ...changes }),
 
-    /** Id and token out of a link. */
-    linkOf: (url: string) => {
-      const { pathname, hash } = new URL(url)
-      return {
-        approvalId: pathname.split('/').at(-1)!,
-        token: hash.slice(3),
-        clientIp: '198.51.100.4',
-        userAgent: 'Browser',
-      }
-    },
+    linkOf,
 
     person: (key: string): DecidingPerson => ({ key, kind: 'member', clientIp: '198.51.100.4', userAgent: null }),
 
@@ -240,13 +213,7 @@ export async function createApprovalFixture(test: TestDatabase) {
     /** The link of a gate as it is now. */
     async linkNow(groupId: string, approvalId: string) {
       const found = (await read(groupId)).gates.find((one) => one.approvalId === approvalId)!
-      const { pathname, hash } = new URL(links.urlOf(found))
-      return {
-        approvalId: pathname.split('/').at(-1)!,
-        token: hash.slice(3),
-        clientIp: '198.51.100.4',
-        userAgent: 'Browser',
-      }
+      return linkOf(links.urlOf(found))
     },
 
     /** Lets the lease of the open attempt run out, as time would. */

@@ -11,14 +11,7 @@ import {
   refusalOfBearer,
   withdrawnReason,
 } from './approval.ts'
-import {
-  type AppFacts,
-  findPendingTwin,
-  findSimilar,
-  readApp,
-  readSealedRequest,
-  readSealedResult,
-} from './approval-store.ts'
+import { type AppFacts, findPendingTwin, findSimilar, readApp, readSealed } from './approval-store.ts'
 import { bodyView } from './body-view.ts'
 import { heldRequest, openFrozenRequest, resultPlace, type WouldBeDenied } from './held-request.ts'
 import type { OpenApprovalByLink, OpenedApproval } from './open-approval.ts'
@@ -55,7 +48,7 @@ export function createReadApprovalPage({ db, keyring, openApproval, wouldBeDenie
     const { appId, approvalGroupId } = group
     const facts = await db.readForApp(appId, async (tx) => ({
       app: await readApp(tx, appId),
-      sealed: await readSealedRequest(tx, appId, approvalGroupId),
+      sealed: await readSealed(tx, group, 'sealed_request'),
       similar: await findSimilar(tx, group, HISTORY_LENGTH),
       twin: await findPendingTwin(tx, { ...group, now, except: approvalGroupId }),
     }))
@@ -121,7 +114,7 @@ export function createReadApprovalPage({ db, keyring, openApproval, wouldBeDenie
     const { appId, approvalGroupId } = group
     const { app, sealed } = await db.readForApp(appId, async (tx) => ({
       app: await readApp(tx, appId),
-      sealed: hasResult(group, now) ? await readSealedResult(tx, appId, approvalGroupId) : null,
+      sealed: hasResult(group, now) ? await readSealed(tx, group, 'sealed_result') : null,
     }))
     const plaintext = sealed === null ? null : await keyring.openFor(appId, resultPlace(approvalGroupId), sealed)
     const result = plaintext === null ? null : decodeStoredResult(plaintext)

@@ -7,7 +7,7 @@ import { VaultError } from '../kernel/vault-error.ts'
 import type { SdkCaller } from '../management/index.ts'
 import { type Group, hasResult, isFinal, isVisibleTo, pendingUntil, windowEnded } from './approval.ts'
 import { groupRow } from './approval-row.ts'
-import { findGroup, findGroupId, type Held, readSealedResult } from './approval-store.ts'
+import { findGroup, findGroupId, type Held, readSealed } from './approval-store.ts'
 import type { ApprovalWatch } from './approval-watch.ts'
 import { resultPlace } from './held-request.ts'
 import { decodeStoredResult } from './stored-result.ts'
@@ -58,7 +58,7 @@ export function createApprovalStatus({ db, audit, keyring, watch, clock, expireI
         outcome: 'success',
         detail: callerDetail(caller),
       })
-      return readSealedResult(tx, caller.appId, group.approvalGroupId)
+      return readSealed(tx, group, 'sealed_result')
     })
     // Erased between the two reads.
     if (sealed === null) throw new VaultError('approval_result_expired')

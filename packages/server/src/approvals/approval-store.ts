@@ -1,7 +1,11 @@
+import { type AppSettings, appSettings } from '@alter-vault/contracts'
 import { sql } from 'kysely'
+import { type CamelCased, camelCased, snakeCased } from '../db/column-names.ts'
 import type { Tx } from '../db/database.ts'
+import { newestFirst } from '../db/newest-first.ts'
+import type { NewRow, Row } from '../db/schema.generated.ts'
 import { isUuid } from '../kernel/ids.ts'
-import type { Page } from '../kernel/page.ts'
+import type { Page, Placed } from '../kernel/page.ts'
 import type { GateConfiguration, GateRule } from '../policy/approval-gate.ts'
 import {
   type Gate,
@@ -115,105 +119,42 @@ export type GroupFilter = {
   grant_id?: string | undefined
 }
 
-/** Newest first, one more than the page shows if there is one. `place_at` is where a row is in the list. */
+/** Newest first, one more than the page shows if there is one. */
 export async function listGroups(
   tx: Tx,
   appId: string,
   filter: GroupFilter,
-  page: Pick<Page, 'limit' | 'after'>,
-): Promise<{ rows: { group: Group; place_at: string }[]; now: Date }> {
+  page: Page,
+): Promise<{ rows: Placed<{ group: Group }>[]; now: Date }> {
   let query = tx
     .selectFrom('approval_groups')
     .select(GROUP_COLUMNS)
     .select([HAS_SEALED_RESULT, REQUEST_ERASED])
-    .select(sql<string>`to_char(requested_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS.US"+00"')`.as('place_at'))
     .where('app_id', '=', appId)
-    .orderBy('requested_at', 'desc')
-    .orderBy('approval_group_id', 'desc')
-    .limit(page.limit + 1)
   if (filter.status !== undefined) query = query.where('status', '=', filter.status)
   if (filter.agent_id !== undefined) query = query.where('agent_id', '=', filter.agent_id)
   if (filter.grant_id !== undefined) query = query.where('grant_id', '=', filter.grant_id)
-  if (page.after !== undefined) {
-    const { at, id } = page.after
-    query = query.where(sql<boolean>`(requested_at, approval_group_id) < (${at}::timestamptz, ${id}::uuid)`)
-  }
-  const found = await query.execute()
+  const found = await newestFirst(query, { time: 'requested_at', id: 'approval_group_id' }, page)
   const now = await readClock(tx)
-  const gates = await readGates(
-    tx,
-    appId,
-    found.map((row) => row.approval_group_id),
-  )
+  const ids = found.map((row) => row.approval_group_id)
+  const gates = await readGates(tx, appId, ids)
   const rows = found.map((row) => ({
     group: toGroup(row, gates.get(row.approval_group_id) ?? []),
     place_at: row.place_at,
+    place_id: row.place_id,
   }))
   return { rows, now }
 }
 
-type GroupRow = {
-  app_id: string
-  approval_group_id: string
-  executor_approval_id: string
-  status: GroupStatus
-  version: number
-  action_hash: Buffer
-  action_line: string
-  grant_id: string
-  key_id: string
-  agent_id: string | null
-  app_user_id: string | null
-  provider_id: string
-  reason: string | null
-  trace_id: string
-  policy_epoch: number
-  requested_at: Date
-  expires_at: Date
-  decided_at: Date | null
-  decision_reason: string | null
-  executed_at: Date | null
-  execution_error: string | null
-  intent_event_id: string | null
-  result_expires_at: Date | null
+type GroupRow = Pick<Row<'approval_groups'>, (typeof GROUP_COLUMNS)[number]> & {
   has_sealed_result: boolean
   request_erased: boolean
 }
 
-function toGroup(row: GroupRow, gates: readonly Gate[]): Group {
-  return {
-    appId: row.app_id,
-    approvalGroupId: row.approval_group_id,
-    executorApprovalId: row.executor_approval_id,
-    status: row.status,
-    version: row.version,
-    actionHash: row.action_hash,
-    actionLine: row.action_line,
-    grantId: row.grant_id,
-    keyId: row.key_id,
-    agentId: row.agent_id,
-    appUserId: row.app_user_id,
-    providerId: row.provider_id,
-    reason: row.reason,
-    traceId: row.trace_id,
-    policyEpoch: row.policy_epoch,
-    requestedAt: row.requested_at,
-    expiresAt: row.expires_at,
-    decidedAt: row.decided_at,
-    decisionReason: row.decision_reason,
-    executedAt: row.executed_at,
-    executionError: row.execution_error,
-    intentEventId: row.intent_event_id,
-    hasSealedResult: row.has_sealed_result,
-    requestErased: row.request_erased,
-    resultExpiresAt: row.result_expires_at,
-    gates,
-  }
-}
+const toGroup = (row: GroupRow, gates: readonly Gate[] = []): Group => ({ ...camelCased(row), gates })
 
 async function readGates(tx: Tx, appId: string, groupIds: readonly string[]): Promise<Map<string, Gate[]>> {
-  const byGroup = new Map<string, Gate[]>()
-  if (groupIds.length === 0) return byGroup
+  if (groupIds.length === 0) return new Map()
   const rows = await tx
     .selectFrom('approval_gates')
     .selectAll()
@@ -222,39 +163,19 @@ async function readGates(tx: Tx, appId: string, groupIds: readonly string[]): Pr
     .orderBy('approval_group_id')
     .orderBy('position')
     .execute()
-  const decisions = await readDecisions(
-    tx,
-    appId,
-    rows.map((row) => row.approval_id),
-  )
-  for (const row of rows) {
-    const gates = byGroup.get(row.approval_group_id) ?? []
-    byGroup.set(row.approval_group_id, gates)
-    gates.push({
-      approvalId: row.approval_id,
-      position: row.position,
-      status: row.status,
-      version: row.version,
-      quorum: row.quorum,
-      configuration: row.configuration as GateConfiguration,
-      rules: row.rules as GateRule[],
-      linkNonce: row.link_nonce,
-      expiresAt: row.expires_at,
-      decidedAt: row.decided_at,
-      decisionReason: row.decision_reason,
-      decisions: decisions.get(row.approval_id) ?? [],
-    })
-  }
-  return byGroup
+  const gateIds = rows.map((row) => row.approval_id)
+  const decisions = await readDecisions(tx, appId, gateIds)
+  const gates = rows.map((row) => ({
+    ...camelCased(row),
+    configuration: row.configuration as GateConfiguration,
+    rules: row.rules as GateRule[],
+    decisions: decisions.get(row.approval_id) ?? [],
+  }))
+  return Map.groupBy(gates, ({ approvalGroupId }) => approvalGroupId)
 }
 
-async function readDecisions(
-  tx: Tx,
-  appId: string,
-  gateIds: readonly string[],
-): Promise<Map<string, RecordedDecision[]>> {
-  const byGate = new Map<string, RecordedDecision[]>()
-  if (gateIds.length === 0) return byGate
+async function readDecisions(tx: Tx, appId: string, gateIds: readonly string[]) {
+  if (gateIds.length === 0) return new Map<string, RecordedDecision[]>()
   const rows = await tx
     .selectFrom('approval_decisions')
     .select(['approval_id', 'approver_key', 'approver_kind', 'decision', 'reason', 'decided_at'])
@@ -263,39 +184,25 @@ async function readDecisions(
     .orderBy('decided_at')
     .orderBy('approver_key')
     .execute()
-  for (const row of rows) {
-    const decisions = byGate.get(row.approval_id) ?? []
-    byGate.set(row.approval_id, decisions)
-    decisions.push({
-      approverKey: row.approver_key,
-      approverKind: row.approver_kind,
-      decision: row.decision,
-      reason: row.reason,
-      decidedAt: row.decided_at,
-    })
-  }
-  return byGate
+  return Map.groupBy(rows.map(camelCased), ({ approvalId }) => approvalId)
 }
 
-/** Of one group, whose row the reader has just seen. Null when it was erased, which only happens some time after the end. */
-export async function readSealedRequest(tx: Tx, appId: string, approvalGroupId: string): Promise<Buffer | null> {
+/**
+ * What is sealed in the row of one group, which the reader has just seen. Null when it was erased, which only happens some time after
+ * the end, or was never there.
+ */
+export async function readSealed(
+  tx: Tx,
+  { appId, approvalGroupId }: Pick<Group, 'appId' | 'approvalGroupId'>,
+  column: 'sealed_request' | 'sealed_result',
+): Promise<Buffer | null> {
   const row = await tx
     .selectFrom('approval_groups')
-    .select('sealed_request')
+    .select(column)
     .where('app_id', '=', appId)
     .where('approval_group_id', '=', approvalGroupId)
     .executeTakeFirstOrThrow()
-  return row.sealed_request
-}
-
-export async function readSealedResult(tx: Tx, appId: string, approvalGroupId: string): Promise<Buffer | null> {
-  const row = await tx
-    .selectFrom('approval_groups')
-    .select('sealed_result')
-    .where('app_id', '=', appId)
-    .where('approval_group_id', '=', approvalGroupId)
-    .executeTakeFirstOrThrow()
-  return row.sealed_result
+  return row[column] ?? null
 }
 
 /** One held request at a time for an app, until the transaction ends: limits and repeats are then counted exactly. */
@@ -341,52 +248,19 @@ export async function findPendingTwin(
 }
 
 export type NewGate = Pick<Gate, 'approvalId' | 'configuration' | 'rules' | 'quorum' | 'linkNonce' | 'expiresAt'>
-export type NewGroup = Pick<
-  Group,
-  | 'appId'
-  | 'approvalGroupId'
-  | 'actionHash'
-  | 'actionLine'
-  | 'grantId'
-  | 'keyId'
-  | 'agentId'
-  | 'appUserId'
-  | 'providerId'
-  | 'reason'
-  | 'traceId'
-  | 'policyEpoch'
-  | 'requestedAt'
-  | 'expiresAt'
-> & { sealedRequest: Buffer; gates: readonly NewGate[] }
+export type NewGroup = Omit<
+  CamelCased<NewRow<'approval_groups'>>,
+  'status' | 'version' | 'executorApprovalId' | 'sealedRequest' | 'expiresAt'
+> & { sealedRequest: Buffer; expiresAt: Date; gates: readonly NewGate[] }
 
 /** Stores a held request with its gates, their routes and the end of its window as due work. */
-export async function insertGroup(tx: Tx, group: NewGroup): Promise<void> {
-  await tx
-    .insertInto('approval_groups')
-    .values({
-      app_id: group.appId,
-      approval_group_id: group.approvalGroupId,
-      executor_approval_id: group.gates[0]!.approvalId,
-      status: 'pending',
-      action_hash: group.actionHash,
-      sealed_request: group.sealedRequest,
-      action_line: group.actionLine,
-      grant_id: group.grantId,
-      key_id: group.keyId,
-      agent_id: group.agentId,
-      app_user_id: group.appUserId,
-      provider_id: group.providerId,
-      reason: group.reason,
-      trace_id: group.traceId,
-      policy_epoch: group.policyEpoch,
-      requested_at: group.requestedAt,
-      expires_at: group.expiresAt,
-    })
-    .execute()
+export async function insertGroup(tx: Tx, { gates, ...group }: NewGroup): Promise<void> {
+  const row = { ...group, status: 'pending', executorApprovalId: gates[0]!.approvalId } as const
+  await tx.insertInto('approval_groups').values(snakeCased<NewRow<'approval_groups'>>(row)).execute()
   await tx
     .insertInto('approval_gates')
     .values(
-      group.gates.map((gate, position) => ({
+      gates.map((gate, position) => ({
         app_id: group.appId,
         approval_id: gate.approvalId,
         approval_group_id: group.approvalGroupId,
@@ -402,7 +276,7 @@ export async function insertGroup(tx: Tx, group: NewGroup): Promise<void> {
     .execute()
   await tx
     .insertInto('approval_routes')
-    .values(group.gates.map((gate) => ({ approval_id: gate.approvalId, app_id: group.appId })))
+    .values(gates.map((gate) => ({ approval_id: gate.approvalId, app_id: group.appId })))
     .execute()
   const expiry = { kind: 'approval_expiry', appId: group.appId, subjectId: group.approvalGroupId } as const
   await scheduleWork(tx, expiry, group.expiresAt)
@@ -419,46 +293,26 @@ export type GroupFields = {
 }
 
 /**
- * Moves a group, on condition that it is still as `group` says. The caller holds the lock of its row, so a lost condition
- * is a mistake of ours and not a race. Answers the group as it is then, with the gates of before.
+ * Moves a group, on condition that it is still as `group` says. Answers the group as it is then, with the gates of before.
  */
 export async function moveGroup(tx: Tx, group: Group, to: GroupStatus, fields: GroupFields = {}): Promise<Group> {
   if (!isLegalMove(group.status, to)) throw new Error(`A held request cannot go from ${group.status} to ${to}.`)
-  const row = await tx
-    .updateTable('approval_groups')
-    .set({
-      status: to,
-      version: sql<number>`version + 1`,
-      ...(fields.decidedAt && { decided_at: fields.decidedAt }),
-      ...(fields.decisionReason !== undefined && { decision_reason: fields.decisionReason }),
-      ...(fields.executedAt && { executed_at: fields.executedAt }),
-      ...(fields.executionError && { execution_error: fields.executionError }),
-      ...(fields.intentEventId && { intent_event_id: fields.intentEventId }),
-      ...(fields.sealedResult && { sealed_result: fields.sealedResult }),
-      ...(fields.resultExpiresAt && { result_expires_at: fields.resultExpiresAt }),
-    })
-    .where('app_id', '=', group.appId)
-    .where('approval_group_id', '=', group.approvalGroupId)
-    .where('status', '=', group.status)
-    .where('version', '=', group.version)
-    .returning('version')
-    .executeTakeFirst()
-  if (row === undefined) throw new Error('A held request moved although its row was locked.')
   const { sealedResult, ...known } = fields
-  return {
-    ...group,
-    ...known,
-    status: to,
-    version: row.version,
-    hasSealedResult: group.hasSealedResult || sealedResult !== undefined,
-  }
+  const version = await saveGroup(tx, group, { status: to, ...fields })
+  const hasSealedResult = group.hasSealedResult || sealedResult !== undefined
+  return { ...group, ...known, status: to, version, hasSealedResult }
 }
 
 /** Notes the row that the next attempt will write before it sends. The status stays. */
 export async function setIntentEvent(tx: Tx, group: Group, intentEventId: string): Promise<Group> {
+  return { ...group, intentEventId, version: await saveGroup(tx, group, { intentEventId }) }
+}
+
+/** The caller holds the lock of the row, so a lost condition is a mistake of ours and not a race. Answers the new version. */
+async function saveGroup(tx: Tx, group: Group, fields: GroupFields & { status?: GroupStatus }): Promise<number> {
   const row = await tx
     .updateTable('approval_groups')
-    .set({ intent_event_id: intentEventId, version: sql<number>`version + 1` })
+    .set({ ...snakeCased<Partial<Row<'approval_groups'>>>(fields), version: sql<number>`version + 1` })
     .where('app_id', '=', group.appId)
     .where('approval_group_id', '=', group.approvalGroupId)
     .where('status', '=', group.status)
@@ -466,7 +320,7 @@ export async function setIntentEvent(tx: Tx, group: Group, intentEventId: string
     .returning('version')
     .executeTakeFirst()
   if (row === undefined) throw new Error('A held request moved although its row was locked.')
-  return { ...group, intentEventId, version: row.version }
+  return row.version
 }
 
 /** Ends a gate, under the lock of its group. */
@@ -503,17 +357,14 @@ export async function insertDecision(
 ): Promise<void> {
   await tx
     .insertInto('approval_decisions')
-    .values({
-      app_id: appId,
-      approval_id: gate.approvalId,
-      approver_key: given.approverKey,
-      approver_kind: given.approverKind,
-      approver: JSON.stringify(given.approver),
-      decision: given.decision,
-      reason: given.reason,
-      action_hash: given.actionHash,
-      decided_at: given.decidedAt,
-    })
+    .values(
+      snakeCased<NewRow<'approval_decisions'>>({
+        ...given,
+        appId,
+        approvalId: gate.approvalId,
+        approver: JSON.stringify(given.approver),
+      }),
+    )
     .execute()
 }
 
@@ -645,7 +496,7 @@ export type AppFacts = {
   organizationId: string
   name: string
   branding: Readonly<Record<string, unknown>>
-  settings: Readonly<Record<string, unknown>>
+  settings: AppSettings
 }
 
 export async function readApp(tx: Tx, appId: string): Promise<AppFacts> {
@@ -658,7 +509,7 @@ export async function readApp(tx: Tx, appId: string): Promise<AppFacts> {
     organizationId: row.organization_id,
     name: row.name,
     branding: row.branding as Record<string, unknown>,
-    settings: row.settings as Record<string, unknown>,
+    settings: appSettings(row.settings),
   }
 }
 

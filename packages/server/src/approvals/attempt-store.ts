@@ -1,5 +1,7 @@
 import { sql } from 'kysely'
+import { camelCased, snakeCased } from '../db/column-names.ts'
 import type { Tx } from '../db/database.ts'
+import type { NewRow } from '../db/schema.generated.ts'
 import type { Attempt, Group } from './approval.ts'
 import { clock, type Whose } from './approval-store.ts'
 
@@ -33,15 +35,7 @@ export async function findOpenAttempt(tx: Tx, appId: string, approvalGroupId: st
     .where('ended_at', 'is', null)
     .forUpdate()
     .executeTakeFirst()
-  if (row === undefined) return null
-  return {
-    attemptId: row.attempt_id,
-    owner: row.owner,
-    leaseNumber: row.lease_number,
-    claimedAt: row.claimed_at,
-    leaseUntil: row.lease_until,
-    sentAt: row.sent_at,
-  }
+  return row === undefined ? null : camelCased(row)
 }
 
 /** The highest lease number that any attempt of the group has had; 0 without one. */
@@ -58,15 +52,13 @@ export async function readLeaseNumber(tx: Tx, appId: string, approvalGroupId: st
 export async function insertAttempt(tx: Tx, group: Group, attempt: Attempt): Promise<void> {
   await tx
     .insertInto('approval_attempts')
-    .values({
-      app_id: group.appId,
-      attempt_id: attempt.attemptId,
-      approval_group_id: group.approvalGroupId,
-      owner: attempt.owner,
-      lease_number: attempt.leaseNumber,
-      claimed_at: attempt.claimedAt,
-      lease_until: attempt.leaseUntil,
-    })
+    .values(
+      snakeCased<NewRow<'approval_attempts'>>({
+        ...attempt,
+        appId: group.appId,
+        approvalGroupId: group.approvalGroupId,
+      }),
+    )
     .execute()
 }
 

@@ -4,7 +4,7 @@ import type { Database, Tx } from '../db/database.ts'
 import { newId } from '../kernel/ids.ts'
 import { type Attempt, LEASE_SECONDS, planExecution } from './approval.ts'
 import { serverRow } from './approval-row.ts'
-import { findGroup, moveGroup, readSealedRequest, setIntentEvent } from './approval-store.ts'
+import { findGroup, moveGroup, readSealed, setIntentEvent } from './approval-store.ts'
 import { endAttempt, extendLease, findOpenAttempt, insertAttempt, readLeaseNumber } from './attempt-store.ts'
 import type { ApprovalRef } from './decide-approval.ts'
 import { dropWork, scheduleWork, takeDueWork } from './due-work-store.ts'
@@ -99,7 +99,7 @@ export function createClaimApproved({ db, audit, keyring, readAppScope, announce
       group.status === 'approved'
         ? await moveGroup(tx, group, 'executing', { intentEventId })
         : await setIntentEvent(tx, group, intentEventId)
-    return { group: claimed, attempt, sealed: await readSealedRequest(tx, appId, approvalGroupId) }
+    return { group: claimed, attempt, sealed: await readSealed(tx, group, 'sealed_request') }
   }
 
   /** Ends a request that must not be sent (again), with its row. Looks again under the lock: another may have been first. */

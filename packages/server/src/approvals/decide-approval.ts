@@ -14,7 +14,7 @@ import {
   type Verdict,
 } from './approval.ts'
 import { groupRow } from './approval-row.ts'
-import { findGroup, insertDecision, moveGate, moveGroup, readSealedRequest } from './approval-store.ts'
+import { findGroup, insertDecision, moveGate, moveGroup, readSealed } from './approval-store.ts'
 import { dropWork, scheduleWork } from './due-work-store.ts'
 import { endPendingGroup, expireGroup } from './end-group.ts'
 import { heldRequest, openFrozenRequest, type WouldBeDenied } from './held-request.ts'
@@ -80,8 +80,8 @@ export function createDecideApproval(deps: Deps) {
   }
 
   async function reasonsAgainst(group: Group): Promise<DecisionState['reasons']> {
-    const { appId, approvalGroupId } = group
-    const sealed = await db.readForApp(appId, (tx) => readSealedRequest(tx, appId, approvalGroupId))
+    const { appId } = group
+    const sealed = await db.readForApp(appId, (tx) => readSealed(tx, group, 'sealed_request'))
     const { organizationId } = await readAppScope(appId)
     return executions.wouldBeDenied(
       heldRequest(group, organizationId!, await openFrozenRequest(keyring, group, sealed)),

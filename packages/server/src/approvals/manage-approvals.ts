@@ -4,7 +4,7 @@ import type { Database } from '../db/database.ts'
 import { type ListPage, parsePage, toPage } from '../kernel/page.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import { approvalsOf, approverInWords, type Group, hasResult } from './approval.ts'
-import { findGroup, findGroupId, type GroupFilter, type Held, listGroups, readSealedRequest } from './approval-store.ts'
+import { findGroup, findGroupId, type GroupFilter, type Held, listGroups, readSealed } from './approval-store.ts'
 import { bodyOf, type FrozenRequest } from './frozen-request.ts'
 import { openFrozenRequest } from './held-request.ts'
 
@@ -19,12 +19,7 @@ export function createManageApprovals({ db, keyring }: Deps) {
   ): Promise<ListPage<ManagedApproval>> {
     const page = parsePage({ limit: query.limit, cursor: query.cursor })
     const { rows, now } = await db.readForApp(appId, (tx) => listGroups(tx, appId, query, page))
-    return toPage(
-      rows,
-      page,
-      (row) => row.group.approvalGroupId,
-      (row) => managedApproval({ group: row.group, now }),
-    )
+    return toPage(rows, page, ({ group }) => managedApproval({ group, now }))
   }
 
   /** By the id of a gate or of the group. Refusal: `approval_not_found`. */
@@ -33,7 +28,7 @@ export function createManageApprovals({ db, keyring }: Deps) {
       const groupId = await findGroupId(tx, appId, id)
       const held = groupId === undefined ? undefined : await findGroup(tx, appId, groupId)
       if (held === undefined) throw new VaultError('approval_not_found')
-      return { held, sealed: await readSealedRequest(tx, appId, held.group.approvalGroupId) }
+      return { held, sealed: await readSealed(tx, held.group, 'sealed_request') }
     })
     const request = sealed === null ? null : redactedRequest(await openFrozenRequest(keyring, held.group, sealed))
     return { ...managedApproval(held), request_erased: sealed === null, request }

@@ -44,8 +44,6 @@ type Deps = {
   announce: (approvalGroupId: string) => void
 }
 
-const RESULT_TTL_SECONDS = 86_400
-
 /** Ends attempts: state, sealed answer and outcome row in one transaction, by the owner of the latest lease only. */
 export function createRecordExecution({ audit, keyring, readAppScope, announce }: Deps) {
   /** The provider answered. `outcome` describes the call as the outcome row of any other call does. */
@@ -70,9 +68,7 @@ export function createRecordExecution({ audit, keyring, readAppScope, announce }
     return end(attempt, async (tx, record, group, open, now) => {
       if (open.sentAt === null) throw new Error('An answer to a request that was never sent cannot be recorded.')
       const { settings } = await readApp(tx, appId)
-      const ttl = settings.approval_result_ttl_seconds
-      const ttlSeconds = typeof ttl === 'number' ? ttl : RESULT_TTL_SECONDS
-      const resultExpiresAt = new Date(now.getTime() + ttlSeconds * 1_000)
+      const resultExpiresAt = new Date(now.getTime() + settings.approval_result_ttl_seconds * 1_000)
       await endAttempt(tx, appId, attempt.attemptId, 'executed', now)
       const executed = await moveGroup(tx, group, 'executed', { executedAt: now, sealedResult, resultExpiresAt })
       await scheduleWork(tx, { kind: 'approval_result_erasure', appId, subjectId: approvalGroupId }, resultExpiresAt)

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import type { PendingApproval } from '@alter-vault/contracts'
+import type { AppSettings, PendingApproval } from '@alter-vault/contracts'
 import {
   type AuditLog,
   appScope,
@@ -52,7 +52,6 @@ type Deps = {
   links: Pick<ApprovalLinks, 'urlOf'>
 }
 
-const APP_PENDING_LIMIT = 500
 const AGENT_PENDING_LIMIT = 50
 const LONGEST_RETRY_SECONDS = 3_600
 const TRIES = 4
@@ -211,10 +210,8 @@ async function assertRoom(
   appId: string,
   agentId: string | null,
   now: Date,
-  settings: Readonly<Record<string, unknown>>,
+  { pending_approvals_limit: limit }: AppSettings,
 ): Promise<void> {
-  const limit =
-    typeof settings.pending_approvals_limit === 'number' ? settings.pending_approvals_limit : APP_PENDING_LIMIT
   const pending = await countPending(tx, appId, agentId, now)
   const agentIsFull = agentId !== null && pending.agent >= AGENT_PENDING_LIMIT
   if (pending.app < limit && !agentIsFull) return

@@ -1,25 +1,6 @@
-import type { AppBranding, AppSettings, RuleRemark } from '@alter-vault/contracts'
+import { type AppBranding, type AppSettings, defaultAppSettings, type RuleRemark } from '@alter-vault/contracts'
 import { canonicalUrl } from '../egress/canonical-url.ts'
 import { type FieldError, VaultError } from '../kernel/vault-error.ts'
-
-const DEFAULTS: AppSettings = {
-  default_approval_channels: null,
-  retain_runtime_days: 365,
-  retain_body_days: 30,
-  capture_bodies: 'on',
-  max_active_keys: 50,
-  pending_approvals_limit: 500,
-  approval_result_ttl_seconds: 86_400,
-  require_reason: false,
-  connect_session_ttl_seconds: 600,
-  connect_origins: [],
-  connect_ip_lock: false,
-  connect_require_sign_in: false,
-  secrets_proxy_only: false,
-  wallet_listed: false,
-  wallet_hidden_sections: [],
-  allowed_private_hosts: [],
-}
 
 /** Settings that are checked and kept, and that nothing reads yet. */
 const NOT_IN_THIS_RELEASE = [
@@ -35,17 +16,12 @@ const NOT_IN_THIS_RELEASE = [
 /** A warning for each setting that the change asks for and that has no effect in this release. */
 export function warnAboutSettings(change: Partial<AppSettings>): RuleRemark[] {
   return NOT_IN_THIS_RELEASE.filter(
-    (name) => change[name] !== undefined && JSON.stringify(change[name]) !== JSON.stringify(DEFAULTS[name]),
+    (name) => change[name] !== undefined && JSON.stringify(change[name]) !== JSON.stringify(defaultAppSettings[name]),
   ).map((name) => ({
     pointer: `/settings/${name}`,
     code: 'not_in_this_release',
     message: `"${name}" is kept, but has no effect in this release.`,
   }))
-}
-
-/** The settings of an app with every default filled in. */
-export function appSettings(column: unknown): AppSettings {
-  return { ...DEFAULTS, ...(column as Partial<AppSettings> | null) }
 }
 
 /** `host:port` with the host as the dialler writes it. Refusal: `validation_failed` naming every bad entry. */

@@ -1,23 +1,21 @@
-import type { App, AppBranding, AppSettings } from '@alter-vault/contracts'
-import { type Selectable, sql } from 'kysely'
+import { type App, type AppBranding, type AppSettings, appSettings } from '@alter-vault/contracts'
+import { sql } from 'kysely'
 import type { Tx } from '../db/database.ts'
-import type { AppsTable } from '../db/schema.generated.ts'
-import type { Page } from '../kernel/page.ts'
+import { newestFirst } from '../db/newest-first.ts'
+import type { NewRow, Row } from '../db/schema.generated.ts'
+import type { Page, Placed } from '../kernel/page.ts'
 import { VaultError } from '../kernel/vault-error.ts'
-import { appSettings } from './app-settings.ts'
 
-export type AppRow = Selectable<AppsTable>
+export type AppRow = Row<'apps'>
 
 export const appNotFound = (): VaultError => new VaultError('not_found', { message: 'There is no app with this id.' })
 
+const undeleted = (tx: Tx, appId: string) =>
+  tx.selectFrom('apps').selectAll().where('app_id', '=', appId).where('status', '<>', 'deleted')
+
 /** An app that is not deleted. */
 export async function findApp(tx: Tx, appId: string): Promise<AppRow | undefined> {
-  return tx
-    .selectFrom('apps')
-    .selectAll()
-    .where('app_id', '=', appId)
-    .where('status', '<>', 'deleted')
-    .executeTakeFirst()
+  return undeleted(tx, appId).executeTakeFirst()
 }
 
 /** Refusal: `not_found`. */
@@ -32,13 +30,7 @@ export async function getApp(tx: Tx, appId: string): Promise<AppRow> {
  * limit. Lock order: the app before any of its rows. Refusal: `not_found`.
  */
 export async function lockApp(tx: Tx, appId: string): Promise<AppRow> {
-  const app = await tx
-    .selectFrom('apps')
-    .selectAll()
-    .where('app_id', '=', appId)
-    .where('status', '<>', 'deleted')
-    .forNoKeyUpdate()
-    .executeTakeFirst()
+  const app = await undeleted(tx, appId).forNoKeyUpdate().executeTakeFirst()
   if (app === undefined) throw appNotFound()
   return app
 }
@@ -47,18 +39,8 @@ export async function readAppSettings(tx: Tx, appId: string): Promise<AppSetting
   return appSettings((await getApp(tx, appId)).settings)
 }
 
-export async function insertApp(
-  tx: Tx,
-  row: Pick<AppRow, 'app_id' | 'organization_id' | 'name' | 'slug' | 'description' | 'environment' | 'website_url'> & {
-    branding: AppBranding
-    settings: Partial<AppSettings>
-    created_at: Date
-  },
-): Promise<void> {
-  await tx
-    .insertInto('apps')
-    .values({ ...row, branding: JSON.stringify(row.branding), settings: JSON.stringify(row.settings) })
-    .execute()
+export async function insertApp(tx: Tx, row: NewRow<'apps'>): Promise<void> {
+  await tx.insertInto('apps').values(row).execute()
 }
 
 /** Writes the given columns and counts the version up. */
@@ -77,8 +59,8 @@ export async function saveApp(
     .updateTable('apps')
     .set({
       ...plain,
-      ...(branding === undefined ? {} : { branding: JSON.stringify(branding) }),
-      ...(settings === undefined ? {} : { settings: JSON.stringify(settings) }),
+      branding: branding && JSON.stringify(branding),
+      settings: settings && JSON.stringify(settings),
       version: sql<number>`version + 1`,
     })
     .where('app_id', '=', appId)
@@ -125,23 +107,15 @@ export async function listApps(
   organizationId: string,
   filter: AppFilter,
   page: Page,
-): Promise<(AppRow & { place_at: string })[]> {
+): Promise<Placed<AppRow>[]> {
   let query = tx
     .selectFrom('apps')
     .selectAll()
-    .select(sql<string>`created_at::text`.as('place_at'))
     .where('organization_id', '=', organizationId)
     .where('status', 'in', filter.includeArchived ? ['live', 'archived'] : ['live'])
   if (filter.appIds !== null) query = query.where('app_id', '=', sql<string>`any(${[...filter.appIds]}::uuid[])`)
   if (filter.search !== undefined) query = query.where(sql<boolean>`strpos(lower(name), lower(${filter.search})) > 0`)
-  if (page.after !== undefined) {
-    query = query.where(sql<boolean>`(created_at, app_id) < (${page.after.at}::timestamptz, ${page.after.id}::uuid)`)
-  }
-  return query
-    .orderBy('created_at', 'desc')
-    .orderBy('app_id', 'desc')
-    .limit(page.limit + 1)
-    .execute()
+  return newestFirst(query, { id: 'app_id' }, page)
 }
 
 /** The version that every decision of the app rests on. Needs the app's own scope. */

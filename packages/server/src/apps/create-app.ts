@@ -1,4 +1,4 @@
-import type { AppBranding, AppSettings, WrittenApp } from '@alter-vault/contracts'
+import type * as contract from '@alter-vault/contracts'
 import { type AuditLog, appScope } from '../audit/index.ts'
 import { violatedConstraint } from '../db/database.ts'
 import type { Clock } from '../kernel/clock.ts'
@@ -18,13 +18,7 @@ export type NewApp = {
   organizationId: string
   /** The apps that the author is limited to; such an author makes none. */
   authorAppIds: readonly string[] | null
-  name: string
-  description?: string | null
-  environment?: string
-  websiteUrl?: string | null
-  branding?: AppBranding
-  settings?: Partial<AppSettings>
-}
+} & contract.BodyOf<typeof contract.createApp>
 
 /**
  * Makes an app. Refusals: `app_name_exists`, `conflict` at 200 apps, `role_insufficient` for private hosts by anyone but an
@@ -32,7 +26,7 @@ export type NewApp = {
  */
 export const createApp =
   ({ audit, clock }: Deps) =>
-  async (input: NewApp): Promise<WrittenApp> => {
+  async (input: NewApp): Promise<contract.WrittenApp> => {
     if (input.authorAppIds !== null) {
       throw new VaultError('role_insufficient', {
         message: 'Your role is limited to named apps, so you cannot create one.',
@@ -40,7 +34,7 @@ export const createApp =
     }
     const settings = parseSettingsChange(input.settings ?? {})
     assertMayOpenPrivateHosts(input.author, [], settings.allowed_private_hosts)
-    if (typeof input.websiteUrl === 'string') assertWebUrl(input.websiteUrl, '/website_url')
+    if (typeof input.website_url === 'string') assertWebUrl(input.website_url, '/website_url')
     assertBranding(input.branding ?? {})
     const appId = newId(clock.now())
     const { organizationId, author } = input
@@ -57,12 +51,13 @@ export const createApp =
         slug: freeSlug(slug, await findAppSlugs(tx, organizationId, slug)),
         description: input.description ?? null,
         environment: input.environment ?? 'production',
-        website_url: input.websiteUrl ?? null,
+        website_url: input.website_url ?? null,
         branding: input.branding ?? {},
         settings,
         created_at: new Date(clock.now()),
       }
-      await insertApp(tx, row).catch(refuseTakenName)
+      const json = { branding: JSON.stringify(row.branding), settings: JSON.stringify(settings) }
+      await insertApp(tx, { ...row, ...json }).catch(refuseTakenName)
       const { created_at: _, app_id: __, organization_id: ___, ...shown } = row
       record(changeRow(author, { event: 'app.created', type: 'app', id: appId, changes: changesBetween({}, shown) }))
       const app = toApp(await getApp(tx, appId), await readEpoch(tx, appId))
@@ -72,7 +67,7 @@ export const createApp =
 
 /** Translates the unique index of live names. */
 export function refuseTakenName(error: unknown): never {
-  if (violatedConstraint(error)?.constraint !== 'apps_live_name') throw error
+  if (violatedConstraint(error) !== 'apps_live_name') throw error
   throw new VaultError('app_name_exists', { message: 'Another app of the organization has this name.' })
 }
 

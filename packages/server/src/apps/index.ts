@@ -1,7 +1,6 @@
 import { type AppsDeps, appUseCases } from './create-apps.ts'
 import { createAppRoutes } from './routes.ts'
 
-export { appSettings } from './app-settings.ts'
 export { type AppRow, appNotFound, findApp, getApp, lockApp, readAppSettings, readEpoch } from './app-store.ts'
 export type { Apps, AppsDeps } from './create-apps.ts'
 

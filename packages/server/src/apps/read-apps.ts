@@ -39,12 +39,7 @@ export const listAppsOf =
         await enterApp(tx, row.app_id)
         apps.set(row.app_id, await read(tx, row, filter.includeStats))
       }
-      return toPage(
-        rows,
-        page,
-        (row) => row.app_id,
-        (row) => apps.get(row.app_id)!,
-      )
+      return toPage(rows, page, (row) => apps.get(row.app_id)!)
     })
 
 async function read(tx: Tx, row: AppRow, includeStats: boolean): Promise<AppWithStats> {

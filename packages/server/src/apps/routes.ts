@@ -6,10 +6,6 @@ import type { Apps } from './create-apps.ts'
 
 /** The apps of an organization. */
 export function createAppRoutes({ apps }: { apps: Apps }): BoundEndpoint[] {
-  const inApp = (params: { app_id: string }, principal: { organizationId: string }) => ({
-    appId: params.app_id,
-    organizationId: principal.organizationId,
-  })
   return [
     bindForOperators(contract.listApps, async ({ query, principal }) =>
       apps.listApps(
@@ -23,30 +19,19 @@ export function createAppRoutes({ apps }: { apps: Apps }): BoundEndpoint[] {
         parsePage(query),
       ),
     ),
-    bindForOperators(contract.createApp, async ({ body, principal }, author) => {
-      const { website_url: websiteUrl, ...rest } = body
-      return apps.createApp({
-        author,
-        organizationId: principal.organizationId,
-        authorAppIds: principal.appIds,
-        ...rest,
-        ...(websiteUrl === undefined ? {} : { websiteUrl }),
-      })
-    }),
-    bindForOperators(contract.showApp, async ({ params, query, principal }) =>
-      apps.showApp(inApp(params, principal), { includeStats: query.include_stats ?? false }),
+    bindForOperators(contract.createApp, async ({ body, principal: { organizationId, appIds } }, author) =>
+      apps.createApp({ author, organizationId, authorAppIds: appIds, ...body }),
     ),
-    bindForOperators(contract.updateApp, async ({ params, body, expectedVersion, principal }, author) =>
-      apps.updateApp({ app: inApp(params, principal), author, expectedVersion, change: body }),
+    bindForOperators(contract.showApp, async ({ app, query }) =>
+      apps.showApp(app, { includeStats: query.include_stats ?? false }),
     ),
-    bindForOperators(contract.archiveApp, async ({ params, principal }, author) =>
-      apps.archiveApp({ app: inApp(params, principal), author }),
+    bindForOperators(contract.updateApp, async ({ app, body, expectedVersion }, author) =>
+      apps.updateApp({ app, author, expectedVersion, change: body }),
     ),
-    bindForOperators(contract.unarchiveApp, async ({ params, principal }, author) =>
-      apps.unarchiveApp({ app: inApp(params, principal), author }),
-    ),
-    bindForOperators(contract.deleteApp, async ({ params, body, expectedVersion, principal }, author) =>
-      apps.deleteApp({ app: inApp(params, principal), author, expectedVersion, confirm: body.confirm }),
+    bindForOperators(contract.archiveApp, async ({ app }, author) => apps.archiveApp({ app, author })),
+    bindForOperators(contract.unarchiveApp, async ({ app }, author) => apps.unarchiveApp({ app, author })),
+    bindForOperators(contract.deleteApp, async ({ app, body, expectedVersion }, author) =>
+      apps.deleteApp({ app, author, expectedVersion, confirm: body.confirm }),
     ),
   ]
 }

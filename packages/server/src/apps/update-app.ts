@@ -1,7 +1,8 @@
-import type { AppBranding, AppSettings, WrittenApp } from '@alter-vault/contracts'
+import type * as contract from '@alter-vault/contracts'
+import { appSettings } from '@alter-vault/contracts'
 import { type AuditLog, appScope } from '../audit/index.ts'
-import { type AppRef, assertVersion, type ChangeAuthor, changeRow, changesBetween } from '../management/index.ts'
-import { appSettings, assertBranding, assertWebUrl, parseSettingsChange, warnAboutSettings } from './app-settings.ts'
+import { type AppRef, assertVersion, type ChangeAuthor, changeRow, changesTo } from '../management/index.ts'
+import { assertBranding, assertWebUrl, parseSettingsChange, warnAboutSettings } from './app-settings.ts'
 import { lockApp, readEpoch, saveApp, toApp } from './app-store.ts'
 import { assertMayOpenPrivateHosts, refuseTakenName } from './create-app.ts'
 
@@ -12,14 +13,7 @@ export type AppChange = {
   author: ChangeAuthor
   /** The version that the author has seen. */
   expectedVersion: number
-  change: {
-    name?: string
-    description?: string | null
-    environment?: string
-    website_url?: string | null
-    branding?: AppBranding
-    settings?: Partial<AppSettings>
-  }
+  change: contract.BodyOf<typeof contract.updateApp>
 }
 
 /**
@@ -28,7 +22,7 @@ export type AppChange = {
  */
 export const updateApp =
   ({ audit }: Deps) =>
-  async ({ app, author, expectedVersion, change }: AppChange): Promise<WrittenApp> => {
+  async ({ app, author, expectedVersion, change }: AppChange): Promise<contract.WrittenApp> => {
     const { branding, settings, ...plain } = change
     if (typeof plain.website_url === 'string') assertWebUrl(plain.website_url, '/website_url')
     assertBranding(branding ?? {})
@@ -41,15 +35,12 @@ export const updateApp =
       assertMayOpenPrivateHosts(author, before.allowed_private_hosts, newSettings?.allowed_private_hosts)
       const columns = {
         ...plain,
-        ...(branding === undefined ? {} : { branding: { ...(row.branding as AppBranding), ...branding } }),
+        ...(branding === undefined ? {} : { branding: { ...(row.branding as contract.AppBranding), ...branding } }),
         ...(newSettings === undefined
           ? {}
-          : { settings: { ...(row.settings as Partial<AppSettings>), ...newSettings } }),
+          : { settings: { ...(row.settings as Partial<contract.AppSettings>), ...newSettings } }),
       }
-      const changes = changesBetween(
-        Object.fromEntries(Object.keys(columns).map((name) => [name, row[name as keyof typeof row]])),
-        columns,
-      )
+      const changes = changesTo(row, columns)
       if (changes.length === 0) return { ...toApp(row, await readEpoch(tx, app.appId)), warnings }
       const saved = await saveApp(tx, app.appId, columns).catch(refuseTakenName)
       record(changeRow(author, { event: 'app.updated', type: 'app', id: app.appId, changes }))

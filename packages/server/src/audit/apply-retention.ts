@@ -42,16 +42,14 @@ export function createApplyAuditRetention({ db, audit, clock }: Deps) {
         isDone = batch.isDone
       }
     }
-    if (settings.bodyDays !== null) {
-      const before = daysAgo(settings.bodyDays)
-      for (let erased = BATCHES_AT_ONCE; erased === BATCHES_AT_ONCE && !isAborted(); ) {
-        erased = await audit.change(scope, async (tx, record) => {
-          const batches = await eraseBodies(tx, scopeId, before, BATCHES_AT_ONCE)
-          if (batches > 0) record(retentionRow('body_batches_erased', batches, before))
-          return batches
-        })
-        total.bodyBatchesErased += erased
-      }
+    const before = daysAgo(settings.bodyDays)
+    for (let erased = BATCHES_AT_ONCE; erased === BATCHES_AT_ONCE && !isAborted(); ) {
+      erased = await audit.change(scope, async (tx, record) => {
+        const batches = await eraseBodies(tx, scopeId, before, BATCHES_AT_ONCE)
+        if (batches > 0) record(retentionRow('body_batches_erased', batches, before))
+        return batches
+      })
+      total.bodyBatchesErased += erased
     }
     return total
   }

@@ -5,40 +5,21 @@ import { openAuditSigningKeys } from '../crypto/audit-signing-key.ts'
 import { createPlainKey } from '../crypto/installation-keys-fixture.ts'
 import { newId, randomHex } from '../kernel/ids.ts'
 import { silentLog } from '../kernel/log.ts'
-import { createManagementTest, type ManagementTest } from '../testing/management.ts'
+import { createManagementTest } from '../testing/management.ts'
 import { createTestDatabase } from '../testing/test-database.ts'
 import { type AuditLog, createAuditLog } from './audit-log.ts'
-import { type AuditReads, type AuditReadsDeps, createAuditReads } from './audit-reads.ts'
-import { appScope, type RowDraft, type Scope } from './audit-row.ts'
+import { type AuditReadsDeps, createAuditReads } from './audit-reads.ts'
+import { appScope, type RowDraft } from './audit-row.ts'
 import type { Reader } from './reader.ts'
 import { verifyExportFile } from './verify-export-file.ts'
-import type { Verification } from './verify-log.ts'
 
 /** The rows of one use of a credential, as the proxy writes them. */
 export type CallOptions = { outcome?: Partial<RowDraft>; intent?: Partial<RowDraft>; traceId?: string; url?: string }
 
-export type AuditReadsTest = AsyncDisposable &
-  ManagementTest & {
-    scope: Scope
-    operator: Reader
-    reads: AuditReads
-    signingKeys: Awaited<ReturnType<typeof openAuditSigningKeys>>
-    /** Another process's log; closed at the end if it is not before. */
-    startProcess(): AuditLog
-    /** Another reader over the same database. */
-    startReads(deps?: Partial<AuditReadsDeps>): AuditReads
-    intentRow(changes?: Partial<RowDraft>): RowDraft & { eventId: string; traceId: string }
-    /** Records an intent and its outcome in two commits; returns their ids. */
-    call(options?: CallOptions, log?: AuditLog): Promise<{ traceId: string; intentId: string; outcomeId: string }>
-    /** Makes an export, writes its files, and gives their paths. */
-    exportFiles(request?: { start?: string; end?: string }): Promise<ExportPaths>
-    /** What the offline verifier says of an export made now. */
-    verifyOffline(): Promise<Verification>
-  }
+export type AuditReadsTest = Awaited<ReturnType<typeof createAuditReadsTest>>
 
-export type ExportPaths = { ndjsonPath: string; checkpointsPath: string; jwksPath: string }
-
-export async function createAuditReadsTest(deps: Partial<AuditReadsDeps> = {}): Promise<AuditReadsTest> {
+/** An organization with its log, and what operators read of it, in a database of its own. */
+export async function createAuditReadsTest(deps: Partial<AuditReadsDeps> = {}) {
   // A whole database: the jobs of the log go through all scopes.
   const test = await createManagementTest(await createTestDatabase())
   const folder = await mkdtemp(join(tmpdir(), 'alter-vault-audit-'))
@@ -46,6 +27,7 @@ export async function createAuditReadsTest(deps: Partial<AuditReadsDeps> = {}): 
   const scope = appScope(app.appId, app.organizationId)
   const signingKeys = await openAuditSigningKeys({ key: createPlainKey(), clock })
   const logs: AuditLog[] = []
+  /** Another reader over the same database. */
   const startReads = (more: Partial<AuditReadsDeps> = {}) =>
     createAuditReads({ db, audit, keyring, signingKeys, clock, log: silentLog, ...deps, ...more })
   const reads = startReads()
@@ -60,7 +42,7 @@ export async function createAuditReadsTest(deps: Partial<AuditReadsDeps> = {}): 
   }
 
   const who = { keyId: newId(), agentId: newId(), grantId: newId(), actorId: newId() }
-  const intentRow: AuditReadsTest['intentRow'] = (changes = {}) => ({
+  const intentRow = (changes: Partial<RowDraft> = {}): RowDraft & { eventId: string; traceId: string } => ({
     event: 'proxy.requested',
     outcome: 'allowed',
     decisionEffect: 'allow',
@@ -80,7 +62,8 @@ export async function createAuditReadsTest(deps: Partial<AuditReadsDeps> = {}): 
     },
   })
 
-  const call: AuditReadsTest['call'] = async (options = {}, log = audit) => {
+  /** Records an intent and its outcome in two commits; returns their ids. */
+  const call = async (options: CallOptions = {}, log: AuditLog = audit) => {
     const detail = options.url === undefined ? {} : { detail: { url: options.url } }
     const intent = intentRow({
       ...(options.traceId === undefined ? {} : { traceId: options.traceId }),
@@ -112,7 +95,8 @@ export async function createAuditReadsTest(deps: Partial<AuditReadsDeps> = {}): 
   }
 
   let exported = 0
-  const exportFiles: AuditReadsTest['exportFiles'] = async (request = {}) => {
+  /** Makes an export, writes its files, and gives their paths. */
+  const exportFiles = async (request: { start?: string; end?: string } = {}) => {
     // Each by a member of its own: a member makes five an hour.
     const made = await reads.exports.create(
       app.appId,
@@ -142,6 +126,7 @@ export async function createAuditReadsTest(deps: Partial<AuditReadsDeps> = {}): 
     reads,
     signingKeys,
     startReads,
+    /** Another process's log; closed at the end if it is not before. */
     startProcess() {
       const log = createAuditLog({ db, clock, log: silentLog, keyring })
       logs.push(log)
@@ -150,6 +135,7 @@ export async function createAuditReadsTest(deps: Partial<AuditReadsDeps> = {}): 
     intentRow,
     call,
     exportFiles,
+    /** What the offline verifier says of an export made now. */
     verifyOffline: async () => verifyExportFile(await exportFiles()),
     async [Symbol.asyncDispose]() {
       for (const log of logs) await log.close()

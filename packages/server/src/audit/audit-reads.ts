@@ -158,13 +158,7 @@ export function createAuditReads(deps: AuditReadsDeps) {
       const page = parsePage({ ...query, limit: query.limit ?? DEFAULT_LIMIT })
       const reached = await sequencer.catchUp(appId)
       const found = await db.forApp(appId, (tx) => listTraces(tx, appId, filter, page))
-      const traces = toPage(
-        found,
-        page,
-        ({ place_id }) => place_id,
-        ({ place_at: _at, place_id: _id, ...trace }) => trace,
-      )
-      return { ...traces, ...reached }
+      return { ...toPage(found, page, (trace) => trace), ...reached }
     },
 
     /** Refusal: `not_found`. */

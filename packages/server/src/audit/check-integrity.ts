@@ -19,8 +19,6 @@ export type CheckAuthor = Pick<RowDraft, 'callerKind' | 'memberId'> & {
   userAgent?: string | null
 }
 
-export type CheckIntegrity = ReturnType<typeof createCheckIntegrity>
-
 /**
  * Proves the log of a scope as it stands now, in bounded memory, and writes down that it did. A break is never repaired: it is
  * written down as `system.integrity_failed`, and the log goes on.

@@ -1,5 +1,6 @@
 import type { AuditExport, AuditFilter } from '@alter-vault/contracts'
 import type { Database, Tx } from '../db/database.ts'
+import type { ServedFile } from '../http/answer.ts'
 import { makeOnce, type Once } from '../http/once.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { newId } from '../kernel/ids.ts'
@@ -40,7 +41,6 @@ type Deps = {
 }
 
 export type ExportRequest = { format: 'ndjson' | 'csv' } & AuditFilter
-export type ExportFile = { contentType: string; fileName: string; chunks: AsyncIterable<string> }
 
 /**
  * Exports fix *what* is exported and nothing else: the log does not change, so the files are written when they are fetched, and no
@@ -111,12 +111,7 @@ export function createExports({ db, audit, clock, sequencer }: Deps) {
       const message = `An NDJSON export holds whole stretches of the log, so that it can be verified; "${other}" would leave rows out. Choose by time, or export CSV.`
       throw invalidField(`/${other}`, message, 'conflict')
     }
-    const given = {
-      ...(since === undefined ? {} : { since }),
-      ...(start === undefined ? {} : { start }),
-      ...(end === undefined ? {} : { end }),
-    }
-    const range = parseTimeRange(given, clock.now(), '/')
+    const range = parseTimeRange({ since, start, end }, clock.now(), '/')
     // What is new gets its checkpoint first, so that the export has no unsigned tail.
     await sequencer.sequenceAndSign(appId)
     const isWhole = range.start === undefined && range.end === undefined
@@ -195,7 +190,7 @@ export function createExports({ db, audit, clock, sequencer }: Deps) {
       return toExport(appId, await find(appId, exportId))
     },
 
-    async rowsFile(appId: string, exportId: string): Promise<ExportFile> {
+    async rowsFile(appId: string, exportId: string): Promise<ServedFile> {
       const { format, filters, extent } = await find(appId, exportId)
       if (format === 'ndjson' && extent !== null) {
         return {
@@ -212,7 +207,7 @@ export function createExports({ db, audit, clock, sequencer }: Deps) {
       }
     },
 
-    async checkpointsFile(appId: string, exportId: string): Promise<ExportFile> {
+    async checkpointsFile(appId: string, exportId: string): Promise<ServedFile> {
       const { extent } = await find(appId, exportId)
       if (extent === null) throw new VaultError('not_found', { message: 'Only an NDJSON export has checkpoints.' })
       return {

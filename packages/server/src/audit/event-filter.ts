@@ -1,7 +1,7 @@
 import type { AuditFilter } from '@alter-vault/contracts'
 import { parseInstant } from '../kernel/instant.ts'
 import { invalidField } from '../kernel/vault-error.ts'
-import { EQUAL_COLUMNS, type EqualColumn, type EventFilter } from './event-store.ts'
+import { type EventFilter, FILTER_COLUMNS } from './event-store.ts'
 
 const SPAN = /^([1-9]\d{0,6})([smhdw])$/
 const SPAN_MS: Readonly<Record<string, number>> = {
@@ -17,11 +17,10 @@ export type FilterPlace = 'query:' | '/'
 
 /** The times of a query. Refusal: `validation_failed` for one that does not exist, and for `since` beside `start` or `end`. */
 export function parseTimeRange(
-  query: Pick<AuditFilter, 'since' | 'start' | 'end'>,
+  { since, start, end }: { [time in 'since' | 'start' | 'end']?: string | undefined },
   nowMs: number,
   place: FilterPlace = 'query:',
 ): Pick<EventFilter, 'start' | 'end'> {
-  const { since, start, end } = query
   if (since !== undefined && (start !== undefined || end !== undefined)) {
     throw invalidField(`${place}since`, '"since" excludes "start" and "end".', 'conflict')
   }
@@ -33,8 +32,7 @@ export function parseTimeRange(
   if (start !== undefined && end !== undefined && parseInstant(start)! >= parseInstant(end)!) {
     throw invalidField(`${place}end`, '"end" must be later than "start".', 'out_of_range')
   }
-  const from = since === undefined ? start : sinceOf(since, nowMs, place)
-  return { ...(from === undefined ? {} : { start: from }), ...(end === undefined ? {} : { end }) }
+  return { start: since === undefined ? start : sinceOf(since, nowMs, place), end }
 }
 
 function sinceOf(since: string, nowMs: number, place: FilterPlace): string {
@@ -49,27 +47,19 @@ function sinceOf(since: string, nowMs: number, place: FilterPlace): string {
 
 /** What the members of a query ask of `audit_events`. Refusals as `parseTimeRange`. */
 export function parseEventFilter(query: AuditFilter, nowMs: number): EventFilter {
-  const { stream, event, outcome, policy_decision, reason_code, method, host, status, tool, initiator, q } = query
-  const equal: Partial<Record<EqualColumn, string>> = {}
-  for (const column of EQUAL_COLUMNS) {
-    const value = query[column]
-    if (value !== undefined) equal[column] = value
-  }
+  const { stream, status, q } = query
   return {
     ...parseTimeRange(query, nowMs),
-    equal,
-    ...(stream === undefined ? {} : { streams: [stream] }),
-    ...(event === undefined ? {} : { event }),
-    ...(outcome === undefined ? {} : { outcome }),
-    ...(policy_decision === undefined ? {} : { decisionEffect: policy_decision }),
-    ...(reason_code === undefined ? {} : { primaryReason: reason_code }),
-    ...(method === undefined ? {} : { method: method.toUpperCase() }),
-    ...(host === undefined ? {} : { host: host.toLowerCase() }),
-    ...(status === undefined ? {} : { status: statusRange(status) }),
-    ...(tool === undefined ? {} : { tool }),
-    ...(initiator === undefined ? {} : { initiator }),
-    ...(query.resource_type === undefined ? {} : { resourceType: query.resource_type }),
-    ...(q === undefined ? {} : { text: q }),
+    streams: stream && [stream],
+    equal: {
+      ...Object.fromEntries(FILTER_COLUMNS.map((column) => [column, query[column]])),
+      decision_effect: query.policy_decision,
+      primary_reason: query.reason_code,
+      method: query.method?.toUpperCase(),
+      host: query.host?.toLowerCase(),
+    },
+    status: status === undefined ? undefined : statusRange(status),
+    text: q,
   }
 }
 

@@ -1,7 +1,8 @@
 import type { AuditEvent } from '@alter-vault/contracts'
 import { sql } from 'kysely'
 import type { Tx } from '../db/database.ts'
-import type { PagePlace } from '../kernel/page.ts'
+import { isAfter } from '../db/newest-first.ts'
+import type { PagePlace, Placed } from '../kernel/page.ts'
 import { type FoundEvent, wholeDetail, wholeKeep } from './audit-event.ts'
 import { decodeLine } from './log-hashes.ts'
 
@@ -10,27 +11,21 @@ export type EventPlace = PagePlace
 
 /** What a list of events asks for. Absent members ask for nothing. */
 export type EventFilter = {
-  streams?: readonly string[]
-  event?: string
-  start?: string
-  end?: string
-  outcome?: string
-  decisionEffect?: string
-  primaryReason?: string
-  /** Ids and words that must be equal, by column. */
-  equal?: Readonly<Partial<Record<EqualColumn, string>>>
-  method?: string
-  host?: string
+  streams?: readonly string[] | undefined
+  start?: string | undefined
+  end?: string | undefined
+  /** What must be equal, by column. */
+  equal?: Readonly<Partial<Record<EqualColumn, string | undefined>>>
   /** `2xx` as 200 to 299. */
-  status?: { from: number; to: number }
-  tool?: string
-  initiator?: string
-  resourceType?: string
+  status?: { from: number; to: number } | undefined
   /** Found anywhere in the reason or the URL, whatever its case. */
-  text?: string
+  text?: string | undefined
 }
 
-export const EQUAL_COLUMNS = [
+/** Columns that a filter names as they are. */
+export const FILTER_COLUMNS = [
+  'event',
+  'outcome',
   'agent_id',
   'actor_id',
   'key_id',
@@ -42,8 +37,11 @@ export const EQUAL_COLUMNS = [
   'trace_id',
   'run_id',
   'thread_id',
+  'tool',
+  'initiator',
+  'resource_type',
 ] as const
-export type EqualColumn = (typeof EQUAL_COLUMNS)[number]
+export type EqualColumn = (typeof FILTER_COLUMNS)[number] | 'decision_effect' | 'primary_reason' | 'method' | 'host'
 
 type EventRow = {
   scope_id: string
@@ -91,7 +89,7 @@ export async function listEvents(
 ): Promise<EventsFound> {
   const conditions = conditionsOf(filter)
   if (after !== undefined) {
-    conditions.push(sql<boolean>`(e.occurred_at, e.event_id) < (${after.at}::timestamptz, ${after.id}::uuid)`)
+    conditions.push(isAfter(sql`e.occurred_at, e.event_id`, after))
   }
   const { rows } = await sql<EventRow & { at: string }>`
     select ${FOUND}, ${PLACE_AT} as at
@@ -109,31 +107,19 @@ export async function listEvents(
   return { rows: page.flatMap(toFound), next: hasMore ? { at: last.at, id: last.event_id } : undefined }
 }
 
-function conditionsOf(filter: EventFilter) {
+function conditionsOf({ streams, start, end, equal = {}, status, text }: EventFilter) {
   const conditions = []
-  if (filter.streams !== undefined) conditions.push(sql<boolean>`e.stream = any(${[...filter.streams]}::text[])`)
+  if (streams !== undefined) conditions.push(sql<boolean>`e.stream = any(${[...streams]}::text[])`)
   // Lets the planner use the index of what is not a call.
-  if (filter.streams?.includes('runtime') === false) conditions.push(sql<boolean>`e.stream <> 'runtime'`)
-  if (filter.event !== undefined) conditions.push(sql<boolean>`e.event = ${filter.event}`)
-  if (filter.start !== undefined) conditions.push(sql<boolean>`e.occurred_at >= ${filter.start}::timestamptz`)
-  if (filter.end !== undefined) conditions.push(sql<boolean>`e.occurred_at < ${filter.end}::timestamptz`)
-  if (filter.outcome !== undefined) conditions.push(sql<boolean>`e.outcome = ${filter.outcome}`)
-  if (filter.decisionEffect !== undefined) conditions.push(sql<boolean>`e.decision_effect = ${filter.decisionEffect}`)
-  if (filter.primaryReason !== undefined) conditions.push(sql<boolean>`e.primary_reason = ${filter.primaryReason}`)
-  for (const column of EQUAL_COLUMNS) {
-    const value = filter.equal?.[column]
+  if (streams?.includes('runtime') === false) conditions.push(sql<boolean>`e.stream <> 'runtime'`)
+  if (start !== undefined) conditions.push(sql<boolean>`e.occurred_at >= ${start}::timestamptz`)
+  if (end !== undefined) conditions.push(sql<boolean>`e.occurred_at < ${end}::timestamptz`)
+  for (const [column, value] of Object.entries(equal)) {
     if (value !== undefined) conditions.push(sql<boolean>`${sql.ref(`e.${column}`)} = ${value}`)
   }
-  if (filter.method !== undefined) conditions.push(sql<boolean>`e.method = ${filter.method}`)
-  if (filter.host !== undefined) conditions.push(sql<boolean>`e.host = ${filter.host}`)
-  if (filter.status !== undefined) {
-    conditions.push(sql<boolean>`e.status between ${filter.status.from} and ${filter.status.to}`)
-  }
-  if (filter.tool !== undefined) conditions.push(sql<boolean>`e.tool = ${filter.tool}`)
-  if (filter.initiator !== undefined) conditions.push(sql<boolean>`e.initiator = ${filter.initiator}`)
-  if (filter.resourceType !== undefined) conditions.push(sql<boolean>`e.resource_type = ${filter.resourceType}`)
-  if (filter.text !== undefined) {
-    const pattern = `%${filter.text.replace(/[\\%_]/g, '\\$&')}%`
+  if (status !== undefined) conditions.push(sql<boolean>`e.status between ${status.from} and ${status.to}`)
+  if (text !== undefined) {
+    const pattern = `%${text.replace(/[\\%_]/g, '\\$&')}%`
     conditions.push(sql<boolean>`(e.reason ilike ${pattern} or e.url ilike ${pattern})`)
   }
   return conditions
@@ -174,8 +160,6 @@ export async function readTrace(tx: Tx, scopeId: string, traceId: string, limit:
 export type TraceRow = {
   trace_id: string
   started_at: string
-  place_at: string
-  place_id: string
   last_at: string
   event_count: number
   provider_ids: string[]
@@ -189,12 +173,12 @@ export async function listTraces(
   scopeId: string,
   filter: Pick<EventFilter, 'start' | 'end' | 'equal'>,
   { after, limit }: { after: EventPlace | undefined; limit: number },
-): Promise<TraceRow[]> {
+): Promise<Placed<TraceRow>[]> {
   const conditions = conditionsOf(filter)
   if (after !== undefined) {
-    conditions.push(sql<boolean>`(e.occurred_at, e.event_id) < (${after.at}::timestamptz, ${after.id}::uuid)`)
+    conditions.push(isAfter(sql`e.occurred_at, e.event_id`, after))
   }
-  const { rows } = await sql<TraceRow>`
+  const { rows } = await sql<Placed<TraceRow>>`
     select e.trace_id, ${AT} as started_at, ${PLACE_AT} as place_at, e.event_id as place_id, t.*
     from (
       select * from audit_events e

@@ -6,12 +6,14 @@ import {
   errorRegistry,
 } from '@alter-vault/contracts'
 
+type Remedy = { text: string; command?: string }
+
 /** What `explain` says of a trace. */
 type Explained = {
   endState: AuditEndState
   code?: string | null
   summary: string
-  remedies: { text: string; command?: string }[]
+  remedies: Remedy[]
   facts?: Record<string, unknown>
 }
 
@@ -73,63 +75,52 @@ function explainApproval(row: AuditEvent, events: readonly AuditEvent[], appId: 
   const show = { text: 'Look at the approval.', command: `alter approvals show ${approvalId} --app ${appId}` }
   const request = events.find(({ event, approval_id }) => event === 'approval.requested' && approval_id === approvalId)
   const facts = { approval_id: approvalId, requested_at: request?.occurred_at ?? null }
+  const shown = (endState: AuditEndState, summary: string, remedy?: string): Explained => ({
+    endState,
+    summary,
+    remedies: remedy === undefined ? [show] : [{ text: remedy }, show],
+    facts,
+  })
   switch (row.event) {
     case 'approval.denied':
       return {
-        endState: 'approval_denied',
+        ...shown(
+          'approval_denied',
+          'A person, or the end of what the request rested on, said no. Nothing was sent.',
+          row.reason === null ? 'The approver gave no reason.' : `The reason given: ${row.reason}`,
+        ),
         code: row.primary_reason ?? 'approval_denied',
-        summary: 'A person, or the end of what the request rested on, said no. Nothing was sent.',
-        remedies: [
-          { text: row.reason === null ? 'The approver gave no reason.' : `The reason given: ${row.reason}` },
-          show,
-        ],
         facts: { ...facts, approver_reason: row.reason },
       }
     case 'approval.expired':
       return {
-        endState: 'approval_expired',
+        ...shown(
+          'approval_expired',
+          'Nobody decided in time. Nothing was sent.',
+          'Send the request again, and give the rule a longer window or another channel to its approvers.',
+        ),
         code: 'approval_expired',
-        summary: 'Nobody decided in time. Nothing was sent.',
-        remedies: [
-          { text: 'Send the request again, and give the rule a longer window or another channel to its approvers.' },
-          show,
-        ],
-        facts,
       }
     case 'approval.cancelled':
       return {
-        endState: 'approval_cancelled',
+        ...shown('approval_cancelled', 'The request was withdrawn before anybody decided. Nothing was sent.'),
         code: row.primary_reason,
-        summary: 'The request was withdrawn before anybody decided. Nothing was sent.',
-        remedies: [show],
-        facts,
       }
     case 'approval.approved':
+      return shown('approval_approved', DECIDED)
     case 'approval.decided':
-      return {
-        endState: row.event === 'approval.approved' ? 'approval_approved' : 'approval_pending',
-        summary: 'The request has been decided on; it is not executed yet.',
-        remedies: [show],
-        facts,
-      }
+      return shown('approval_pending', DECIDED)
     case 'approval.requested':
       return {
-        endState: 'approval_pending',
+        ...shown(
+          'approval_pending',
+          'The request waits for a person. Nothing was sent.',
+          'Let an approver decide; the link was given to the caller and to the channels of the rule.',
+        ),
         code: 'approval_required',
-        summary: 'The request waits for a person. Nothing was sent.',
-        remedies: [
-          { text: 'Let an approver decide; the link was given to the caller and to the channels of the rule.' },
-          show,
-        ],
-        facts,
       }
     case 'approval.executing':
-      return {
-        endState: 'in_flight',
-        summary: 'The approved request is being sent; what became of it is not recorded yet.',
-        remedies: [show],
-        facts,
-      }
+      return shown('in_flight', 'The approved request is being sent; what became of it is not recorded yet.')
     case 'approval.outcome_unknown':
       return unknownOutcome(row, events)
     case 'approval.executed':
@@ -137,17 +128,19 @@ function explainApproval(row: AuditEvent, events: readonly AuditEvent[], appId: 
         ? explainProvider(row, appId)
         : { endState: 'succeeded', summary: 'The approved request was sent and answered.', remedies: [], facts }
     default:
-      return row.outcome === 'network_error'
-        ? {
-            endState: 'provider_failed',
-            code: row.primary_reason,
-            summary: 'The approved request was sent, but gave no usable answer.',
-            remedies: [{ text: 'Look at the provider before the request is made again.' }, show],
-            facts,
-          }
-        : explainRefusal(row, appId)
+      if (row.outcome !== 'network_error') return explainRefusal(row, appId)
+      return {
+        ...shown(
+          'provider_failed',
+          'The approved request was sent, but gave no usable answer.',
+          'Look at the provider before the request is made again.',
+        ),
+        code: row.primary_reason,
+      }
   }
 }
+
+const DECIDED = 'The request has been decided on; it is not executed yet.'
 
 function unknownOutcome(row: AuditEvent, events: readonly AuditEvent[]): Explained {
   const intent = events.find(({ event_id }) => event_id === row.intent_id)
@@ -214,7 +207,7 @@ function explainProvider(row: AuditEvent, appId: string): Explained {
   }
 }
 
-const SCOPE_CODES = new Set(['insufficient_scope', 'agent_scope_not_allowed', 'scope_mismatch'])
+const SCOPE_CODES = new Set(['insufficient_scope', 'scope_mismatch'])
 const GRANT_CODES = new Set([
   'credential_revoked',
   'grant_deleted',
@@ -231,86 +224,49 @@ const STORE_CODES = new Set(['audit_unavailable', 'policy_unavailable', 'service
 function explainRefusal(row: AuditEvent, appId: string): Explained {
   const code = row.primary_reason ?? 'refused'
   const sentence = errorRegistry[code as ErrorCode]?.sentence ?? 'The server refused. Nothing was sent.'
+  const refused = (endState: AuditEndState, ...remedies: Remedy[]) => ({ endState, code, summary: sentence, remedies })
+  if (code === 'agent_scope_not_allowed') {
+    const command = `alter agents update ${row.agent_id} --app ${appId} --scopes <map>`
+    return refused('scope_missing', { text: "Widen the agent's scope map.", command })
+  }
   if (SCOPE_CODES.has(code)) {
-    const isAgent = code === 'agent_scope_not_allowed'
-    return {
-      endState: 'scope_missing',
-      code,
-      summary: sentence,
-      remedies: [
-        isAgent
-          ? {
-              text: "Widen the agent's scope map.",
-              command: `alter agents update ${row.agent_id} --app ${appId} --scopes <map>`,
-            }
-          : {
-              text: 'Rotate the key with more scopes.',
-              command: `alter keys rotate --key ${row.key_id} --app ${appId} --scopes <list>`,
-            },
-      ],
-    }
+    const command = `alter keys rotate --key ${row.key_id} --app ${appId} --scopes <list>`
+    return refused('scope_missing', { text: 'Rotate the key with more scopes.', command })
   }
   if (GRANT_CODES.has(code)) {
-    return {
-      endState: 'grant_ended',
-      code,
-      summary: sentence,
-      remedies: [
-        {
-          text: 'Let the person connect again, or give the principal a new grant.',
-          command: `alter managed-secrets grants create --app ${appId}`,
-        },
-        {
-          text: 'If the secret itself was revoked or ran out, rotate it.',
-          command: `alter managed-secrets rotate --app ${appId}`,
-        },
-      ],
-    }
+    return refused(
+      'grant_ended',
+      {
+        text: 'Let the person connect again, or give the principal a new grant.',
+        command: `alter managed-secrets grants create --app ${appId}`,
+      },
+      {
+        text: 'If the secret itself was revoked or ran out, rotate it.',
+        command: `alter managed-secrets rotate --app ${appId}`,
+      },
+    )
   }
   if (code.endsWith('_requires_proxy')) {
-    return {
-      endState: 'proxy_required',
-      code,
-      summary: sentence,
-      remedies: [{ text: 'Send the same request through the proxy call instead of retrieving the credential.' }],
-    }
+    const text = 'Send the same request through the proxy call instead of retrieving the credential.'
+    return refused('proxy_required', { text })
   }
   if (STORE_CODES.has(code)) {
-    return {
-      endState: 'store_unavailable',
-      code,
-      summary: sentence,
-      remedies: [{ text: "The server's own store was away. Look at its status page and try again later." }],
-    }
+    const text = "The server's own store was away. Look at its status page and try again later."
+    return refused('store_unavailable', { text })
   }
   const reasons = enforcedReasons(row)
   if (DESTINATION_CODES.has(code)) {
-    return {
-      endState: 'destination_refused',
-      code,
-      summary: sentence,
-      remedies: [
-        {
-          text: 'Send to a host that the secret allows, or allow this one.',
-          command: `alter managed-secrets set-allowed-hosts --app ${appId} --host <host>`,
-        },
-      ],
-      facts: { reasons },
+    const remedy = {
+      text: 'Send to a host that the secret allows, or allow this one.',
+      command: `alter managed-secrets set-allowed-hosts --app ${appId} --host <host>`,
     }
+    return { ...refused('destination_refused', remedy), facts: { reasons } }
   }
-  if (row.outcome === 'policy_denied') {
-    return {
-      endState: 'policy_denied',
-      code,
-      summary:
-        reasons.length === 0
-          ? sentence
-          : `${reasons.length === 1 ? 'A rule says' : `${reasons.length} rules say`} no. Nothing was sent.`,
-      remedies: reasons.flatMap(remediesOfRule(appId)),
-      facts: { reasons },
-    }
-  }
-  return { endState: 'refused', code, summary: sentence, remedies: [] }
+  if (row.outcome !== 'policy_denied') return refused('refused')
+  const denied = { ...refused('policy_denied', ...reasons.flatMap(remediesOfRule(appId))), facts: { reasons } }
+  if (reasons.length === 0) return denied
+  const who = reasons.length === 1 ? 'A rule says' : `${reasons.length} rules say`
+  return { ...denied, summary: `${who} no. Nothing was sent.` }
 }
 
 type Reason = {
@@ -331,7 +287,7 @@ const enforcedReasons = (row: AuditEvent): Reason[] => {
 
 const remediesOfRule =
   (appId: string) =>
-  ({ rule_id, rule_name, message, retryable_at }: Reason): { text: string; command?: string }[] => {
+  ({ rule_id, rule_name, message, retryable_at }: Reason): Remedy[] => {
     const what = typeof message === 'string' ? message : 'A rule refused the request.'
     const when = typeof retryable_at === 'string' ? ` It would pass from ${retryable_at} on.` : ''
     const name = typeof rule_name === 'string' ? `Rule "${rule_name}": ` : ''

@@ -1,8 +1,9 @@
+import { appSettings } from '@alter-vault/contracts'
 import { sql } from 'kysely'
 import type { Tx } from '../db/database.ts'
 
-/** What an app wants kept for how long; null for ever. Defaults: details 365 days, bodies 30. */
-export type RetentionSettings = { organizationId: string; runtimeDays: number | null; bodyDays: number | null }
+/** What an app wants kept for how long; null for ever. */
+export type RetentionSettings = { organizationId: string; runtimeDays: number | null; bodyDays: number }
 
 /** Undefined: the scope is no app, and nothing of it is pruned. */
 export async function findRetentionSettings(tx: Tx, appId: string): Promise<RetentionSettings | undefined> {
@@ -12,16 +13,9 @@ export async function findRetentionSettings(tx: Tx, appId: string): Promise<Rete
     .where('app_id', '=', appId)
     .executeTakeFirst()
   if (app === undefined) return undefined
-  const { retain_runtime_days, retain_body_days } = app.settings as Record<string, unknown>
-  return {
-    organizationId: app.organization_id,
-    runtimeDays: daysOf(retain_runtime_days, 365),
-    bodyDays: daysOf(retain_body_days, 30),
-  }
+  const { retain_runtime_days: runtimeDays, retain_body_days: bodyDays } = appSettings(app.settings)
+  return { organizationId: app.organization_id, runtimeDays, bodyDays }
 }
-
-const daysOf = (value: unknown, otherwise: number): number | null =>
-  value === null ? null : typeof value === 'number' ? value : otherwise
 
 /** Replaces runtime details of the next batches of a scope by their hashes. `isDone`: nothing is left that is old enough. */
 export async function pruneNextBatches(

@@ -1,5 +1,5 @@
 import * as contract from '@alter-vault/contracts'
-import { answer, download } from '../http/answer.ts'
+import { Answer, Download } from '../http/answer.ts'
 import { type BoundEndpoint, bind, bindFor } from '../http/bind-endpoint.ts'
 import type { AuditReads } from './audit-reads.ts'
 import type { Reader } from './reader.ts'
@@ -35,17 +35,21 @@ export function createAuditRoutes(reads: AuditReads): BoundEndpoint[] {
       next_cursor: null,
     })),
     bind(contract.showAuditExport, async ({ params }) => reads.exports.show(params.app_id, params.export_id)),
-    bind(contract.fetchAuditExportRows, async ({ params }) =>
-      download(await reads.exports.rowsFile(params.app_id, params.export_id)),
+    bind(
+      contract.fetchAuditExportRows,
+      async ({ params }) => new Download(await reads.exports.rowsFile(params.app_id, params.export_id)),
     ),
-    bind(contract.fetchAuditExportCheckpoints, async ({ params }) =>
-      download(await reads.exports.checkpointsFile(params.app_id, params.export_id)),
+    bind(
+      contract.fetchAuditExportCheckpoints,
+      async ({ params }) => new Download(await reads.exports.checkpointsFile(params.app_id, params.export_id)),
     ),
-    bind(contract.listAuditKeys, async () =>
-      answer({
-        headers: { 'Cache-Control': `public, max-age=${KEYS_CACHED_SECONDS}` },
-        body: await reads.listPublicKeys(),
-      }),
+    bind(
+      contract.listAuditKeys,
+      async () =>
+        new Answer({
+          headers: { 'Cache-Control': `public, max-age=${KEYS_CACHED_SECONDS}` },
+          body: await reads.listPublicKeys(),
+        }),
     ),
   ]
 }

@@ -87,7 +87,7 @@ test('a violated constraint is named', async () => {
   const insert = (tx: Tx) => sql`insert into installation (installation_id) values (${newId()})`.execute(tx)
   await test.db.unscoped(insert)
   const error = await test.db.unscoped(insert).catch((thrown: unknown) => thrown)
-  expect(violatedConstraint(error)).toEqual({ kind: 'unique', constraint: 'installation_pkey' })
+  expect(violatedConstraint(error)).toBe('installation_pkey')
   expect(violatedConstraint(new Error('other'))).toBeUndefined()
 })
 

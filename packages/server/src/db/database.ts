@@ -145,22 +145,11 @@ function parseInt8Array(value: string): unknown {
   return parse(value).map((item) => (item === null ? null : parseInt8(item)))
 }
 
-/** A constraint that a statement violated, or undefined when the error is something else. */
-export function violatedConstraint(
-  error: unknown,
-): { kind: 'unique' | 'foreign_key' | 'check' | 'not_null' | 'exclusion'; constraint: string } | undefined {
-  if (!(error instanceof DatabaseError)) return undefined
-  const kind = VIOLATIONS[error.code ?? '']
-  return kind === undefined ? undefined : { kind, constraint: error.constraint ?? '' }
-}
+const INTEGRITY_CLASS = '23'
 
-const VIOLATIONS: Readonly<Record<string, 'unique' | 'foreign_key' | 'check' | 'not_null' | 'exclusion'>> = {
-  '23505': 'unique',
-  '23503': 'foreign_key',
-  '23514': 'check',
-  '23502': 'not_null',
-  '23P01': 'exclusion',
-}
+/** The name of the constraint that a statement violated; undefined when the error is something else. */
+export const violatedConstraint = (error: unknown): string | undefined =>
+  error instanceof DatabaseError && error.code?.startsWith(INTEGRITY_CLASS) ? error.constraint : undefined
 
 /** PostgreSQL rolled the transaction back for the sake of another: nothing of it was done. */
 function isGivenUp(error: unknown): boolean {

@@ -1,4 +1,4 @@
-import type { ApprovalConfig, Grant, GrantRestrictions } from '@alter-vault/contracts'
+import type * as contract from '@alter-vault/contracts'
 import { lockApp } from '../apps/index.ts'
 import { type AuditLog, appScope } from '../audit/index.ts'
 import type { Clock } from '../kernel/clock.ts'
@@ -7,7 +7,7 @@ import { type AppRef, type ChangeAuthor, changesBetween, type Endings, type Mana
 import { type GrantView, toGrant } from './grant.ts'
 import { grantEvent } from './grant-event.ts'
 import { parseLabel, takeLabel } from './grant-label.ts'
-import { assertRestrictions, changedLifetime, type LifetimeWrite } from './grant-policy.ts'
+import { assertRestrictions, changedLifetime } from './grant-policy.ts'
 import { getGrant, grantNotFound, saveGrant } from './grant-store.ts'
 import { requireApproval } from './require-approval.ts'
 
@@ -19,13 +19,7 @@ export type GrantChange = {
   /** The grant must be on this secret. */
   managedSecretId: string
   grantId: string
-  change: {
-    label?: string | null
-    policy?: LifetimeWrite & {
-      restrictions?: GrantRestrictions | null
-      requires_approval?: ApprovalConfig | null
-    }
-  }
+  change: contract.BodyOf<typeof contract.updateSecretGrant>
 }
 
 /**
@@ -35,8 +29,8 @@ export type GrantChange = {
  */
 export const changeGrant =
   ({ audit, clock, endings, rules }: Deps) =>
-  async ({ app, author, managedSecretId, grantId, change }: GrantChange): Promise<Grant> => {
-    const policy = change.policy ?? {}
+  async ({ app, author, managedSecretId, grantId, change }: GrantChange): Promise<contract.Grant> => {
+    const policy = change.grant_policy ?? {}
     assertRestrictions(policy.restrictions)
     return audit.change(appScope(app.appId, app.organizationId), async (tx, record) => {
       await lockApp(tx, app.appId)
@@ -50,22 +44,13 @@ export const changeGrant =
       }
       const at = new Date(clock.now())
       const before = shownPolicy(grant)
-      const { expiresAt, maxTtlSeconds, defaultTtlSeconds } = changedLifetime(
-        {
-          expiresAt: grant.expires_at,
-          maxTtlSeconds: grant.max_ttl_seconds,
-          defaultTtlSeconds: grant.default_ttl_seconds,
-        },
-        policy,
-        at.getTime(),
-      )
       const columns = {
         label: change.label === undefined ? grant.label : parseLabel(change.label, '/label'),
-        expires_at: expiresAt,
-        max_ttl_seconds: maxTtlSeconds,
-        default_ttl_seconds: defaultTtlSeconds,
+        ...changedLifetime(grant, policy, at.getTime()),
         restrictions:
-          policy.restrictions === undefined ? (grant.restrictions as GrantRestrictions | null) : policy.restrictions,
+          policy.restrictions === undefined
+            ? (grant.restrictions as contract.GrantRestrictions | null)
+            : policy.restrictions,
       }
       if (columns.label?.toLowerCase() !== grant.label?.toLowerCase()) {
         await takeLabel(endings, tx, record, { ...grant, label: columns.label }, { app, author, at })
@@ -85,6 +70,6 @@ export const changeGrant =
 
 function shownPolicy(grant: GrantView) {
   const { label, expires_at, max_ttl_seconds, default_ttl_seconds, requires_approval } = grant
-  const restrictions = grant.restrictions as GrantRestrictions | null
+  const restrictions = grant.restrictions as contract.GrantRestrictions | null
   return { label, expires_at, max_ttl_seconds, default_ttl_seconds, restrictions, requires_approval }
 }

@@ -26,7 +26,7 @@ export const createCallerGrant =
       label: body.principal.label,
       labelPointer: '/principal/label',
       credentialId: body.credential_id,
-      ...(body.grant_policy === undefined ? {} : { policy: body.grant_policy }),
+      policy: body.grant_policy,
     }).catch(refuseGoneAgent)
     return {
       grant_id: grant.id,

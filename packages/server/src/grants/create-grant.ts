@@ -33,7 +33,7 @@ export type NewGrant = {
   /** Where `label` was written, for errors. */
   labelPointer?: string
   credentialId?: string | undefined
-  policy?: GrantPolicyWrite
+  policy?: GrantPolicyWrite | undefined
 }
 
 /**
@@ -103,15 +103,8 @@ async function storeGrant(
   },
 ): Promise<string> {
   const { app, author, target, credential_id, principal_type, principal_id, label, policy, at } = grant
-  const { expiresAt, maxTtlSeconds, defaultTtlSeconds } = newLifetime(policy, at.getTime())
   const grantId = newId(at.getTime())
-  const shown = {
-    label,
-    expires_at: expiresAt,
-    max_ttl_seconds: maxTtlSeconds,
-    default_ttl_seconds: defaultTtlSeconds,
-    restrictions: policy.restrictions ?? null,
-  }
+  const shown = { label, ...newLifetime(policy, at.getTime()), restrictions: policy.restrictions ?? null }
   await insertGrant(tx, {
     ...shown,
     app_id: app.appId,
@@ -122,8 +115,6 @@ async function storeGrant(
     provider_id: target.providerId,
     source_id: target.sourceId,
     credential_id,
-    revoked_at: null,
-    revoked_reason: null,
     created_by: authorColumn(author),
     created_at: at,
   })

@@ -2,26 +2,23 @@ import type { GrantRestrictions } from '@alter-vault/contracts'
 import { parseInstant } from '../kernel/instant.ts'
 import { type FieldError, invalidField, VaultError } from '../kernel/vault-error.ts'
 import { checkGrantRestrictions } from '../policy/grant-restrictions.ts'
+import type { Lifetime } from './grant.ts'
 
-/** How long a grant lives. The earliest of all ends wins (docs/spec/wire-protocol.md#life-of-a-grant). */
-export type Lifetime = { expiresAt: Date | null; maxTtlSeconds: number | null; defaultTtlSeconds: number | null }
-
-/** What a request says of it. Null takes a member off, which only a change can. */
-export type LifetimeWrite = {
-  expires_at?: string | null
-  max_ttl_seconds?: number | null
-  default_ttl_seconds?: number | null
-}
+/** What a request says of a lifetime. Null takes a member off, which only a change can. */
+type LifetimeWrite = { [member in keyof Lifetime]?: (member extends 'expires_at' ? string : number) | null }
 
 const MAX_TTL_SECONDS = 31_536_000
 
 /** The lifetime of a new grant: from now, as long as the default says, else the maximum. Refusal: `invalid_grant_policy`. */
 export function newLifetime(write: LifetimeWrite, nowMs: number): Lifetime {
-  const maxTtlSeconds = write.max_ttl_seconds ?? null
-  const defaultTtlSeconds = write.default_ttl_seconds ?? null
-  assertTtls(maxTtlSeconds, defaultTtlSeconds)
-  const ends = [endAfter(maxTtlSeconds, nowMs), endAfter(defaultTtlSeconds, nowMs), parseEnd(write.expires_at, nowMs)]
-  return { expiresAt: earliest(ends), maxTtlSeconds, defaultTtlSeconds }
+  const { max_ttl_seconds = null, default_ttl_seconds = null } = write
+  assertTtls(max_ttl_seconds, default_ttl_seconds)
+  const ends = [
+    endAfter(max_ttl_seconds, nowMs),
+    endAfter(default_ttl_seconds, nowMs),
+    parseEnd(write.expires_at, nowMs),
+  ]
+  return { expires_at: earliest(ends), max_ttl_seconds, default_ttl_seconds }
 }
 
 /**
@@ -29,14 +26,12 @@ export function newLifetime(write: LifetimeWrite, nowMs: number): Lifetime {
  * most that maximum away from now. Refusal: `invalid_grant_policy`.
  */
 export function changedLifetime(present: Lifetime, write: LifetimeWrite, nowMs: number): Lifetime {
-  const maxTtlSeconds = write.max_ttl_seconds === undefined ? present.maxTtlSeconds : write.max_ttl_seconds
-  const defaultTtlSeconds =
-    write.default_ttl_seconds === undefined ? present.defaultTtlSeconds : write.default_ttl_seconds
-  assertTtls(maxTtlSeconds, defaultTtlSeconds)
-  const isBounded = write.expires_at !== undefined || maxTtlSeconds !== present.maxTtlSeconds
-  const end = write.expires_at === undefined ? present.expiresAt : parseEnd(write.expires_at, nowMs)
-  const expiresAt = isBounded ? earliest([end, endAfter(maxTtlSeconds, nowMs)]) : end
-  return { expiresAt, maxTtlSeconds, defaultTtlSeconds }
+  const { max_ttl_seconds = present.max_ttl_seconds, default_ttl_seconds = present.default_ttl_seconds } = write
+  assertTtls(max_ttl_seconds, default_ttl_seconds)
+  const isBounded = write.expires_at !== undefined || max_ttl_seconds !== present.max_ttl_seconds
+  const end = write.expires_at === undefined ? present.expires_at : parseEnd(write.expires_at, nowMs)
+  const expires_at = isBounded ? earliest([end, endAfter(max_ttl_seconds, nowMs)]) : end
+  return { expires_at, max_ttl_seconds, default_ttl_seconds }
 }
 
 /** Refusal: `invalid_grant_policy`, every fault with its place. */

@@ -1,19 +1,20 @@
 import type { AgentScopes } from '@alter-vault/contracts'
-import { type Insertable, type RawBuilder, sql } from 'kysely'
+import { type RawBuilder, sql } from 'kysely'
 import type { StoredScopes } from '../agents/index.ts'
 import type { Tx } from '../db/database.ts'
-import type { GrantsTable } from '../db/schema.generated.ts'
+import { isAfter } from '../db/newest-first.ts'
+import type { NewRow } from '../db/schema.generated.ts'
 import { isUuid } from '../kernel/ids.ts'
-import type { Page } from '../kernel/page.ts'
+import type { Page, Placed } from '../kernel/page.ts'
 import { VaultError } from '../kernel/vault-error.ts'
-import type { GrantRow, GrantState, GrantView } from './grant.ts'
+import type { GrantRow, GrantState, GrantView, Lifetime } from './grant.ts'
 
 export const grantNotFound = (): VaultError =>
   new VaultError('grant_not_found', { message: 'There is no grant with this id.' })
 
 /** Grants with what lists show of them. Every grant is one row, whatever else is there: what ends grants reads them here, too. */
 const viewed = (appId: string): RawBuilder<unknown> => sql`
-  select g.*, g.created_at::text as place_at, s.name as source_name,
+  select g.*, g.created_at::text as place_at, g.grant_id as place_id, s.name as source_name,
     c.label as credential_label, c.kind as credential_kind, coalesce(a.display_name, a.name) as agent_name,
     (select r.body -> 'approval' from rules r where r.app_id = ${appId} and r.target_type = 'grant'
       and r.target_id = g.grant_id::text and r.managed_by = 'grant_policy' and r.type = 'require_approval' limit 1)
@@ -26,27 +27,22 @@ const viewed = (appId: string): RawBuilder<unknown> => sql`
 
 export async function insertGrant(
   tx: Tx,
-  row: Omit<Insertable<GrantsTable>, 'restrictions'> & { restrictions: object | null },
+  row: Omit<NewRow<'grants'>, 'restrictions'> & { restrictions: object | null },
 ): Promise<void> {
-  const restrictions = row.restrictions === null ? null : JSON.stringify(row.restrictions)
+  const restrictions = row.restrictions && JSON.stringify(row.restrictions)
   await tx
     .insertInto('grants')
     .values({ ...row, restrictions })
     .execute()
 }
 
-export async function findGrant(tx: Tx, appId: string, grantId: string): Promise<GrantView | undefined> {
-  if (!isUuid(grantId)) return undefined
-  const { rows } = await sql<GrantView>`${viewed(appId)}
-    where g.app_id = ${appId} and g.grant_id = ${grantId}`.execute(tx)
-  return rows[0]
-}
-
 /** Refusal: `grant_not_found`. */
 export async function getGrant(tx: Tx, appId: string, grantId: string): Promise<GrantView> {
-  const grant = await findGrant(tx, appId, grantId)
-  if (grant === undefined) throw grantNotFound()
-  return grant
+  if (!isUuid(grantId)) throw grantNotFound()
+  const { rows } = await sql<GrantView>`${viewed(appId)}
+    where g.app_id = ${appId} and g.grant_id = ${grantId}`.execute(tx)
+  if (rows[0] === undefined) throw grantNotFound()
+  return rows[0]
 }
 
 /** Writes the given columns and counts the version up. */
@@ -54,21 +50,16 @@ export async function saveGrant(
   tx: Tx,
   appId: string,
   grantId: string,
-  columns: Partial<
-    Pick<
-      GrantRow,
-      'label' | 'expires_at' | 'max_ttl_seconds' | 'default_ttl_seconds' | 'status' | 'revoked_at' | 'revoked_reason'
-    >
-  > & { restrictions?: object | null },
+  columns: Partial<Lifetime & Pick<GrantRow, 'label' | 'status' | 'revoked_at' | 'revoked_reason'>> & {
+    restrictions?: object | null
+  },
 ): Promise<void> {
   const { restrictions, ...plain } = columns
   await tx
     .updateTable('grants')
     .set({
       ...plain,
-      ...(restrictions === undefined
-        ? {}
-        : { restrictions: restrictions === null ? null : JSON.stringify(restrictions) }),
+      restrictions: restrictions && JSON.stringify(restrictions),
       version: sql<number>`version + 1`,
     })
     .where('app_id', '=', appId)
@@ -142,12 +133,9 @@ export async function listGrants(
   filter: GrantFilter,
   page: Page,
   at: Date,
-): Promise<(GrantView & { place_at: string })[]> {
-  const after =
-    page.after === undefined
-      ? sql``
-      : sql`and (g.created_at, g.grant_id) < (${page.after.at}::timestamptz, ${page.after.id}::uuid)`
-  const { rows } = await sql<GrantView & { place_at: string }>`${viewed(appId)} ${matching(appId, filter, at)} ${after}
+): Promise<Placed<GrantView>[]> {
+  const after = page.after === undefined ? sql`` : sql`and ${isAfter(sql`g.created_at, g.grant_id`, page.after)}`
+  const { rows } = await sql<Placed<GrantView>>`${viewed(appId)} ${matching(appId, filter, at)} ${after}
     order by g.created_at desc, g.grant_id desc limit ${page.limit + 1} offset ${page.offset}`.execute(tx)
   return rows
 }

@@ -1,7 +1,6 @@
 import type { Grant, SdkManagedSecretGrant } from '@alter-vault/contracts'
-import type { Selectable } from 'kysely'
 import type Type from 'typebox'
-import type { GrantsTable } from '../db/schema.generated.ts'
+import type { Row } from '../db/schema.generated.ts'
 import { shownAuthor } from '../management/index.ts'
 
 /*
@@ -11,7 +10,10 @@ import { shownAuthor } from '../management/index.ts'
  *   active | expired ──revoke──▶ revoked                             final; what waits for an approval on it ends with it
  */
 
-export type GrantRow = Selectable<GrantsTable>
+export type GrantRow = Row<'grants'>
+
+/** How long a grant lives. The earliest of all ends wins (docs/spec/wire-protocol.md#life-of-a-grant). */
+export type Lifetime = Pick<GrantRow, 'expires_at' | 'max_ttl_seconds' | 'default_ttl_seconds'>
 
 /** A grant with the names that lists show of it. */
 export type GrantView = GrantRow & {

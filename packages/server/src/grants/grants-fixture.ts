@@ -1,11 +1,10 @@
-import { createKeyring } from '../crypto/keyring.ts'
-import { createDataKeyStore } from '../db/data-key-store.ts'
 import type { CredentialType, CredentialValue } from '../egress/credential-kind.ts'
 import { newId } from '../kernel/ids.ts'
 import { type AppRef, createEndings, type OnEnded, type SdkCaller } from '../management/index.ts'
 import { createWriteRules, endRulesWith } from '../rules/index.ts'
 import { createSecrets, endSecretsWith, type NewManagedSecret, openSealedCredential } from '../secrets/index.ts'
 import type { ManagementTest } from '../testing/management.ts'
+import { sdkCallerOf } from '../testing/sdk-caller.ts'
 import { createGrants, endGrantsWith, grantsOfSecrets, type NewGrant } from './index.ts'
 
 /** Text that must be found nowhere but inside an opened credential. */
@@ -22,14 +21,9 @@ export function setUpGrants(t: ManagementTest) {
   }
   const endings = createEndings([endSecretsWith, endGrantsWith, endRulesWith, waiting])
   const rules = createWriteRules({ ...t, targetExists: async () => true })
-  const wrapper = {
-    wrap: async (_: unknown, dataKey: Uint8Array) => Buffer.from(dataKey),
-    unwrap: async (_: unknown, wrapped: Buffer) => Buffer.from(wrapped),
-    isCurrent: () => true,
-  }
-  const keyring = createKeyring({ wrapper, clock: t.clock, ...createDataKeyStore(t.db) })
+  const { keyring } = t
   const grants = createGrants({ ...t, endings, rules })
-  const credentials = createSecrets({ ...t, endings, keyring, grants: grantsOfSecrets })
+  const credentials = createSecrets({ ...t, endings, grants: grantsOfSecrets })
 
   const addSecret = (over: Partial<NewManagedSecret> = {}) =>
     credentials.createManagedSecret({
@@ -79,28 +73,8 @@ export function setUpGrants(t: ManagementTest) {
     return openSealedCredential(keyring, app.appId, credentialId, type, row!.sealed)
   }
 
-  const caller = (over: Partial<SdkCaller> = {}): SdkCaller => ({
-    ...t.app,
-    appEnvironment: 'production',
-    keyId: newId(),
-    keyPrefix: 'alter_rk_0000000',
-    keyName: 'backend',
-    keyType: 'rk',
-    agentId: null,
-    agent: null,
-    user: null,
-    impersonated: false,
-    caller: null,
-    callerType: null,
-    actorId: null,
-    context: {},
-    clientIp: '203.0.113.9',
-    userAgent: null,
-    traceId: '0'.repeat(32),
-    scopes: ['grants:write', 'secrets:write'],
-    answerHeaders: {},
-    ...over,
-  })
+  const caller = (over: Partial<SdkCaller> = {}): SdkCaller =>
+    sdkCallerOf(t.app, { scopes: ['grants:write', 'secrets:write'], ...over })
 
   return {
     credentials,

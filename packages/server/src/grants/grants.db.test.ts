@@ -236,7 +236,11 @@ describe('changing a grant', () => {
     const stricter = { ...approval, window_seconds: 600 }
     const changed = await change({
       label: 'Billing 2',
-      policy: { expires_at: null, restrictions: { allowed_methods: ['GET', 'POST'] }, requires_approval: stricter },
+      grant_policy: {
+        expires_at: null,
+        restrictions: { allowed_methods: ['GET', 'POST'] },
+        requires_approval: stricter,
+      },
     })
     expect(changed).toMatchObject({
       label: 'Billing 2',
@@ -260,15 +264,15 @@ describe('changing a grant', () => {
       'requires_approval',
       'restrictions',
     ])
-    const freed = await change({ label: null, policy: { restrictions: null, requires_approval: null } }).catch(
+    const freed = await change({ label: null, grant_policy: { restrictions: null, requires_approval: null } }).catch(
       (error) => error,
     )
     // The base grant holds the place without a label.
     expect(freed).toMatchObject({ code: 'sibling_label_conflict' })
-    const open = await change({ policy: { restrictions: null, requires_approval: null } })
+    const open = await change({ grant_policy: { restrictions: null, requires_approval: null } })
     expect(open.grant_policy).toMatchObject({ restrictions: null, requires_approval: null })
     expect(await rulesOn(t, grant.id)).toEqual([])
-    expect(await change({ policy: { restrictions: null } })).toEqual(open)
+    expect(await change({ grant_policy: { restrictions: null } })).toEqual(open)
     expect((await t.events()).filter((event) => event === 'grant.updated')).toHaveLength(2)
   })
 
@@ -283,7 +287,7 @@ describe('changing a grant', () => {
         author: t.owner,
         managedSecretId: secret.id,
         grantId: grant.id,
-        change: { policy },
+        change: { grant_policy: policy },
       })
     t.clock.advance(60_000)
     expect((await grants.showGrant(t.app, grant.id)).status).toBe('expired')

@@ -23,10 +23,5 @@ export const listGrantsOf =
       if (filter.sourceId !== undefined) await getSecret(tx, appId, filter.sourceId)
       const now = new Date(clock.now())
       const rows = await listGrants(tx, appId, filter, page, now)
-      return toPage(
-        rows,
-        page,
-        (row) => row.grant_id,
-        (row) => toGrant(row, now),
-      )
+      return toPage(rows, page, (row) => toGrant(row, now))
     })

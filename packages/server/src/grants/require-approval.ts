@@ -32,18 +32,10 @@ export async function requireApproval(
 
 /** In the rule the configuration is the member `approval` of its body; in a grant's policy it stands by itself. */
 function withoutApprovalMember(error: VaultError): VaultError {
-  const { code, message, fields, errors } = error
-  return new VaultError(code, {
-    message,
-    fields,
-    ...(errors === undefined
-      ? {}
-      : {
-          errors: errors.map((fault) => ({
-            ...fault,
-            pointer: fault.pointer.replace(`${POINTER}/approval`, POINTER),
-          })),
-        }),
-    cause: error,
-  })
+  const { code, message, fields } = error
+  const errors = error.errors?.map((fault) => ({
+    ...fault,
+    pointer: fault.pointer.replace(`${POINTER}/approval`, POINTER),
+  }))
+  return new VaultError(code, { message, fields, errors, cause: error })
 }

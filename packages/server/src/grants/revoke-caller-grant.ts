@@ -17,7 +17,7 @@ export const revokeCallerGrant =
       author: callerAuthor(caller),
       grantId,
       whenRevoked: 'refuse',
-      ...(body.reason === undefined ? {} : { reason: body.reason }),
+      reason: body.reason,
     })
     return { success: true, message: 'The grant was revoked.', grant_id: grant.id, revoked_at: grant.revoked_at! }
   }

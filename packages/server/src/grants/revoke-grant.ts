@@ -23,7 +23,7 @@ export type GrantRevocation = {
   app: AppRef
   author: ChangeAuthor
   grantId: string
-  reason?: string
+  reason?: string | undefined
   /** What a second revocation does: nothing, or refuse with `grant_revoked`. */
   whenRevoked: 'keep' | 'refuse'
 }

@@ -6,17 +6,12 @@ import type { Grants } from './create-grants.ts'
 import type { GrantFilter } from './grant-store.ts'
 import { principalKinds } from './principals.ts'
 
-const inApp = ({ app_id: appId }: { app_id: string }, { organizationId }: { organizationId: string }) => ({
-  appId,
-  organizationId,
-})
-
 /** Grants, of a managed secret and as a whole, for operators and for SDK callers. */
 export function createGrantRoutes({ grants }: { grants: Grants }): BoundEndpoint[] {
   return [
-    bindForOperators(contract.listGrants, async ({ params, query, principal }) =>
+    bindForOperators(contract.listGrants, async ({ app, query }) =>
       grants.listGrants(
-        inApp(params, principal),
+        app,
         {
           states: query.status && [query.status],
           providerId: query.provider,
@@ -26,21 +21,19 @@ export function createGrantRoutes({ grants }: { grants: Grants }): BoundEndpoint
         parsePage(query),
       ),
     ),
-    bindForOperators(contract.showGrant, async ({ params, principal }) =>
-      grants.showGrant(inApp(params, principal), params.grant_id),
-    ),
-    bindForOperators(contract.revokeGrant, async ({ params, body, principal }, author) =>
+    bindForOperators(contract.showGrant, async ({ app, params }) => grants.showGrant(app, params.grant_id)),
+    bindForOperators(contract.revokeGrant, async ({ app, params, body }, author) =>
       grants.revokeGrant({
-        app: inApp(params, principal),
+        app,
         author,
         grantId: params.grant_id,
         whenRevoked: 'keep',
-        ...(body.reason === undefined ? {} : { reason: body.reason }),
+        reason: body.reason,
       }),
     ),
-    bindForOperators(contract.listSecretGrants, async ({ params, query, principal }) =>
+    bindForOperators(contract.listSecretGrants, async ({ app, params, query }) =>
       grants.listGrants(
-        inApp(params, principal),
+        app,
         {
           sourceId: params.managed_secret_id,
           states: query.status && [query.status],
@@ -49,31 +42,28 @@ export function createGrantRoutes({ grants }: { grants: Grants }): BoundEndpoint
         parsePage(query),
       ),
     ),
-    bindForOperators(contract.createSecretGrant, async ({ params, body, principal }, author) =>
+    bindForOperators(contract.createSecretGrant, async ({ app, params, body }, author) =>
       grants.createGrant({
-        app: inApp(params, principal),
+        app,
         author,
         managedSecretId: params.managed_secret_id,
         principal: principalKinds[body.principal.type].namedBy(body.principal.id),
         label: body.label,
         credentialId: body.credential_id,
-        ...(body.grant_policy === undefined ? {} : { policy: body.grant_policy }),
+        policy: body.grant_policy,
       }),
     ),
-    bindForOperators(contract.updateSecretGrant, async ({ params, body, principal }, author) =>
+    bindForOperators(contract.updateSecretGrant, async ({ app, params, body }, author) =>
       grants.changeGrant({
-        app: inApp(params, principal),
+        app,
         author,
         managedSecretId: params.managed_secret_id,
         grantId: params.grant_id,
-        change: {
-          ...(body.label === undefined ? {} : { label: body.label }),
-          ...(body.grant_policy === undefined ? {} : { policy: body.grant_policy }),
-        },
+        change: body,
       }),
     ),
-    bindForOperators(contract.showSecretAccess, async ({ params, principal }) =>
-      grants.showSecretAccess(inApp(params, principal), params.managed_secret_id),
+    bindForOperators(contract.showSecretAccess, async ({ app, params }) =>
+      grants.showSecretAccess(app, params.managed_secret_id),
     ),
     bindForCallers(contract.sdkListGrants, async ({ body, principal }) => grants.listCallerGrants(principal, body)),
     bindForCallers(contract.sdkCreateSecretGrant, async ({ params, body, principal }) =>

@@ -1,7 +1,7 @@
 import { apiKey, audited, managementApi, noAudit, operator, sdkApi } from '@alter-vault/contracts'
 import Type from 'typebox'
 import { expect, expectTypeOf, it } from 'vitest'
-import { answer } from './answer.ts'
+import { Answer } from './answer.ts'
 import { bind, bindFor } from './bind-endpoint.ts'
 
 const renameKey = managementApi.defineEndpoint({
@@ -44,7 +44,7 @@ it('gives a handler the types of its declaration', () => {
   bind(readMe, async (call) => {
     expectTypeOf(call.principal).toEqualTypeOf<unknown>()
     expectTypeOf(call.expectedVersion).toEqualTypeOf<null>()
-    return answer({ headers: { 'X-Alter-Actor-ID': 'x' }, body: { agent_id: 'a' } })
+    return new Answer({ headers: { 'X-Alter-Actor-ID': 'x' }, body: { agent_id: 'a' } })
   })
   // @ts-expect-error another kind of access has other callers
   bindForOperators(readMe, async () => ({ agent_id: 'a' }))

@@ -142,7 +142,7 @@ export function createDispatch(bound: BoundEndpoint, deps: DispatchDeps): (arriv
     try {
       const answered = await call({ ...made, once })
       if (answered.body instanceof Download) {
-        await sendDownload(response, answered.body, { requestId, method: request.method })
+        await sendDownload(response, answered.body.file, { requestId, method: request.method })
       } else {
         send(answered.status, answered.body, answered.headers)
       }

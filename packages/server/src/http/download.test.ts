@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import { systemClock } from '../kernel/clock.ts'
 import { silentLog } from '../kernel/log.ts'
 import { VaultError } from '../kernel/vault-error.ts'
-import { download } from './answer.ts'
+import { Download } from './answer.ts'
 import { checksNothing } from './authenticators.ts'
 import { bind } from './bind-endpoint.ts'
 import { createListener } from './listener.ts'
@@ -25,7 +25,7 @@ const endpoint = statusApi.defineEndpoint({
 async function serve(chunks: () => AsyncIterable<string>) {
   const listener = await createListener({
     declared: [endpoint],
-    bound: [bind(endpoint, async () => download({ contentType: 'text/csv', fileName: 'a.csv', chunks: chunks() }))],
+    bound: [bind(endpoint, async () => new Download({ contentType: 'text/csv', fileName: 'a.csv', chunks: chunks() }))],
     hotRoutes: new Map(),
     authenticators: { public: checksNothing },
     log: silentLog,

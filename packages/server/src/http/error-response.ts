@@ -4,7 +4,7 @@ import { pipeline } from 'node:stream/promises'
 import { type Api, type Endpoint, errorRegistry } from '@alter-vault/contracts'
 import type { Log } from '../kernel/log.ts'
 import { VaultError } from '../kernel/vault-error.ts'
-import type { Download } from './answer.ts'
+import type { ServedFile } from './answer.ts'
 import { RequestAbandoned } from './read-body.ts'
 
 /** What an answer must say of its request. */
@@ -64,7 +64,7 @@ export function sendText(
  */
 export async function sendDownload(
   response: ServerResponse,
-  file: Download,
+  file: ServedFile,
   { requestId, method }: { requestId: string; method: string | undefined },
 ): Promise<void> {
   const parts = file.chunks[Symbol.asyncIterator]()

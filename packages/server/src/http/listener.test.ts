@@ -17,7 +17,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { systemClock } from '../kernel/clock.ts'
 import { type Log, silentLog } from '../kernel/log.ts'
 import { VaultError } from '../kernel/vault-error.ts'
-import { answer } from './answer.ts'
+import { Answer } from './answer.ts'
 import { type BoundEndpoint, bind } from './bind-endpoint.ts'
 import { sendJson } from './error-response.ts'
 import { createListener, type Listener, type ListenerOptions } from './listener.ts'
@@ -108,8 +108,9 @@ const handlers: BoundEndpoint[] = [
     if (expectedVersion !== 3) throw new VaultError('version_conflict')
     return { version: 4 }
   }),
-  bind(readMe, async ({ params }) =>
-    answer({ headers: { 'X-Alter-Actor-ID': id }, body: { agent_id: params.agent_id } }),
+  bind(
+    readMe,
+    async ({ params }) => new Answer({ headers: { 'X-Alter-Actor-ID': id }, body: { agent_id: params.agent_id } }),
   ),
 ]
 const hot: ListenerOptions['hotRoutes'] = new Map([

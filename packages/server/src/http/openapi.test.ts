@@ -39,6 +39,15 @@ describe('the description of the API', () => {
     }
   })
 
+  it('is made from errors of which no endpoint lists one that it would have anyway', () => {
+    for (const endpoint of declaredEndpoints) {
+      const common = errorsOf({ ...endpoint, errors: [] })
+      // In the list of an endpoint, this code says that a revoked key is the object of the call.
+      const repeated = endpoint.errors.filter((code) => code !== 'key_revoked' && common.includes(code))
+      expect(repeated, endpoint.id).toEqual([])
+    }
+  })
+
   it('has every path parameter that its path names, and no reference that leads nowhere', () => {
     for (const [path, methods] of Object.entries(description.paths)) {
       for (const operation of Object.values(methods)) {

@@ -21,6 +21,7 @@ export function errorsOf(endpoint: Endpoint): readonly ErrorCode[] {
     ...endpoint.access.errors,
   ])
   if (endpoint.params !== undefined) codes.add('not_found')
+  if (endpoint.query !== undefined && 'cursor' in endpoint.query.properties) codes.add('invalid_cursor')
   if (endpoint.versioned === true && endpoint.method !== 'GET' && endpoint.method !== 'POST') {
     codes.add('precondition_required')
     codes.add('version_conflict')

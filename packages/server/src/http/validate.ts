@@ -188,7 +188,7 @@ function formOf(schema: JsonSchema, value: Record<string, unknown>): JsonSchema 
       properties: Object.assign({}, ...schema.allOf.map((part) => part.properties ?? {}), schema.properties ?? {}),
     }
   }
-  const variants = schema.anyOf ?? schema.oneOf
+  const variants = schema.anyOf
   if (variants === undefined) return schema
   const known = (variant: JsonSchema) => {
     const constants = Object.entries(variant.properties ?? {}).filter(([, part]) => part.const !== undefined)

@@ -31,7 +31,7 @@ function explain(schema: JsonSchema, value: unknown, place: Place, errors: Field
     if (!allowed.includes(value)) report('not_allowed_value', `must be ${list(allowed.map(quote))}; got ${said(value)}`)
     return
   }
-  const variants = schema.anyOf ?? schema.oneOf
+  const variants = schema.anyOf
   if (variants !== undefined) {
     explainVariants(variants, value, place, errors)
     return
@@ -180,7 +180,7 @@ function unknownField(place: Place, name: string, known: readonly string[]): Fie
 function describe(schema: JsonSchema): string {
   if (schema.enum !== undefined) return list(schema.enum.map(quote))
   if (schema.const !== undefined) return quote(schema.const)
-  const variants = schema.anyOf ?? schema.oneOf
+  const variants = schema.anyOf
   if (variants !== undefined) return list([...new Set(variants.map(describe))])
   if (schema.type === 'string') {
     if (schema.description !== undefined) return schema.description

@@ -6,7 +6,6 @@ export type JsonSchema = {
   enum?: readonly unknown[]
   const?: unknown
   anyOf?: readonly JsonSchema[]
-  oneOf?: readonly JsonSchema[]
   allOf?: readonly JsonSchema[]
   properties?: Readonly<Record<string, JsonSchema>>
   required?: readonly string[]
@@ -39,7 +38,6 @@ export function mapSchema(schema: JsonSchema, change: (part: JsonSchema) => Json
     Object.fromEntries(Object.entries(parts).map(([name, part]) => [name, mapSchema(part, change)]))
   const members: Partial<JsonSchema> = {}
   if (schema.anyOf) members.anyOf = all(schema.anyOf)
-  if (schema.oneOf) members.oneOf = all(schema.oneOf)
   if (schema.allOf) members.allOf = all(schema.allOf)
   if (schema.properties) members.properties = named(schema.properties)
   if (schema.patternProperties) members.patternProperties = named(schema.patternProperties)
@@ -59,7 +57,6 @@ export function closedSchema(schema: JsonSchema): JsonSchema {
   const all = (parts: readonly JsonSchema[]) => parts.map(closedSchema)
   const members: Partial<JsonSchema> = {}
   if (schema.anyOf) members.anyOf = all(schema.anyOf)
-  if (schema.oneOf) members.oneOf = all(schema.oneOf)
   if (schema.items) members.items = closedSchema(schema.items)
   if (schema.properties) {
     members.properties = Object.fromEntries(

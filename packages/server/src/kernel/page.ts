@@ -5,6 +5,9 @@ import { invalidField, VaultError } from './vault-error.ts'
 /** Where a page ended: a row's time as PostgreSQL writes it, to the microsecond, and its id. */
 export type PagePlace = { at: string; id: string }
 
+/** A row and where it is in its list. */
+export type Placed<Row> = Row & { place_at: string; place_id: string }
+
 /** Which rows a list asks for, newest first. */
 export type Page = {
   limit: number
@@ -33,19 +36,18 @@ export function parsePage(query: {
 }
 
 /** Makes a page of rows of which one more than `limit` was read, if there was one. */
-export function toPage<Row extends { place_at: string }, T>(
-  rows: readonly Row[],
-  page: Page,
-  idOf: (row: Row) => string,
+export function toPage<Row, T>(
+  rows: readonly Placed<Row>[],
+  page: Pick<Page, 'limit' | 'isTruncated'>,
   toItem: (row: Row) => T,
 ): ListPage<T> {
   const shown = rows.slice(0, page.limit)
   const last = shown.at(-1)
   const hasMore = rows.length > page.limit && last !== undefined
   return {
-    items: shown.map(toItem),
+    items: shown.map(({ place_at: _at, place_id: _id, ...row }) => toItem(row as Row)),
     has_more: hasMore,
-    next_cursor: hasMore ? encodeCursor({ at: last.place_at, id: idOf(last) }) : null,
+    next_cursor: hasMore ? encodeCursor({ at: last.place_at, id: last.place_id }) : null,
     ...(page.isTruncated === undefined ? {} : { is_truncated: page.isTruncated }),
   }
 }

@@ -11,7 +11,7 @@ export type VaultErrorOptions = {
   hint?: string
   /** Code-specific members at the top level of the error body (docs/spec/wire-protocol.md#refusals). Snake case. */
   fields?: Record<string, unknown>
-  errors?: FieldError[]
+  errors?: FieldError[] | undefined
   retryAfterSeconds?: number
   /** For the log only; never leaves the process. */
   log?: Record<string, unknown>

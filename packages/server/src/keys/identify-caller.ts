@@ -1,5 +1,11 @@
 import { hash } from 'node:crypto'
-import { type ApiKeyNeeds, parseKey, scopesImply } from '@alter-vault/contracts'
+import {
+  type ApiKeyNeeds,
+  CONTEXT_MAX_LENGTH,
+  CONTEXT_MAX_MEMBERS,
+  parseKey,
+  scopesImply,
+} from '@alter-vault/contracts'
 import type { AuditLog, Budget, MeterAnswer, Scope } from '../audit/index.ts'
 import { appScope, organizationScope } from '../audit/index.ts'
 import { deriveSigningKey, isSignatureOf } from '../crypto/signing-key.ts'
@@ -68,10 +74,8 @@ export type IdentifyDeps = {
 }
 
 const CLOCK_SKEW_SECONDS = 300
-const CONTEXT_MAX_KEYS = 20
 const CONTEXT_MAX_KEY_LENGTH = 64
 const CONTEXT_MAX_VALUE_LENGTH = 512
-const CONTEXT_MAX_LENGTH = 4096
 const RATE_WINDOW_MS = 60_000
 const MAX_SIGNING_KEYS = 20_000
 const NOTHING_ASSERTED = {}
@@ -144,13 +148,17 @@ export function createIdentifyCaller(deps: IdentifyDeps) {
           message: `The key "${key.keyPrefix}…" may not be used from ${request.clientIp}.`,
         })
       }
-      const rate = await assertRate(key)
+      const scope = appScope(key.appId, key.organizationId)
+      const rate = await assertRate(scope, 'api_key', `rpm:key:${key.keyId}`, key.rateLimitRpm)
+      const ofOrganization = organizationScope(key.organizationId)
+      await assertRate(ofOrganization, 'organization', 'rpm:organization', key.organizationRpm)
       const agent = await callerAgent(key, parts, readVersions)
       if (agent !== null) {
         caller.agent = agent
         caller.agentId = agent.agentId
         caller.impersonated = key.agent === null
-        if (agent.rateLimitPerMinute) await assertAgentRate(key, agent)
+        const limit = agent.rateLimitPerMinute
+        if (limit) await assertRate(scope, 'agent', `rpm:agent:${agent.agentId}`, limit)
       }
       caller.scopes = effectiveScopes(key, parts)
       assertScopes(caller.scopes, needs)
@@ -171,32 +179,10 @@ export function createIdentifyCaller(deps: IdentifyDeps) {
     }
   }
 
-  async function assertRate(key: KeyFacts): Promise<MeterAnswer> {
-    const scope = appScope(key.appId, key.organizationId)
-    const ofKey = await deps.takeRate(scope, {
-      counterId: `rpm:key:${key.keyId}`,
-      limit: key.rateLimitRpm,
-      windowMs: RATE_WINDOW_MS,
-    })
-    if (!ofKey.ok) throw rateLimited('api_key', key.rateLimitRpm, ofKey.retryAfterSeconds)
-    const ofOrganization = await deps.takeRate(organizationScope(key.organizationId), {
-      counterId: 'rpm:organization',
-      limit: key.organizationRpm,
-      windowMs: RATE_WINDOW_MS,
-    })
-    if (!ofOrganization.ok) throw rateLimited('organization', key.organizationRpm, ofOrganization.retryAfterSeconds)
-    return ofKey
-  }
-
-  async function assertAgentRate(key: KeyFacts, agent: AgentFacts): Promise<void> {
-    const limit = agent.rateLimitPerMinute!
-    const scope = appScope(key.appId, key.organizationId)
-    const taken = await deps.takeRate(scope, {
-      counterId: `rpm:agent:${agent.agentId}`,
-      limit,
-      windowMs: RATE_WINDOW_MS,
-    })
-    if (!taken.ok) throw rateLimited('agent', limit, taken.retryAfterSeconds)
+  async function assertRate(scope: Scope, of: RateOf, counterId: string, limit: number): Promise<MeterAnswer> {
+    const taken = await deps.takeRate(scope, { counterId, limit, windowMs: RATE_WINDOW_MS })
+    if (!taken.ok) throw rateLimited(of, limit, taken.retryAfterSeconds)
+    return taken
   }
 
   /** The agent that the call is made as (docs/spec/wire-protocol.md#callers-and-agents). */
@@ -361,8 +347,8 @@ function parseContext(header: string | undefined): Readonly<Record<string, strin
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     throw invalid('"X-Alter-Context" must be an object of texts.')
   const entries = Object.entries(value)
-  if (entries.length > CONTEXT_MAX_KEYS)
-    throw invalid(`"X-Alter-Context" has ${entries.length} members; at most ${CONTEXT_MAX_KEYS} are kept.`)
+  if (entries.length > CONTEXT_MAX_MEMBERS)
+    throw invalid(`"X-Alter-Context" has ${entries.length} members; at most ${CONTEXT_MAX_MEMBERS} are kept.`)
   for (const [name, text] of entries) {
     if (name.length > CONTEXT_MAX_KEY_LENGTH)
       throw invalid(`A name in "X-Alter-Context" is longer than ${CONTEXT_MAX_KEY_LENGTH} characters.`)
@@ -389,11 +375,9 @@ function single(request: Presented, name: string): string | undefined {
   return Array.isArray(value) ? value.join(', ') : value
 }
 
-const rateLimited = (
-  scope: 'api_key' | 'organization' | 'agent',
-  limit: number,
-  retryAfterSeconds: number,
-): VaultError =>
+type RateOf = 'api_key' | 'organization' | 'agent'
+
+const rateLimited = (scope: RateOf, limit: number, retryAfterSeconds: number): VaultError =>
   new VaultError('rate_limit_exceeded', {
     message: `More than ${limit} requests a minute (${scope === 'api_key' ? 'this key' : `this ${scope}`}). Nothing was sent.`,
     retryAfterSeconds,

@@ -25,24 +25,24 @@ export function parseExpiry(
 
 type Minted = {
   scopes: readonly string[]
-  cidrAllowlist: readonly string[] | null
-  rateLimitRpm: number | null
-  expiresAt: Date | null
+  cidr_allowlist: readonly string[] | null
+  rate_limit_rpm: number | null
+  expires_at: Date | null
 }
 
 /** What an organization asks of a new key. Refusal: `key_policy_violation` naming the field. */
 export function assertWithinKeyPolicy(key: Minted, policy: KeyPolicy, nowMs: number): void {
   const { allowed_scopes: allowed, max_key_ttl_days: maxDays, max_rate_limit_rpm: maxRpm } = policy
-  if ((policy.require_expiry || maxDays !== null) && key.expiresAt === null) {
+  if ((policy.require_expiry || maxDays !== null) && key.expires_at === null) {
     throw violation('expires_at', 'Keys of this organization must expire.')
   }
-  if (maxDays !== null && key.expiresAt !== null && key.expiresAt.getTime() > nowMs + maxDays * DAY_MS) {
+  if (maxDays !== null && key.expires_at !== null && key.expires_at.getTime() > nowMs + maxDays * DAY_MS) {
     throw violation('expires_at', `Keys of this organization live for at most ${maxDays} days.`)
   }
-  if (policy.require_cidr && key.cidrAllowlist === null) {
+  if (policy.require_cidr && key.cidr_allowlist === null) {
     throw violation('cidr_allowlist', 'Keys of this organization must name the addresses they are used from.')
   }
-  if (maxRpm !== null && key.rateLimitRpm !== null && key.rateLimitRpm > maxRpm) {
+  if (maxRpm !== null && key.rate_limit_rpm !== null && key.rate_limit_rpm > maxRpm) {
     throw violation('rate_limit_rpm', `Keys of this organization make at most ${maxRpm} requests a minute.`)
   }
   const outside = allowed === null ? [] : key.scopes.filter((scope) => !scopesImply(allowed, scope))

@@ -1,10 +1,11 @@
-import type { Key } from '@alter-vault/contracts'
-import { type Insertable, sql } from 'kysely'
+import type { Key, listKeys as listKeysEndpoint, QueryOf } from '@alter-vault/contracts'
+import { sql } from 'kysely'
 import type { Tx } from '../db/database.ts'
-import type { KeysTable } from '../db/schema.generated.ts'
+import { newestFirst } from '../db/newest-first.ts'
+import type { NewRow } from '../db/schema.generated.ts'
 import { isUuid } from '../kernel/ids.ts'
 import { createAddressList } from '../kernel/ip-range.ts'
-import type { Page } from '../kernel/page.ts'
+import type { Page, Placed } from '../kernel/page.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import { organizationSettings } from '../organizations/index.ts'
 import type { AgentFacts, KeyFacts } from './caller-facts.ts'
@@ -17,7 +18,7 @@ const lastUse = sql<Date | null>`(select u.used_at from last_uses u where u.app_
   and u.subject = 'key:' || keys.key_id)`.as('last_used_at')
 
 /** Stores a key and the route to it from its digest. */
-export async function insertKey(tx: Tx, row: Insertable<KeysTable>): Promise<void> {
+export async function insertKey(tx: Tx, row: NewRow<'keys'>): Promise<void> {
   await tx.insertInto('keys').values(row).execute()
   await tx.insertInto('key_routes').values({ digest: row.digest, app_id: row.app_id, key_id: row.key_id }).execute()
 }
@@ -28,35 +29,26 @@ export async function findKeyRoute(tx: Tx, digest: Buffer): Promise<{ appId: str
   return row && { appId: row.app_id, keyId: row.key_id }
 }
 
-export async function findKey(tx: Tx, appId: string, keyId: string): Promise<SeenKey | undefined> {
+/** With `lock`, held until the transaction ends. */
+export async function findKey(
+  tx: Tx,
+  appId: string,
+  keyId: string,
+  { lock = false } = {},
+): Promise<SeenKey | undefined> {
   if (!isUuid(keyId)) return undefined
-  return tx
+  const query = tx
     .selectFrom('keys')
     .selectAll()
     .select(lastUse)
     .where('app_id', '=', appId)
     .where('key_id', '=', keyId)
-    .executeTakeFirst()
+  return (lock ? query.forNoKeyUpdate() : query).executeTakeFirst()
 }
 
 /** Refusal: `key_not_found`. */
-export async function getKey(tx: Tx, appId: string, keyId: string): Promise<SeenKey> {
-  const key = await findKey(tx, appId, keyId)
-  if (key === undefined) throw keyNotFound()
-  return key
-}
-
-/** The key, locked until the transaction ends. Refusal: `key_not_found`. */
-export async function lockKey(tx: Tx, appId: string, keyId: string): Promise<SeenKey> {
-  if (!isUuid(keyId)) throw keyNotFound()
-  const key = await tx
-    .selectFrom('keys')
-    .selectAll()
-    .select(lastUse)
-    .where('app_id', '=', appId)
-    .where('key_id', '=', keyId)
-    .forNoKeyUpdate()
-    .executeTakeFirst()
+export async function getKey(tx: Tx, appId: string, keyId: string, options?: { lock: boolean }): Promise<SeenKey> {
+  const key = await findKey(tx, appId, keyId, options)
   if (key === undefined) throw keyNotFound()
   return key
 }
@@ -65,8 +57,14 @@ export async function saveKey(
   tx: Tx,
   appId: string,
   keyId: string,
-  columns: Partial<Pick<KeyRow, 'name' | 'deprecated_at' | 'rotated_to' | 'grace_until'>> & { metadata?: string },
+  {
+    metadata,
+    ...plain
+  }: Partial<Pick<KeyRow, 'name' | 'deprecated_at' | 'rotated_to' | 'grace_until'>> & {
+    metadata?: object
+  },
 ): Promise<void> {
+  const columns = { ...plain, metadata: metadata && JSON.stringify(metadata) }
   await tx.updateTable('keys').set(columns).where('app_id', '=', appId).where('key_id', '=', keyId).execute()
 }
 
@@ -131,11 +129,7 @@ function inState(state: Key['status'], at: Date) {
   }
 }
 
-export type KeyFilter = {
-  status?: Key['status'] | undefined
-  agentId?: string | undefined
-  parentKeyId?: string | undefined
-}
+export type KeyFilter = Pick<QueryOf<typeof listKeysEndpoint>, 'status' | 'agent_id' | 'parent_key_id'>
 
 /** Keys of an app, newest first, one more than the page holds. */
 export async function listKeys(
@@ -144,24 +138,12 @@ export async function listKeys(
   filter: KeyFilter,
   page: Page,
   at: Date,
-): Promise<(SeenKey & { place_at: string })[]> {
-  let query = tx
-    .selectFrom('keys')
-    .selectAll()
-    .select([lastUse, sql<string>`created_at::text`.as('place_at')])
-    .where('app_id', '=', appId)
+): Promise<Placed<SeenKey>[]> {
+  let query = tx.selectFrom('keys').selectAll().select(lastUse).where('app_id', '=', appId)
   if (filter.status !== undefined) query = query.where(inState(filter.status, at))
-  if (filter.agentId !== undefined) query = query.where('agent_id', '=', filter.agentId)
-  if (filter.parentKeyId !== undefined) query = query.where('parent_key_id', '=', filter.parentKeyId)
-  if (page.after !== undefined) {
-    query = query.where(sql<boolean>`(created_at, key_id) < (${page.after.at}::timestamptz, ${page.after.id}::uuid)`)
-  }
-  return query
-    .orderBy('created_at', 'desc')
-    .orderBy('key_id', 'desc')
-    .limit(page.limit + 1)
-    .offset(page.offset)
-    .execute()
+  if (filter.agent_id !== undefined) query = query.where('agent_id', '=', filter.agent_id)
+  if (filter.parent_key_id !== undefined) query = query.where('parent_key_id', '=', filter.parent_key_id)
+  return newestFirst(query, { id: 'key_id' }, page)
 }
 
 export type KeyCounts = { active: number; rotated_in_grace: number; total: number }
@@ -240,21 +222,9 @@ export async function loadAgentForCall(tx: Tx, appId: string, agentId: string): 
   return row && toAgentFacts(row.agent, row.version ?? 0)
 }
 
-type AuthenticationRow = Pick<
+type AuthenticationRow = Omit<
   KeyRow,
-  | 'key_id'
-  | 'key_prefix'
-  | 'name'
-  | 'key_type'
-  | 'scopes'
-  | 'cidr_allowlist'
-  | 'rate_limit_rpm'
-  | 'expires_at'
-  | 'revoked_at'
-  | 'deprecated_at'
-  | 'rotated_to'
-  | 'grace_until'
-  | 'agent_id'
+  'app_id' | 'digest' | 'parent_key_id' | 'metadata' | 'created_by' | 'created_at'
 > & {
   organization_id: string
   environment: string

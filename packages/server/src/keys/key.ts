@@ -1,6 +1,5 @@
 import type { AgentKey, Key, KeyPolicy } from '@alter-vault/contracts'
-import type { Selectable } from 'kysely'
-import type { KeysTable } from '../db/schema.generated.ts'
+import type { Row } from '../db/schema.generated.ts'
 import { shownAuthor } from '../management/index.ts'
 
 /*
@@ -12,7 +11,7 @@ import { shownAuthor } from '../management/index.ts'
  *   any ──revoke──▶ revoked                                          final, with every key derived from it
  */
 
-export type KeyRow = Selectable<KeysTable>
+export type KeyRow = Row<'keys'>
 /** A key with when it was last used. */
 export type SeenKey = KeyRow & { last_used_at: Date | null }
 

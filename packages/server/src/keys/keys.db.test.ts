@@ -16,18 +16,13 @@ function setUp(t: ManagementTest) {
     keys.mintKey({ app: t.app, author: t.owner, name: 'server', scopes: ['proxy:execute', 'keys:derive'], ...over })
   const derive = (parentKeyId: string, expiresAt: Date | null = null) =>
     t.db.forApp(t.app.appId, async (tx) => {
-      const { keyId } = await storeNewKey(tx, () => newId(), t, {
-        app: t.app,
-        author: t.owner,
-        event: 'key.derived',
-        type: 'dk',
-        agentId: null,
-        parentKeyId,
+      const by = { app: t.app, author: t.owner, event: 'key.derived' } as const
+      const { keyId } = await storeNewKey(tx, () => newId(), t, by, {
+        key_type: 'dk',
+        parent_key_id: parentKeyId,
         name: 'derived',
         scopes: ['proxy:execute'],
-        cidrAllowlist: null,
-        rateLimitRpm: null,
-        expiresAt,
+        expires_at: expiresAt,
         metadata: {},
       })
       return keyId
@@ -52,7 +47,7 @@ describe('minting a key', () => {
   test('shows it once, stores its digest and a route, and records who did it', async () => {
     await using t = await createManagementTest()
     const { keys, mint, authenticate } = setUp(t)
-    const minted = await mint({ cidrAllowlist: ['203.0.113.0/24'], rateLimitRpm: 10, expiresIn: '30d' })
+    const minted = await mint({ cidr_allowlist: ['203.0.113.0/24'], rate_limit_rpm: 10, expires_in: '30d' })
     expect(parseKey(minted.api_key!)).toMatchObject({ form: 'scoped', type: 'rk' })
     expect(minted).toMatchObject({
       status: 'active',
@@ -80,11 +75,11 @@ describe('minting a key', () => {
   test.each([
     [{ scopes: ['everything'] }, 'invalid_scope'],
     [{ scopes: ['*:read'] }, 'invalid_scope'],
-    [{ expiresIn: '5m', expiresAt: '2999-01-01T00:00:00Z' }, 'validation_failed'],
-    [{ expiresAt: '2001-01-01T00:00:00Z' }, 'validation_failed'],
-    [{ expiresAt: '2999-02-30T00:00:00Z' }, 'validation_failed'],
-    [{ cidrAllowlist: ['10.0.0.1/8'] }, 'invalid_cidr'],
-    [{ cidrAllowlist: ['0.0.0.0/0'] }, 'cidr_too_wide'],
+    [{ expires_in: '5m', expires_at: '2999-01-01T00:00:00Z' }, 'validation_failed'],
+    [{ expires_at: '2001-01-01T00:00:00Z' }, 'validation_failed'],
+    [{ expires_at: '2999-02-30T00:00:00Z' }, 'validation_failed'],
+    [{ cidr_allowlist: ['10.0.0.1/8'] }, 'invalid_cidr'],
+    [{ cidr_allowlist: ['0.0.0.0/0'] }, 'cidr_too_wide'],
     [{ metadata: { note: 'x'.repeat(4_096) } }, 'validation_failed'],
     [{ app: { appId: newId(), organizationId: newId() } }, 'not_found'],
   ])('refuses %j as %s', async (over, code) => {
@@ -104,7 +99,7 @@ describe('minting a key', () => {
     await using t = await createManagementTest()
     const { mint } = setUp(t)
     await t.saveOrganizationSettings({ key_policy: policy })
-    await expect(mint({ rateLimitRpm: 6 })).rejects.toMatchObject({ code: 'key_policy_violation', fields: { field } })
+    await expect(mint({ rate_limit_rpm: 6 })).rejects.toMatchObject({ code: 'key_policy_violation', fields: { field } })
   })
 
   test('takes the organization’s ceiling when the key has no limit of its own', async () => {
@@ -146,7 +141,7 @@ describe('rotating a key', () => {
   test('lets the old one work until its grace ends, and what is derived from it no longer', async () => {
     await using t = await createManagementTest()
     const { keys, mint, derive, authenticate } = setUp(t)
-    const old = await mint({ cidrAllowlist: ['10.0.0.0/8'], metadata: { team: 'a' } })
+    const old = await mint({ cidr_allowlist: ['10.0.0.0/8'], metadata: { team: 'a' } })
     const child = await derive(old.id, new Date(t.clock.now() + 20 * HOUR_MS))
     const grandchild = await derive(child)
     const before = await t.fences()
@@ -190,7 +185,7 @@ describe('rotating a key', () => {
     const revoked = await mint()
     await keys.revokeKey({ app: t.app, author: t.owner, keyId: revoked.id, force: false })
     await expect(rotate(revoked.id)).rejects.toMatchObject({ code: 'key_revoked', status: 409 })
-    const short = await mint({ expiresIn: '5m' })
+    const short = await mint({ expires_in: '5m' })
     t.clock.advance(300_000)
     await expect(rotate(short.id)).rejects.toMatchObject({ code: 'conflict' })
     await t.saveOrganizationSettings({ key_policy: { max_rotation_grace_days: 0 } })
@@ -320,7 +315,7 @@ describe('a key', () => {
     const active = await mint()
     const deprecated = await mint()
     const rotated = await mint()
-    const expired = await mint({ expiresIn: '1m' })
+    const expired = await mint({ expires_in: '1m' })
     const revoked = await mint()
     await keys.markKey({ app: t.app, author: t.owner, keyId: deprecated.id, deprecated: true })
     const successor = await keys.rotateKey({ app: t.app, author: t.owner, keyId: rotated.id })
@@ -334,7 +329,7 @@ describe('a key', () => {
     expect(await list({ status: 'rotated_in_grace' })).toEqual([rotated.id])
     expect(await list({ status: 'expired' })).toEqual([expired.id])
     expect(await list({ status: 'revoked' })).toEqual([revoked.id])
-    expect(await list({ parentKeyId: active.id })).toEqual([child])
+    expect(await list({ parent_key_id: active.id })).toEqual([child])
     for (const item of (await keys.listKeys(t.app, {}, page())).items) {
       expect(await list({ status: item.status })).toContain(item.id)
     }

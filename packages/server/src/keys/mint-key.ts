@@ -1,19 +1,21 @@
 import { randomBytes } from 'node:crypto'
+import type * as contract from '@alter-vault/contracts'
 import {
+  appSettings,
   canonicalScopes,
   formatKey,
   KEY_RANDOM_LENGTH,
-  type KeyType,
   keyPrefixOf,
   keyRandomFrom,
   type MintedKey,
   managedAgentKeyScopes,
   SCOPE_VERSION,
 } from '@alter-vault/contracts'
-import { type AppRow, appSettings, lockApp } from '../apps/index.ts'
+import { type AppRow, lockApp } from '../apps/index.ts'
 import { type AuditLog, appScope, type RecordEvent } from '../audit/index.ts'
 import { Secret } from '../crypto/secret.ts'
 import type { Tx } from '../db/database.ts'
+import type { NewRow } from '../db/schema.generated.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { newId } from '../kernel/ids.ts'
 import { invalidField, VaultError } from '../kernel/vault-error.ts'
@@ -36,18 +38,7 @@ export type MintDeps = { audit: Pick<AuditLog, 'change'>; clock: Clock; keyDiges
 export const MAX_KEYS_PER_AGENT = 10
 const METADATA_MAX_BYTES = 4_096
 
-export type NewKey = {
-  app: AppRef
-  author: ChangeAuthor
-  name: string
-  scopes: readonly string[]
-  keyType?: 'runtime' | 'agent'
-  cidrAllowlist?: readonly string[] | null
-  rateLimitRpm?: number | null
-  expiresIn?: string
-  expiresAt?: string
-  metadata?: Record<string, unknown>
-}
+export type NewKey = { app: AppRef; author: ChangeAuthor } & contract.BodyOf<typeof contract.mintKey>
 
 /**
  * Mints a key of an app; the answer is the only place that ever shows it. Refusals: `not_found`, `invalid_scope`,
@@ -56,37 +47,24 @@ export type NewKey = {
 export const mintKey =
   ({ audit, clock, keyDigest }: MintDeps) =>
   async (input: NewKey): Promise<MintedKey> => {
-    const scopes = parseScopes(input.scopes)
-    const cidrAllowlist = input.cidrAllowlist == null ? null : parseCidrAllowlist(input.cidrAllowlist)
-    const expiresAt = parseExpiry({ expires_in: input.expiresIn, expires_at: input.expiresAt }, clock.now())
-    const metadata = parseMetadata(input.metadata ?? {})
+    const columns = {
+      key_type: input.key_type === 'agent' ? ('ak' as const) : ('rk' as const),
+      name: input.name,
+      scopes: parseScopes(input.scopes),
+      cidr_allowlist: input.cidr_allowlist == null ? null : parseCidrAllowlist(input.cidr_allowlist),
+      rate_limit_rpm: input.rate_limit_rpm ?? null,
+      expires_at: parseExpiry(input, clock.now()),
+      metadata: parseMetadata(input.metadata ?? {}),
+    }
     const { appId, organizationId } = input.app
-    const rateLimitRpm = input.rateLimitRpm ?? null
     return changeOnce(audit, input.author, appScope(appId, organizationId), async (tx, record) => {
       const app = await lockApp(tx, appId)
       const { key_policy: policy } = organizationSettings((await getOrganization(tx, organizationId)).settings)
-      assertWithinKeyPolicy({ scopes, cidrAllowlist, rateLimitRpm, expiresAt }, policy, clock.now())
+      assertWithinKeyPolicy(columns, policy, clock.now())
       const now = new Date(clock.now())
       await assertRoomForKey(tx, app, now)
-      const { keyId, plain } = await storeNewKey(
-        tx,
-        record,
-        { clock, keyDigest },
-        {
-          app: input.app,
-          author: input.author,
-          event: 'key.minted',
-          type: input.keyType === 'agent' ? 'ak' : 'rk',
-          agentId: null,
-          parentKeyId: null,
-          name: input.name,
-          scopes,
-          cidrAllowlist,
-          rateLimitRpm,
-          expiresAt,
-          metadata,
-        },
-      )
+      const by = { ...input, event: 'key.minted' } as const
+      const { keyId, plain } = await storeNewKey(tx, record, { clock, keyDigest }, by, columns)
       return { ...toKey(await getKey(tx, appId, keyId), policy, now), api_key: plain.reveal() }
     })
   }
@@ -102,69 +80,34 @@ export async function assertRoomForKey(tx: Tx, app: AppRow, now: Date): Promise<
   })
 }
 
-export type StoredKey = {
-  app: AppRef
-  author: ChangeAuthor
-  event: 'key.minted' | 'key.rotated' | 'key.derived'
-  type: KeyType
-  agentId: string | null
-  parentKeyId: string | null
-  name: string
-  scopes: readonly string[]
-  cidrAllowlist: readonly string[] | null
-  rateLimitRpm: number | null
-  expiresAt: Date | null
-  metadata: Record<string, unknown>
-}
+/** What whoever mints a key says of it. */
+type KeyColumns = Pick<NewRow<'keys'>, 'key_type' | 'name' | 'scopes' | 'agent_id' | 'parent_key_id' | 'expires_at'> &
+  Pick<NewRow<'keys'>, 'cidr_allowlist' | 'rate_limit_rpm'> & { metadata: object }
 
 /** Makes the key's text, stores its digest and records the event, in the caller's transaction. */
 export async function storeNewKey(
   tx: Tx,
   record: RecordEvent,
   { clock, keyDigest }: Pick<MintDeps, 'clock' | 'keyDigest'>,
-  key: StoredKey,
+  by: { app: AppRef; author: ChangeAuthor; event: 'key.minted' | 'key.rotated' | 'key.derived' },
+  columns: KeyColumns,
 ): Promise<{ keyId: string; plain: Secret }> {
-  const plain = new Secret(formatKey(key.type, keyRandomFrom(randomBytes(KEY_RANDOM_LENGTH))))
+  const plain = new Secret(formatKey(columns.key_type, keyRandomFrom(randomBytes(KEY_RANDOM_LENGTH))))
   const keyId = newId(clock.now())
   await insertKey(tx, {
-    app_id: key.app.appId,
+    ...columns,
+    app_id: by.app.appId,
     key_id: keyId,
-    agent_id: key.agentId,
-    name: key.name,
     key_prefix: keyPrefixOf(plain.reveal()),
-    key_type: key.type,
     digest: keyDigest(plain.reveal()),
-    scopes: [...key.scopes],
     scope_version: SCOPE_VERSION,
-    cidr_allowlist: key.cidrAllowlist === null ? null : [...key.cidrAllowlist],
-    rate_limit_rpm: key.rateLimitRpm,
-    expires_at: key.expiresAt,
-    deprecated_at: null,
-    revoked_at: null,
-    rotated_to: null,
-    grace_until: null,
-    parent_key_id: key.parentKeyId,
-    metadata: JSON.stringify(key.metadata),
-    created_by: authorColumn(key.author),
+    metadata: JSON.stringify(columns.metadata),
+    created_by: authorColumn(by.author),
     created_at: new Date(clock.now()),
   })
-  const shown = {
-    name: key.name,
-    scopes: key.scopes,
-    agent_id: key.agentId,
-    cidr_allowlist: key.cidrAllowlist,
-    rate_limit_rpm: key.rateLimitRpm,
-    expires_at: key.expiresAt,
-  }
-  record(
-    changeRow(key.author, {
-      event: key.event,
-      type: 'key',
-      id: keyId,
-      keyId: null,
-      changes: changesBetween({}, shown),
-    }),
-  )
+  const { name, scopes, agent_id, cidr_allowlist, rate_limit_rpm, expires_at } = columns
+  const changes = changesBetween({}, { name, scopes, agent_id, cidr_allowlist, rate_limit_rpm, expires_at })
+  record(changeRow(by.author, { event: by.event, type: 'key', id: keyId, keyId: null, changes }))
   return { keyId, plain }
 }
 
@@ -183,17 +126,9 @@ export const mintKeyOfAgent =
         message: `An agent has at most ${MAX_KEYS_PER_AGENT} live keys.`,
       })
     }
-    return storeNewKey(tx, record, deps, {
-      ...input,
-      event: 'key.minted',
-      type: 'ak',
-      parentKeyId: null,
-      scopes: managedAgentKeyScopes,
-      cidrAllowlist: null,
-      rateLimitRpm: null,
-      expiresAt: null,
-      metadata: {},
-    })
+    const columns = { key_type: 'ak', agent_id: input.agentId, name: input.name, metadata: {} } as const
+    const scopes = [...managedAgentKeyScopes]
+    return storeNewKey(tx, record, deps, { ...input, event: 'key.minted' }, { ...columns, scopes })
   }
 
 /** Scopes in one spelling. Refusal: `invalid_scope` naming every stranger. */

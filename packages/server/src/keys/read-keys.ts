@@ -1,5 +1,5 @@
-import type { Key } from '@alter-vault/contracts'
-import { appSettings, getApp } from '../apps/index.ts'
+import { appSettings, type Key } from '@alter-vault/contracts'
+import { getApp } from '../apps/index.ts'
 import type { Database, Tx } from '../db/database.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { type ListPage, type Page, toPage } from '../kernel/page.ts'
@@ -10,7 +10,7 @@ import { countKeys, getKey, type KeyCounts, type KeyFilter, listKeys } from './k
 
 type Deps = { db: Pick<Database, 'forApp'>; clock: Clock }
 
-const policyOf = async (tx: Tx, organizationId: string) =>
+export const keyPolicyOf = async (tx: Tx, organizationId: string) =>
   organizationSettings((await getOrganization(tx, organizationId)).settings).key_policy
 
 /** One key without its secret. Refusal: `key_not_found`. */
@@ -18,7 +18,7 @@ export const showKey =
   ({ db, clock }: Deps) =>
   async ({ appId, organizationId }: AppRef, keyId: string): Promise<Key> =>
     db.forApp(appId, async (tx) =>
-      toKey(await getKey(tx, appId, keyId), await policyOf(tx, organizationId), new Date(clock.now())),
+      toKey(await getKey(tx, appId, keyId), await keyPolicyOf(tx, organizationId), new Date(clock.now())),
     )
 
 /** The keys of an app, newest first. */
@@ -27,14 +27,9 @@ export const listKeysOf =
   async ({ appId, organizationId }: AppRef, filter: KeyFilter, page: Page): Promise<ListPage<Key>> =>
     db.forApp(appId, async (tx) => {
       const now = new Date(clock.now())
-      const policy = await policyOf(tx, organizationId)
+      const policy = await keyPolicyOf(tx, organizationId)
       const rows = await listKeys(tx, appId, filter, page, now)
-      return toPage(
-        rows,
-        page,
-        (row) => row.key_id,
-        (row) => toKey(row, policy, now),
-      )
+      return toPage(rows, page, (row) => toKey(row, policy, now))
     })
 
 export const countKeysOf =

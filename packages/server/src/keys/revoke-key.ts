@@ -4,14 +4,14 @@ import type { Tx } from '../db/database.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import { type AppRef, type ChangeAuthor, changeOnce, changeRow, type OnEnded } from '../management/index.ts'
-import { isLive, type SeenKey } from './key.ts'
+import type { ShowKey } from './change-key.ts'
+import { isLive } from './key.ts'
 import {
   countAgentKeys,
   deleteKeyRoutes,
   findUnrevokedKeyIds,
   getKey,
   keyNotFound,
-  lockKey,
   revokeWithDescendants,
 } from './key-store.ts'
 
@@ -32,12 +32,12 @@ export type KeyRevocation = {
  * `key_not_found`, `last_active_key` for the last live key of an agent without `force`.
  */
 export const revokeKey =
-  <T>({ audit, clock }: Deps, show: (tx: Tx, key: SeenKey) => Promise<T>) =>
+  <T>({ audit, clock }: Deps, show: ShowKey<T>) =>
   async ({ app, author, keyId, force, agentId }: KeyRevocation): Promise<T> =>
     changeOnce(audit, author, appScope(app.appId, app.organizationId), async (tx, record) => {
       // Held before the key, so that two revocations cannot each believe that the other's key is left.
       await lockApp(tx, app.appId)
-      const key = await lockKey(tx, app.appId, keyId)
+      const key = await getKey(tx, app.appId, keyId, { lock: true })
       if (agentId !== undefined && key.agent_id !== agentId) throw keyNotFound()
       const now = new Date(clock.now())
       if (key.revoked_at === null) {
@@ -52,7 +52,7 @@ export const revokeKey =
         }
         await revokeTree(tx, record, author, app.appId, keyId, now)
       }
-      return show(tx, await getKey(tx, app.appId, keyId))
+      return show(tx, await getKey(tx, app.appId, keyId), app)
     })
 
 async function revokeTree(

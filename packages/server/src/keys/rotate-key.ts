@@ -6,7 +6,7 @@ import { type AppRef, type ChangeAuthor, changeOnce } from '../management/index.
 import { getOrganization, organizationSettings } from '../organizations/index.ts'
 import { keyState, toKey } from './key.ts'
 import { assertGraceAllowed } from './key-policy.ts'
-import { capDescendants, getKey, lockKey, saveKey } from './key-store.ts'
+import { capDescendants, getKey, saveKey } from './key-store.ts'
 import { type MintDeps, parseScopes, storeNewKey } from './mint-key.ts'
 
 const DEFAULT_GRACE_SECONDS = 86_400
@@ -32,7 +32,7 @@ export const rotateKey =
     return changeOnce(audit, author, appScope(app.appId, app.organizationId), async (tx, record) => {
       await lockApp(tx, app.appId)
       const { key_policy: policy } = organizationSettings((await getOrganization(tx, app.organizationId)).settings)
-      const old = await lockKey(tx, app.appId, keyId)
+      const old = await getKey(tx, app.appId, keyId, { lock: true })
       const nowMs = clock.now()
       const now = new Date(nowMs)
       if (old.revoked_at !== null) throw revokedKey()
@@ -52,24 +52,14 @@ export const rotateKey =
           message: `The key does not hold "${wider}"; mint a key that does.`,
         })
       }
+      const { key_type, agent_id, name, cidr_allowlist, rate_limit_rpm, expires_at } = old
+      const columns = { key_type, agent_id, name, scopes, cidr_allowlist, rate_limit_rpm, expires_at }
       const { keyId: newKeyId, plain } = await storeNewKey(
         tx,
         record,
         { clock, keyDigest },
-        {
-          app,
-          author,
-          event: 'key.rotated',
-          type: old.key_type,
-          agentId: old.agent_id,
-          parentKeyId: null,
-          name: old.name,
-          scopes,
-          cidrAllowlist: old.cidr_allowlist,
-          rateLimitRpm: old.rate_limit_rpm,
-          expiresAt: old.expires_at,
-          metadata: old.metadata as Record<string, unknown>,
-        },
+        { app, author, event: 'key.rotated' },
+        { ...columns, metadata: old.metadata as object },
       )
       const graceUntil = new Date(nowMs + graceSeconds * 1_000)
       await saveKey(tx, app.appId, keyId, {

@@ -69,14 +69,22 @@ export function shownAuthor(column: unknown): string | null {
 
 type Change = { field: string; from: string | null; to: string | null }
 
+type State<T> = { [member in keyof T]?: T[member] | undefined }
+
 /** What differs between two states, for the audit row: values as JSON text, members of `secret` only as "changed". */
-export function changesBetween<T extends object>(before: Partial<T>, after: Partial<T>): Change[] {
+export function changesBetween<T extends object>(before: State<T>, after: State<T>): Change[] {
   const changes: Change[] = []
   for (const field of new Set([...Object.keys(before), ...Object.keys(after)]) as Set<keyof T & string>) {
     const [from, to] = [jsonText(before[field]), jsonText(after[field])]
     if (from !== to) changes.push({ field, from, to })
   }
   return changes
+}
+
+/** What a change that names only some members makes of a state. */
+export function changesTo(before: object, change: object): Change[] {
+  const named = Object.keys(change).map((name) => [name, before[name as keyof typeof before]])
+  return changesBetween(Object.fromEntries(named), change)
 }
 
 /** An audit change of a value that is never written down. */

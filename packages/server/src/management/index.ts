@@ -6,6 +6,7 @@ export {
   callerAuthor,
   changeRow,
   changesBetween,
+  changesTo,
   secretChange,
   shownAuthor,
   systemAuthor,

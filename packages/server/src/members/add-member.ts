@@ -4,7 +4,7 @@ import { violatedConstraint } from '../db/database.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { newId } from '../kernel/ids.ts'
 import { VaultError } from '../kernel/vault-error.ts'
-import { type ChangeAuthor, changeRow } from '../management/index.ts'
+import { type ChangeAuthor, changeRow, changesBetween } from '../management/index.ts'
 import { getOrganization } from '../organizations/index.ts'
 import { insertMember } from './member-store.ts'
 
@@ -25,23 +25,17 @@ export const addMember =
   async (input: NewMember): Promise<{ memberId: string }> => {
     const memberId = newId(clock.now())
     const { organizationId, email, displayName = null, role, appIds = null } = input
+    const row = { organization_id: organizationId, member_id: memberId, email, display_name: displayName, role }
     return audit.change(organizationScope(organizationId), async (tx, record) => {
       await getOrganization(tx, organizationId)
-      const createdAt = new Date(clock.now())
       try {
-        await insertMember(tx, { organizationId, memberId, email, displayName, role, appIds, createdAt })
+        await insertMember(tx, { ...row, app_ids: appIds && [...appIds], created_at: new Date(clock.now()) })
       } catch (error) {
-        if (violatedConstraint(error)?.constraint !== 'members_email') throw error
+        if (violatedConstraint(error) !== 'members_email') throw error
         throw new VaultError('conflict', { message: 'This e-mail address belongs to a member already.' })
       }
-      record(
-        changeRow(input.author, {
-          event: 'member.created',
-          type: 'member',
-          id: memberId,
-          changes: [{ field: 'role', from: null, to: JSON.stringify(role) }],
-        }),
-      )
+      const changes = changesBetween({}, { role })
+      record(changeRow(input.author, { event: 'member.created', type: 'member', id: memberId, changes }))
       return { memberId }
     })
   }

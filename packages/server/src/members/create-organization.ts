@@ -24,31 +24,18 @@ export const createOrganization =
     const now = clock.now()
     const organizationId = newId(now)
     const ownerId = newId(now)
-    const createdAt = new Date(now)
+    const of = { organization_id: organizationId, created_at: new Date(now) }
+    const { name, settings = {} } = input
     return audit.change(organizationScope(organizationId), async (tx, record) => {
-      const slug = slugOf(input.name, 'organization')
+      const slug = slugOf(name, 'organization')
       try {
-        await insertOrganization(tx, {
-          organizationId,
-          name: input.name,
-          slug,
-          settings: input.settings ?? {},
-          createdAt,
-        })
+        await insertOrganization(tx, { ...of, name, slug, settings: JSON.stringify(settings) })
       } catch (error) {
-        if (violatedConstraint(error)?.constraint !== 'organizations_slug_key') throw error
+        if (violatedConstraint(error) !== 'organizations_slug_key') throw error
         throw new VaultError('conflict', { message: `An organization "${slug}" exists already.` })
       }
       const { email, displayName = null } = input.owner
-      await insertMember(tx, {
-        organizationId,
-        memberId: ownerId,
-        email,
-        displayName,
-        role: 'owner',
-        appIds: null,
-        createdAt,
-      })
+      await insertMember(tx, { ...of, member_id: ownerId, email, display_name: displayName, role: 'owner' })
       record(changeRow(input.author, { event: 'setting.created', type: 'organization', id: organizationId }))
       record(changeRow(input.author, { event: 'member.created', type: 'member', id: ownerId }))
       return { organization: toOrganization(await getOrganization(tx, organizationId)), ownerId }

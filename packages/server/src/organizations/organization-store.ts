@@ -1,10 +1,9 @@
 import type { Organization, OrganizationSettings } from '@alter-vault/contracts'
-import type { Selectable } from 'kysely'
 import type { Tx } from '../db/database.ts'
-import type { OrganizationsTable } from '../db/schema.generated.ts'
+import type { NewRow, Row } from '../db/schema.generated.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 
-export type OrganizationRow = Selectable<OrganizationsTable>
+export type OrganizationRow = Row<'organizations'>
 
 const DEFAULT_RATE_LIMIT_RPM = 60_000
 const DEFAULT_KEY_POLICY: OrganizationSettings['key_policy'] = {
@@ -28,29 +27,14 @@ export function organizationSettings(column: unknown): OrganizationSettings {
   }
 }
 
-export async function insertOrganization(
-  tx: Tx,
-  row: { organizationId: string; name: string; slug: string; settings: object; createdAt: Date },
-): Promise<void> {
-  await tx
-    .insertInto('organizations')
-    .values({
-      organization_id: row.organizationId,
-      name: row.name,
-      slug: row.slug,
-      settings: JSON.stringify(row.settings),
-      created_at: row.createdAt,
-    })
-    .execute()
-}
-
-export async function findOrganization(tx: Tx, organizationId: string): Promise<OrganizationRow | undefined> {
-  return tx.selectFrom('organizations').selectAll().where('organization_id', '=', organizationId).executeTakeFirst()
+export async function insertOrganization(tx: Tx, row: NewRow<'organizations'>): Promise<void> {
+  await tx.insertInto('organizations').values(row).execute()
 }
 
 /** Refusal: `not_found`. */
 export async function getOrganization(tx: Tx, organizationId: string): Promise<OrganizationRow> {
-  const row = await findOrganization(tx, organizationId)
+  const query = tx.selectFrom('organizations').selectAll().where('organization_id', '=', organizationId)
+  const row = await query.executeTakeFirst()
   if (row === undefined) throw new VaultError('not_found', { message: 'There is no organization with this id.' })
   return row
 }

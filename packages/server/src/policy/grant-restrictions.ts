@@ -2,7 +2,6 @@ import { GrantRestrictions, type RuleRemark } from '@alter-vault/contracts'
 import { Compile } from 'typebox/compile'
 import { explainMismatch } from '../kernel/explain-mismatch.ts'
 import type { JsonSchema } from '../kernel/json-schema.ts'
-import { VaultError } from '../kernel/vault-error.ts'
 import { compileGlob } from './glob.ts'
 import { compileHostPattern, isHostPattern } from './host-pattern.ts'
 
@@ -54,30 +53,6 @@ export function compileGrantRestrictions(chain: readonly unknown[]): CheckRestri
     }
     return null
   }
-}
-
-const compiled = new WeakMap<object, CheckRestrictions>()
-
-/**
- * Refuses a request outside the restrictions of a grant with `grant_restriction`. Compiles a restrictions object once, so pass
- * the one that is kept with the grant; it must not change.
- */
-export function assertGrantRestrictions(
-  restrictions: GrantRestrictions,
-  { method, url }: { method: string; url: Omit<RestrictedRequest, 'method'> },
-): void {
-  let check = compiled.get(restrictions)
-  if (check === undefined) {
-    check = compileOne(restrictions)
-    compiled.set(restrictions, check)
-  }
-  const fault = check({ method, scheme: url.scheme, host: url.host, port: url.port, path: url.path })
-  if (fault === null) return
-  const message =
-    fault.list === 'invalid'
-      ? 'The restrictions of this grant cannot be understood, so it serves no request.'
-      : `The request is outside "${fault.list}" of this grant.`
-  throw new VaultError('grant_restriction', { message, fields: { detail: fault.list } })
 }
 
 function compileOne(restrictions: unknown): CheckRestrictions {

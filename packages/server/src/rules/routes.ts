@@ -7,17 +7,9 @@ import type { BoundEndpoint } from '../http/bind-endpoint.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { type Page, parsePage, toPage } from '../kernel/page.ts'
 import { VaultError } from '../kernel/vault-error.ts'
-import { bindForOperators, refuseTokens } from '../management/index.ts'
+import { type AppRef, bindForOperators, refuseTokens } from '../management/index.ts'
 import { validateRule } from '../policy/validate-rule.ts'
-import {
-  findRule,
-  findRulesOf,
-  listRules,
-  listVersions,
-  placeOfVersion,
-  type RuleFilter,
-  type RuleHome,
-} from './rule-store.ts'
+import { findRule, findRulesOf, listRules, listVersions, type RuleFilter, type RuleHome } from './rule-store.ts'
 import { ruleNotFound, type WriteRules } from './write-rule.ts'
 
 type Deps = {
@@ -26,11 +18,7 @@ type Deps = {
   writeRules: WriteRules
 }
 
-const inApp = (params: { app_id: string }, principal: { organizationId: string }): RuleHome => ({
-  kind: 'app',
-  appId: params.app_id,
-  organizationId: principal.organizationId,
-})
+const homeOf = (app: AppRef): RuleHome => ({ kind: 'app', ...app })
 
 /** Rules of apps, and the organization's rules as far as a token may go: reading. */
 export function createRuleRoutes({ db, clock, writeRules }: Deps): BoundEndpoint[] {
@@ -45,70 +33,54 @@ export function createRuleRoutes({ db, clock, writeRules }: Deps): BoundEndpoint
 
   async function list(home: RuleHome, filter: RuleFilter, page: Page) {
     const rows = await within(home, (tx) => listRules(tx, home, filter, page))
-    return toPage(rows, page, (row) => row.id, withoutPlace)
+    return toPage(rows, page, (rule) => rule)
   }
 
   return [
-    bindForOperators(contract.listRules, async ({ params, query, principal }) =>
-      list(
-        inApp(params, principal),
-        {
-          targetType: query.target_type,
-          targetId: query.target_id,
-          type: query.type,
-          mode: query.mode,
-          enabled: query.enabled,
-          managedBy: query.managed_by,
-        },
-        parsePage(query),
-      ),
-    ),
-    bindForOperators(contract.createRule, async ({ params, body, principal }, author) => {
+    bindForOperators(contract.listRules, async ({ app, query }) => list(homeOf(app), query, parsePage(query))),
+    bindForOperators(contract.createRule, async ({ app, body }, author) => {
       const { target, body_version: _, ...rule } = body
-      return writeRules.createRule({ home: inApp(params, principal), author, target, ...rule })
+      return writeRules.createRule({ home: homeOf(app), author, target, ...rule })
     }),
-    bindForOperators(contract.showRule, async ({ params, principal }) =>
-      getRule(inApp(params, principal), params.rule_id),
-    ),
-    bindForOperators(contract.updateRule, async ({ params, body, expectedVersion, principal }, author) => {
+    bindForOperators(contract.showRule, async ({ app, params }) => getRule(homeOf(app), params.rule_id)),
+    bindForOperators(contract.updateRule, async ({ app, params, body, expectedVersion }, author) => {
       const { body_version: _, ...change } = body
       return writeRules.updateRule({
-        home: inApp(params, principal),
+        home: homeOf(app),
         author,
         ruleId: params.rule_id,
         expectedVersion,
         change,
       })
     }),
-    bindForOperators(contract.deleteRule, async ({ params, expectedVersion, principal }, author) =>
-      writeRules.deleteRule({ home: inApp(params, principal), author, ruleId: params.rule_id, expectedVersion }),
+    bindForOperators(contract.deleteRule, async ({ app, params, expectedVersion }, author) =>
+      writeRules.deleteRule({ home: homeOf(app), author, ruleId: params.rule_id, expectedVersion }),
     ),
-    bindForOperators(contract.listRuleVersions, async ({ params, query, principal }) => {
-      const home = inApp(params, principal)
+    bindForOperators(contract.listRuleVersions, async ({ app, params, query }) => {
+      const home = homeOf(app)
       const page = parsePage(query)
       return within(home, async (tx) => {
         const rows = await listVersions(tx, home, params.rule_id, page)
         if (rows.length === 0 && (await findRule(tx, home, params.rule_id)) === undefined) throw ruleNotFound()
-        return toPage(rows, page, (row) => placeOfVersion(row.version), withoutPlace)
+        return toPage(rows, page, (version) => version)
       })
     }),
-    bindForOperators(contract.restoreRule, async ({ params, body, principal }, author) =>
+    bindForOperators(contract.restoreRule, async ({ app, params, body }, author) =>
       writeRules.restoreRule({
-        home: inApp(params, principal),
+        home: homeOf(app),
         author,
         ruleId: params.rule_id,
         version: body.version,
       }),
     ),
-    bindForOperators(contract.showPolicy, async ({ params, query, principal }) => {
-      const appId = params.app_id
-      return db.forApp(appId, async (tx) => {
+    bindForOperators(contract.showPolicy, async ({ app: { appId, organizationId }, query }) =>
+      db.forApp(appId, async (tx) => {
         const grant = query.grant_id === undefined ? undefined : await findGrantTargets(tx, appId, query.grant_id)
         if (query.grant_id !== undefined && grant === undefined) {
           throw new VaultError('not_found', { message: 'There is no grant with this id.' })
         }
         const ids: [RuleTarget['type'], string | null | undefined][] = [
-          ['organization', principal.organizationId],
+          ['organization', organizationId],
           ['app', appId],
           ['provider', query.provider_id ?? grant?.providerId],
           ['agent', query.agent_id ?? grant?.agentId],
@@ -122,8 +94,8 @@ export function createRuleRoutes({ db, clock, writeRules }: Deps): BoundEndpoint
           targets.push({ target, rules: await findRulesOf(tx, appId, target) })
         }
         return { policy_epoch: await readEpoch(tx, appId), targets }
-      })
-    }),
+      }),
+    ),
     bindForOperators(contract.validateRules, async ({ body }) => {
       const results = body.rules.map((rule) => {
         const { errors, warnings } = validateRule(rule, clock.now())
@@ -141,8 +113,4 @@ export function createRuleRoutes({ db, clock, writeRules }: Deps): BoundEndpoint
     refuseTokens(contract.updateOrganizationRule),
     refuseTokens(contract.deleteOrganizationRule),
   ]
-}
-
-function withoutPlace<T extends { place_at: string }>({ place_at: _, ...item }: T): Omit<T, 'place_at'> {
-  return item
 }

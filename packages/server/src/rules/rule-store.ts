@@ -1,9 +1,17 @@
-import type { Rule, RuleManagedBy, RuleTarget, RuleVersion } from '@alter-vault/contracts'
-import { type Insertable, type Selectable, sql } from 'kysely'
+import type {
+  listRules as listRulesEndpoint,
+  QueryOf,
+  Rule,
+  RuleManagedBy,
+  RuleTarget,
+  RuleVersion,
+} from '@alter-vault/contracts'
+import { sql } from 'kysely'
 import type { Tx } from '../db/database.ts'
-import type { OrganizationRulesTable, RulesTable } from '../db/schema.generated.ts'
+import { newestFirst } from '../db/newest-first.ts'
+import type { NewRow, Row } from '../db/schema.generated.ts'
 import { isUuid } from '../kernel/ids.ts'
-import type { Page } from '../kernel/page.ts'
+import type { Page, Placed } from '../kernel/page.ts'
 import { shownAuthor } from '../management/index.ts'
 
 /*
@@ -11,8 +19,8 @@ import { shownAuthor } from '../management/index.ts'
  * rule_versions with those of the apps, under the organization's id.
  */
 
-export type RuleRow = Selectable<RulesTable>
-export type OrganizationRuleRow = Selectable<OrganizationRulesTable>
+export type RuleRow = Row<'rules'>
+export type OrganizationRuleRow = Row<'organization_rules'>
 
 /** Where a set of rules lives: an app, or an organization. */
 export type RuleHome =
@@ -43,7 +51,7 @@ export type RuleColumns = {
 export async function insertRule(tx: Tx, home: RuleHome, rule: RuleColumns): Promise<void> {
   const { target, expires_at, managed_by, body, ...shared } = rule
   if (home.kind === 'organization') {
-    const row: Insertable<OrganizationRulesTable> = {
+    const row: NewRow<'organization_rules'> = {
       ...shared,
       body: JSON.stringify(body),
       organization_id: home.organizationId,
@@ -52,7 +60,7 @@ export async function insertRule(tx: Tx, home: RuleHome, rule: RuleColumns): Pro
     return
   }
   if (target.type === 'organization') throw new TypeError('an app cannot hold a rule of its organization')
-  const row: Insertable<RulesTable> = {
+  const row: NewRow<'rules'> = {
     ...shared,
     app_id: home.appId,
     body: JSON.stringify(body),
@@ -187,12 +195,7 @@ export async function findLastVersion(tx: Tx, home: RuleHome, ruleId: string): P
 }
 
 /** Earlier versions, newest first, one more than the page holds. */
-export async function listVersions(
-  tx: Tx,
-  home: RuleHome,
-  ruleId: string,
-  page: Page,
-): Promise<(RuleVersion & { place_at: string })[]> {
+export async function listVersions(tx: Tx, home: RuleHome, ruleId: string, page: Page): Promise<Placed<RuleVersion>[]> {
   let query = tx
     .selectFrom('rule_versions')
     .selectAll()
@@ -210,12 +213,12 @@ export async function listVersions(
     replaced_by: shownAuthor(row.replaced_by),
     replaced_at: row.replaced_at.toISOString(),
     place_at: row.place_at,
+    place_id: placeOfVersion(row.version),
   }))
 }
 
 /** The place of a version in its list: versions are ordered by number, and a cursor holds ids. */
-export const placeOfVersion = (version: number): string =>
-  `00000000-0000-0000-0000-${version.toString(16).padStart(12, '0')}`
+const placeOfVersion = (version: number): string => `00000000-0000-0000-0000-${version.toString(16).padStart(12, '0')}`
 
 const versionOfPlace = (id: string): number => Math.min(Number.parseInt(id.slice(24), 16), 2 ** 31 - 1)
 
@@ -261,57 +264,25 @@ export async function findRulesOf(
   return (await query.orderBy('rule_id').execute()).map(appRule)
 }
 
-export type RuleFilter = {
-  targetType?: RuleTarget['type'] | undefined
-  targetId?: string | undefined
-  type?: string | undefined
-  mode?: 'enforce' | 'shadow' | undefined
-  enabled?: boolean | undefined
-  managedBy?: RuleManagedBy | undefined
-}
+export type RuleFilter = Omit<QueryOf<typeof listRulesEndpoint>, 'limit' | 'cursor'>
 
 /** Rules of an app or organization, newest first, one more than the page holds. */
-export async function listRules(
-  tx: Tx,
-  home: RuleHome,
-  filter: RuleFilter,
-  page: Page,
-): Promise<(Rule & { place_at: string })[]> {
-  const { after } = page
-  const beyond = after && sql<boolean>`(created_at, rule_id) < (${after.at}::timestamptz, ${after.id}::uuid)`
+export async function listRules(tx: Tx, home: RuleHome, filter: RuleFilter, page: Page): Promise<Placed<Rule>[]> {
   if (home.kind === 'organization') {
-    let query = tx
-      .selectFrom('organization_rules')
-      .selectAll()
-      .select(sql<string>`created_at::text`.as('place_at'))
-      .where('organization_id', '=', home.organizationId)
-    if (beyond !== undefined) query = query.where(beyond)
-    const rows = await query
-      .orderBy('created_at', 'desc')
-      .orderBy('rule_id', 'desc')
-      .limit(page.limit + 1)
-      .execute()
-    return rows.map((row) => ({ ...organizationRule(row), place_at: row.place_at }))
+    const query = tx.selectFrom('organization_rules').selectAll().where('organization_id', '=', home.organizationId)
+    return (await newestFirst(query, { id: 'rule_id' }, page)).map((row) => placed(row, organizationRule(row)))
   }
-  let query = tx
-    .selectFrom('rules')
-    .selectAll()
-    .select(sql<string>`created_at::text`.as('place_at'))
-    .where('app_id', '=', home.appId)
-  if (filter.targetType !== undefined) query = query.where(sql<boolean>`target_type = ${filter.targetType}`)
-  if (filter.targetId !== undefined) query = query.where('target_id', '=', filter.targetId)
+  let query = tx.selectFrom('rules').selectAll().where('app_id', '=', home.appId)
+  if (filter.target_type !== undefined) query = query.where(sql<boolean>`target_type = ${filter.target_type}`)
+  if (filter.target_id !== undefined) query = query.where('target_id', '=', filter.target_id)
   if (filter.type !== undefined) query = query.where('type', '=', filter.type)
   if (filter.mode !== undefined) query = query.where('mode', '=', filter.mode)
   if (filter.enabled !== undefined) query = query.where('enabled', '=', filter.enabled)
-  if (filter.managedBy !== undefined) query = query.where('managed_by', '=', filter.managedBy)
-  if (beyond !== undefined) query = query.where(beyond)
-  const rows = await query
-    .orderBy('created_at', 'desc')
-    .orderBy('rule_id', 'desc')
-    .limit(page.limit + 1)
-    .execute()
-  return rows.map((row) => ({ ...appRule(row), place_at: row.place_at }))
+  if (filter.managed_by !== undefined) query = query.where('managed_by', '=', filter.managed_by)
+  return (await newestFirst(query, { id: 'rule_id' }, page)).map((row) => placed(row, appRule(row)))
 }
+
+const placed = ({ place_at, place_id }: Placed<unknown>, rule: Rule): Placed<Rule> => ({ ...rule, place_at, place_id })
 
 function appRule(row: RuleRow): Rule {
   return {

@@ -1,11 +1,12 @@
 import {
+  type CreateRule,
   type ErrorCode,
   RULE_BODY_VERSION,
   type Rule,
   type RuleManagedBy,
   type RuleRemark,
   RuleTarget,
-  type RuleType,
+  type UpdateRule,
 } from '@alter-vault/contracts'
 import { Check } from 'typebox/value'
 import { lockApp } from '../apps/index.ts'
@@ -22,6 +23,7 @@ import {
   changeOnce,
   changeRow,
   changesBetween,
+  changesTo,
   type Ended,
   type ManagedRules,
   type OnEnded,
@@ -54,18 +56,11 @@ export type WriteRuleDeps = { audit: Pick<AuditLog, 'change'>; clock: Clock; tar
 /** A rule and what an operator should know about it. */
 export type WrittenRule = Rule & { warnings: RuleRemark[] }
 
-export type NewRule = {
+export type NewRule = Omit<CreateRule, 'target' | 'body_version'> & {
   home: RuleHome
   author: ChangeAuthor
   /** Not yet checked. */
   target: unknown
-  type: RuleType
-  name: string
-  description?: string
-  body: Record<string, unknown>
-  enabled?: boolean
-  mode?: 'enforce' | 'shadow'
-  expires_at?: string | null
 }
 
 export type RuleUpdate = {
@@ -73,7 +68,7 @@ export type RuleUpdate = {
   author: ChangeAuthor
   ruleId: string
   expectedVersion: number
-  change: Partial<Pick<NewRule, 'name' | 'description' | 'body' | 'enabled' | 'mode' | 'expires_at'>>
+  change: Omit<UpdateRule, 'body_version'>
 }
 
 export const ruleNotFound = (): VaultError => new VaultError('not_found', { message: 'There is no rule with this id.' })
@@ -206,8 +201,7 @@ export function createWriteRules({ audit, clock, targetExists }: WriteRuleDeps) 
           ...(change.body === undefined ? {} : { body_version: RULE_BODY_VERSION }),
           ...(expiresAt === undefined ? {} : { expires_at: expiresAt }),
         }
-        const before = Object.fromEntries(Object.keys(columns).map((name) => [name, rule[name as keyof Rule]]))
-        if (changesBetween(before, columns).length === 0) return { ...rule, warnings }
+        if (changesTo(rule, columns).length === 0) return { ...rule, warnings }
         return { ...(await replace(tx, record, home, author, rule, columns, 'rule.updated')), warnings }
       })
     },
@@ -245,24 +239,9 @@ export function createWriteRules({ audit, clock, targetExists }: WriteRuleDeps) 
         const warnings = checkRule({ ...old, expiresAt }, clock.now())
         if ((await findRule(tx, home, ruleId)) === undefined) {
           await assertTarget(tx, home, old.target)
-          const { type, name, description, body, enabled, mode, target } = old
           const next = (await findLastVersion(tx, home, ruleId)) + 1
-          const restored = await store(tx, record, {
-            home,
-            author,
-            type,
-            name,
-            description,
-            body,
-            enabled,
-            mode,
-            target,
-            expiresAt,
-            managedBy: 'operator',
-            ruleId,
-            version: next,
-            event: 'rule.restored',
-          })
+          const again = { ...old, home, author, expiresAt, managedBy: 'operator', ruleId, version: next } as const
+          const restored = await store(tx, record, { ...again, event: 'rule.restored' })
           return { ...restored, warnings }
         }
         const rule = await lockOwnRule(tx, home, ruleId)

@@ -1,9 +1,9 @@
-import type { ManagedSecret, SecretInjection } from '@alter-vault/contracts'
-import { appSettings, lockApp, readAppSettings } from '../apps/index.ts'
+import type * as contract from '@alter-vault/contracts'
+import { appSettings } from '@alter-vault/contracts'
+import { lockApp, readAppSettings } from '../apps/index.ts'
 import { type AuditLog, appScope } from '../audit/index.ts'
 import type { Keyring } from '../crypto/keyring.ts'
 import type { Database } from '../db/database.ts'
-import type { CredentialType } from '../egress/credential-kind.ts'
 import { parseCredentialValue } from '../egress/credential-kinds.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { newId } from '../kernel/ids.ts'
@@ -31,19 +31,10 @@ type Deps = {
   grants: Pick<GrantsOfSecrets, 'createBaseGrant'>
 }
 
-export type NewManagedSecret = {
-  app: AppRef
-  author: ChangeAuthor
-  name: string
-  credential_type: CredentialType
-  /** The plaintext as it came; it is sealed and goes nowhere else. */
-  value: Record<string, unknown>
-  credential_label?: string
-  injection?: SecretInjection
-  allowed_hosts: readonly string[]
-  proxy_only?: boolean
-  no_base_grant?: boolean
-}
+/** `value` is the plaintext as it came; it is sealed and goes nowhere else. */
+export type NewManagedSecret = { app: AppRef; author: ChangeAuthor } & contract.BodyOf<
+  typeof contract.createManagedSecret
+>
 
 /**
  * Stores a credential under a slug. Refusals: `not_found` for the app, `allowed_hosts_required`, `validation_failed` for the
@@ -51,7 +42,7 @@ export type NewManagedSecret = {
  */
 export const createManagedSecret =
   ({ db, audit, clock, keyring, grants }: Deps) =>
-  async (input: NewManagedSecret): Promise<ManagedSecret & { base_grant_id: string | null }> => {
+  async (input: NewManagedSecret): Promise<contract.ManagedSecret & { base_grant_id: string | null }> => {
     const { app, author, name, credential_type: type } = input
     const { appId, organizationId } = app
     const value = parseCredentialValue(type, input.value)
@@ -76,7 +67,6 @@ export const createManagedSecret =
         ...shown,
         app_id: appId,
         managed_secret_id: managedSecretId,
-        template_id: null,
         injection: JSON.stringify(injection),
         created_by: authorColumn(author),
         created_at: at,
@@ -92,7 +82,6 @@ export const createManagedSecret =
         hint,
         field_names: [...fieldNamesOf(value)],
         created_at: at,
-        rotated_at: null,
       })
       const changes = [...changesBetween({}, { ...shown, injection }), secretChange('value')]
       record(changeRow(author, { event: 'secret.created', type: 'secret', id: managedSecretId, changes }))

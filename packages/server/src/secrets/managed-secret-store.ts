@@ -1,21 +1,22 @@
 import type { ManagedSecret, SecretInjection } from '@alter-vault/contracts'
-import { type Insertable, type Selectable, sql } from 'kysely'
+import { sql } from 'kysely'
 import type { Tx } from '../db/database.ts'
-import type { CredentialsTable, ManagedSecretsTable } from '../db/schema.generated.ts'
+import { newestFirst } from '../db/newest-first.ts'
+import type { NewRow, Row } from '../db/schema.generated.ts'
 import { DEFAULT_INJECTION, type Injection } from '../egress/injection.ts'
 import { isUuid } from '../kernel/ids.ts'
-import type { Page } from '../kernel/page.ts'
+import type { Page, Placed } from '../kernel/page.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import { shownAuthor } from '../management/index.ts'
 
 /* Every statement about managed secrets and their credentials. Only this folder reads or writes `sealed`, beside the hot path. */
 
-export type SecretRow = Selectable<ManagedSecretsTable>
-export type CredentialRow = Omit<Selectable<CredentialsTable>, 'sealed'>
+export type SecretRow = Row<'managed_secrets'>
+export type CredentialRow = Omit<Row<'credentials'>, 'sealed'>
 /** A secret with the credentials that can be used. */
 export type HeldSecret = { secret: SecretRow; credentials: CredentialRow[] }
 
-export const secretNotFound = (): VaultError =>
+const secretNotFound = (): VaultError =>
   new VaultError('managed_secret_not_found', { message: 'There is no managed secret with this id.' })
 export const credentialNotFound = (): VaultError =>
   new VaultError('credential_not_found', { message: 'The managed secret has no credential with this id.' })
@@ -34,44 +35,26 @@ const CREDENTIAL_COLUMNS = [
   'rotated_at',
 ] as const
 
-export async function insertSecret(tx: Tx, row: Insertable<ManagedSecretsTable>): Promise<void> {
+export async function insertSecret(tx: Tx, row: NewRow<'managed_secrets'>): Promise<void> {
   await tx.insertInto('managed_secrets').values(row).execute()
 }
 
-export async function insertCredential(tx: Tx, row: Insertable<CredentialsTable>): Promise<void> {
+export async function insertCredential(tx: Tx, row: NewRow<'credentials'>): Promise<void> {
   await tx.insertInto('credentials').values(row).execute()
 }
 
-/** A secret that is not deleted. */
-export async function findSecret(
-  tx: Tx,
-  appId: string,
-  secretId: string,
-  options: { lock?: boolean } = {},
-): Promise<HeldSecret | undefined> {
-  if (!isUuid(secretId)) return undefined
-  let query = tx
+/** A secret that is not deleted. Refusal: `managed_secret_not_found`. */
+export async function getSecret(tx: Tx, appId: string, secretId: string, { lock = false } = {}): Promise<HeldSecret> {
+  if (!isUuid(secretId)) throw secretNotFound()
+  const query = tx
     .selectFrom('managed_secrets')
     .selectAll()
     .where('app_id', '=', appId)
     .where('managed_secret_id', '=', secretId)
     .where('status', '=', 'active')
-  if (options.lock) query = query.forNoKeyUpdate()
-  const secret = await query.executeTakeFirst()
-  if (secret === undefined) return undefined
+  const secret = await (lock ? query.forNoKeyUpdate() : query).executeTakeFirst()
+  if (secret === undefined) throw secretNotFound()
   return { secret, credentials: await findCredentials(tx, appId, [secretId]) }
-}
-
-/** Refusal: `managed_secret_not_found`. */
-export async function getSecret(
-  tx: Tx,
-  appId: string,
-  secretId: string,
-  options: { lock?: boolean } = {},
-): Promise<HeldSecret> {
-  const held = await findSecret(tx, appId, secretId, options)
-  if (held === undefined) throw secretNotFound()
-  return held
 }
 
 /** The live secret that calls name by this slug. */
@@ -125,7 +108,7 @@ export async function saveSecret(
     .updateTable('managed_secrets')
     .set({
       ...plain,
-      ...(injection === undefined ? {} : { injection: JSON.stringify(injection) }),
+      injection: injection && JSON.stringify(injection),
       updated_at: at,
       version: sql<number>`version + 1`,
     })
@@ -179,37 +162,21 @@ export async function listSecrets(
   appId: string,
   filter: { search?: string | undefined },
   page: Page,
-): Promise<(HeldSecret & { place_at: string })[]> {
-  let query = tx
-    .selectFrom('managed_secrets')
-    .selectAll()
-    .select(sql<string>`created_at::text`.as('place_at'))
-    .where('app_id', '=', appId)
-    .where('status', '=', 'active')
+): Promise<Placed<HeldSecret>[]> {
+  let query = tx.selectFrom('managed_secrets').selectAll().where('app_id', '=', appId).where('status', '=', 'active')
   if (filter.search !== undefined) {
     query = query.where(
       sql<boolean>`(strpos(lower(name), lower(${filter.search})) > 0 or strpos(slug, lower(${filter.search})) > 0)`,
     )
   }
-  if (page.after !== undefined) {
-    query = query.where(
-      sql<boolean>`(created_at, managed_secret_id) < (${page.after.at}::timestamptz, ${page.after.id}::uuid)`,
-    )
-  }
-  const rows = await query
-    .orderBy('created_at', 'desc')
-    .orderBy('managed_secret_id', 'desc')
-    .limit(page.limit + 1)
-    .execute()
-  const credentials = await findCredentials(
-    tx,
-    appId,
-    rows.map((row) => row.managed_secret_id),
-  )
-  return rows.map(({ place_at, ...secret }) => ({
-    secret,
-    credentials: credentials.filter((credential) => credential.source_id === secret.managed_secret_id),
-    place_at,
+  const rows = await newestFirst(query, { id: 'managed_secret_id' }, page)
+  const ids = rows.map((row) => row.managed_secret_id)
+  const credentials = await findCredentials(tx, appId, ids)
+  return rows.map((row) => ({
+    secret: row,
+    credentials: credentials.filter((credential) => credential.source_id === row.managed_secret_id),
+    place_at: row.place_at,
+    place_id: row.place_id,
   }))
 }
 

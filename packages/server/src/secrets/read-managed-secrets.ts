@@ -16,6 +16,4 @@ export const showManagedSecret =
 export const listManagedSecretsOf =
   ({ db }: Deps) =>
   async ({ appId }: AppRef, filter: { search?: string | undefined }, page: Page): Promise<ListPage<ManagedSecret>> =>
-    db.forApp(appId, async (tx) =>
-      toPage(await listSecrets(tx, appId, filter, page), page, (row) => row.secret.managed_secret_id, toManagedSecret),
-    )
+    db.forApp(appId, async (tx) => toPage(await listSecrets(tx, appId, filter, page), page, toManagedSecret))

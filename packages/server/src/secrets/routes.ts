@@ -4,53 +4,48 @@ import { parsePage } from '../kernel/page.ts'
 import { bindForOperators } from '../management/index.ts'
 import type { Secrets } from './create-secrets.ts'
 
-const inApp = ({ app_id: appId }: { app_id: string }, { organizationId }: { organizationId: string }) => ({
-  appId,
-  organizationId,
-})
-
 /** Managed secrets; their grants are served by the grants slice. */
 export function createSecretRoutes({ credentials }: { credentials: Secrets }): BoundEndpoint[] {
   return [
-    bindForOperators(contract.listManagedSecrets, async ({ params, query, principal }) =>
-      credentials.listManagedSecrets(inApp(params, principal), { search: query.search }, parsePage(query)),
+    bindForOperators(contract.listManagedSecrets, async ({ app, query }) =>
+      credentials.listManagedSecrets(app, query, parsePage(query)),
     ),
-    bindForOperators(contract.createManagedSecret, async ({ params, body, principal }, author) =>
-      credentials.createManagedSecret({ app: inApp(params, principal), author, ...body }),
+    bindForOperators(contract.createManagedSecret, async ({ app, body }, author) =>
+      credentials.createManagedSecret({ app, author, ...body }),
     ),
-    bindForOperators(contract.showManagedSecret, async ({ params, principal }) =>
-      credentials.showManagedSecret(inApp(params, principal), params.managed_secret_id),
+    bindForOperators(contract.showManagedSecret, async ({ app, params }) =>
+      credentials.showManagedSecret(app, params.managed_secret_id),
     ),
-    bindForOperators(contract.updateManagedSecret, async ({ params, body, expectedVersion, principal }, author) =>
+    bindForOperators(contract.updateManagedSecret, async ({ app, params, body, expectedVersion }, author) =>
       credentials.updateManagedSecret({
-        app: inApp(params, principal),
+        app,
         author,
         managedSecretId: params.managed_secret_id,
         expectedVersion,
         change: body,
       }),
     ),
-    bindForOperators(contract.setAllowedHosts, async ({ params, body, expectedVersion, principal }, author) =>
+    bindForOperators(contract.setAllowedHosts, async ({ app, params, body, expectedVersion }, author) =>
       credentials.updateManagedSecret({
-        app: inApp(params, principal),
+        app,
         author,
         managedSecretId: params.managed_secret_id,
         expectedVersion,
-        change: { allowed_hosts: body.allowed_hosts },
+        change: body,
       }),
     ),
-    bindForOperators(contract.rotateManagedSecret, async ({ params, body, principal }, author) =>
+    bindForOperators(contract.rotateManagedSecret, async ({ app, params, body }, author) =>
       credentials.rotateManagedSecret({
-        app: inApp(params, principal),
+        app,
         author,
         managedSecretId: params.managed_secret_id,
         value: body.value,
         ...(body.credential_id === undefined ? {} : { credentialId: body.credential_id }),
       }),
     ),
-    bindForOperators(contract.deleteManagedSecret, async ({ params, body, expectedVersion, principal }, author) =>
+    bindForOperators(contract.deleteManagedSecret, async ({ app, params, body, expectedVersion }, author) =>
       credentials.deleteManagedSecret({
-        app: inApp(params, principal),
+        app,
         author,
         managedSecretId: params.managed_secret_id,
         expectedVersion,

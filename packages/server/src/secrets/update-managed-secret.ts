@@ -1,8 +1,8 @@
-import type { ManagedSecret, SecretInjection } from '@alter-vault/contracts'
+import type * as contract from '@alter-vault/contracts'
 import { readAppSettings } from '../apps/index.ts'
 import { type AuditLog, appScope } from '../audit/index.ts'
 import type { Clock } from '../kernel/clock.ts'
-import { type AppRef, assertVersion, type ChangeAuthor, changeRow, changesBetween } from '../management/index.ts'
+import { type AppRef, assertVersion, type ChangeAuthor, changeRow, changesTo } from '../management/index.ts'
 import { type CredentialRow, getSecret, saveSecret, storedInjection, toManagedSecret } from './managed-secret-store.ts'
 import { parseAllowedHosts, parseSecretInjection } from './secret-rules.ts'
 
@@ -13,13 +13,9 @@ export type SecretChange = {
   author: ChangeAuthor
   managedSecretId: string
   expectedVersion: number
-  change: {
-    name?: string
-    /** Replaces the injection as a whole. */
-    injection?: SecretInjection
-    proxy_only?: boolean
-    allowed_hosts?: readonly string[]
-  }
+  /** An injection is replaced as a whole. */
+  change: contract.BodyOf<typeof contract.updateManagedSecret> &
+    Partial<contract.BodyOf<typeof contract.setAllowedHosts>>
 }
 
 /**
@@ -28,7 +24,7 @@ export type SecretChange = {
  */
 export const updateManagedSecret =
   ({ audit, clock }: Deps) =>
-  async ({ app, author, managedSecretId, expectedVersion, change }: SecretChange): Promise<ManagedSecret> =>
+  async ({ app, author, managedSecretId, expectedVersion, change }: SecretChange): Promise<contract.ManagedSecret> =>
     audit.change(appScope(app.appId, app.organizationId), async (tx, record) => {
       const { secret, credentials } = await getSecret(tx, app.appId, managedSecretId, { lock: true })
       assertVersion(secret.version, expectedVersion)
@@ -41,11 +37,7 @@ export const updateManagedSecret =
           : { injection: parseSecretInjection(secret.credential_type, injection, fieldsOfEvery(credentials)) }),
         ...(hosts === undefined ? {} : { allowed_hosts: parseAllowedHosts(hosts, privateHosts) }),
       }
-      const before = { ...secret, injection: storedInjection(secret.injection) }
-      const changes = changesBetween(
-        Object.fromEntries(Object.keys(columns).map((name) => [name, before[name as keyof typeof before]])),
-        columns,
-      )
+      const changes = changesTo({ ...secret, injection: storedInjection(secret.injection) }, columns)
       if (changes.length > 0) {
         await saveSecret(tx, app.appId, managedSecretId, columns, new Date(clock.now()))
         record(changeRow(author, { event: 'secret.updated', type: 'secret', id: managedSecretId, changes }))

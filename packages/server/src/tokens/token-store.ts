@@ -1,8 +1,8 @@
-import { type Selectable, sql } from 'kysely'
+import { sql } from 'kysely'
 import type { Tx } from '../db/database.ts'
-import type { MembersTable, PersonalAccessTokensTable } from '../db/schema.generated.ts'
+import type { NewRow, Row } from '../db/schema.generated.ts'
 
-export type TokenRow = Selectable<PersonalAccessTokensTable>
+export type TokenRow = Row<'personal_access_tokens'>
 
 /** Where a token's organization is found from the digest of what was presented. No tenant data: read without a scope. */
 export async function findTokenRoute(
@@ -18,9 +18,7 @@ export async function findTokenWithMember(
   tx: Tx,
   organizationId: string,
   patId: string,
-): Promise<
-  (TokenRow & Pick<Selectable<MembersTable>, 'role' | 'removed_at'> & { member_app_ids: string[] | null }) | undefined
-> {
+): Promise<(TokenRow & Pick<Row<'members'>, 'role' | 'removed_at'> & { member_app_ids: string[] | null }) | undefined> {
   return tx
     .selectFrom('personal_access_tokens as t')
     .innerJoin('members as m', (join) =>
@@ -33,22 +31,7 @@ export async function findTokenWithMember(
     .executeTakeFirst()
 }
 
-export async function insertToken(
-  tx: Tx,
-  row: Pick<
-    TokenRow,
-    | 'organization_id'
-    | 'pat_id'
-    | 'member_id'
-    | 'name'
-    | 'token_prefix'
-    | 'digest'
-    | 'scopes'
-    | 'app_ids'
-    | 'expires_at'
-    | 'created_at'
-  >,
-): Promise<void> {
+export async function insertToken(tx: Tx, row: NewRow<'personal_access_tokens'>): Promise<void> {
   await tx.insertInto('personal_access_tokens').values(row).execute()
   await tx
     .insertInto('token_routes')

@@ -1,25 +1,16 @@
-import type { RuleManagedBy } from '@alter-vault/contracts'
+import { appSettings } from '@alter-vault/contracts'
 import { sql } from 'kysely'
-import { appSettings } from '../apps/index.ts'
+import { camelCased } from '../db/column-names.ts'
 import type { Tx } from '../db/database.ts'
+import type { Row } from '../db/schema.generated.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import { compileRules, type StoredRule } from '../policy/compile-rules.ts'
 import type { AppPolicy } from './app-policy.ts'
 
-type RuleRow = {
-  rule_id: string
-  version: number
-  target_type: string
-  target_id: string
-  type: string
-  name: string
-  body: unknown
-  body_version: number
-  enabled: boolean
-  mode: string
-  expires_at: Date | null
-  managed_by: RuleManagedBy
-}
+type RuleRow = Pick<
+  Row<'rules'>,
+  'rule_id' | 'version' | 'type' | 'name' | 'body' | 'body_version' | 'enabled' | 'mode' | 'expires_at' | 'managed_by'
+> & { target_type: string; target_id: string }
 
 /** An app's rules, those of its organization, and its settings, with the epoch they belong to. Read in one snapshot. */
 export async function loadAppPolicy(tx: Tx, appId: string): Promise<AppPolicy> {
@@ -62,16 +53,7 @@ export async function loadStoredRules(tx: Tx, appId: string): Promise<StoredRule
   return rows.map(toStoredRule)
 }
 
-const toStoredRule = (row: RuleRow): StoredRule => ({
-  id: row.rule_id,
-  version: row.version,
-  target: { type: row.target_type, id: row.target_id },
-  type: row.type,
-  name: row.name,
-  body: row.body,
-  bodyVersion: row.body_version,
-  enabled: row.enabled,
-  mode: row.mode,
-  expiresAtMs: row.expires_at?.getTime() ?? null,
-  managedBy: row.managed_by,
-})
+function toStoredRule(row: RuleRow): StoredRule {
+  const { ruleId: id, targetType, targetId, expiresAt, ...rule } = camelCased(row)
+  return { ...rule, id, target: { type: targetType, id: targetId }, expiresAtMs: expiresAt?.getTime() ?? null }
+}

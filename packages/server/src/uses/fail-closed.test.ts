@@ -3,7 +3,6 @@ import { formatKey, KEY_RANDOM_LENGTH } from '@alter-vault/contracts'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { AppendMember, AppendResult, RowDraft } from '../audit/index.ts'
 import { createAddressGuard } from '../egress/address-guard.ts'
-import { compileAllowedHosts } from '../egress/allowed-hosts.ts'
 import { createAwsClockSkew } from '../egress/aws-clock-skew.ts'
 import { credentialKinds, parseCredentialValue } from '../egress/credential-kinds.ts'
 import { DEFAULT_INJECTION } from '../egress/injection.ts'
@@ -16,6 +15,7 @@ import { VaultError } from '../kernel/vault-error.ts'
 import { type AgentFacts, createIdentifyCaller, type KeyFacts } from '../keys/index.ts'
 import { compileRules, type StoredRule } from '../policy/compile-rules.ts'
 import { ruleOf } from '../policy/context-for-tests.ts'
+import { grantFactsOf } from '../testing/grant-facts.ts'
 import { createHandClock, type HandClock } from '../testing/management.ts'
 import { type RecordingProvider, startRecordingProvider } from '../testing/recording-provider.ts'
 import { signedPresented } from '../testing/signed-presented.ts'
@@ -93,36 +93,7 @@ const key: KeyFacts = {
   versions: [{ subject: 'epoch', version: 1 }],
 }
 
-const grant = (): GrantFacts => ({
-  grantId,
-  principal: { type: 'agent', id: agentId },
-  label: null,
-  status: 'active',
-  lifetime: { createdAtMs: 0, expiresAtMs: null },
-  checkRestrictions: null,
-  target: {
-    kind: 'managed_secret',
-    providerId: 'payments',
-    name: 'Payments',
-    status: 'active',
-    scopes: [],
-    injectedNames: credentialKinds.bearer.injectedNames(DEFAULT_INJECTION),
-    allowedHosts: compileAllowedHosts([host()]),
-    querySpace: '+',
-    proxyOnly: false,
-  },
-  credential: {
-    credentialId: newId(),
-    kind: credentialKinds.bearer,
-    injection: DEFAULT_INJECTION,
-    generation: null,
-    usableUntilMs: null,
-    status: 'active',
-    sealed: Buffer.alloc(1),
-    hint: null,
-  },
-  versions: [{ subject: `grant:${grantId}`, version: 1 }],
-})
+const grant = (): GrantFacts => grantFactsOf(host(), { grantId, principal: { type: 'agent', id: agentId } })
 
 const openBearer = (token: string) =>
   credentialKinds.bearer.open(parseCredentialValue('bearer', { token }), DEFAULT_INJECTION, {

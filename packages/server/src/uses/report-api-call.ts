@@ -1,4 +1,4 @@
-import type { ApiCallReport } from '@alter-vault/contracts'
+import { type ApiCallReport, CONTEXT_MAX_LENGTH, CONTEXT_MAX_MEMBERS } from '@alter-vault/contracts'
 import { type AuditLog, appScope, type KeptBody, type RowDetail, storedHeaders, storedUrl } from '../audit/index.ts'
 import { mayNameGrantOf } from '../grants/index.ts'
 import type { Clock } from '../kernel/clock.ts'
@@ -77,8 +77,7 @@ function contextOf(report: ApiCallReport): Pick<RowDetail, 'context'> {
   const entries = Object.entries(report.context ?? {}).filter(
     (entry): entry is [string, string] => typeof entry[1] === 'string',
   )
-  const text = JSON.stringify(Object.fromEntries(entries))
-  return entries.length === 0 || entries.length > 20 || text.length > 4_096
-    ? {}
-    : { context: Object.fromEntries(entries) }
+  const context = Object.fromEntries(entries)
+  const isKept = entries.length <= CONTEXT_MAX_MEMBERS && JSON.stringify(context).length <= CONTEXT_MAX_LENGTH
+  return isKept && entries.length > 0 ? { context } : {}
 }

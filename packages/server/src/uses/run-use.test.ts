@@ -1,9 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { AppendMember, AppendResult } from '../audit/index.ts'
-import { compileAllowedHosts } from '../egress/allowed-hosts.ts'
 import { canonicalUrl } from '../egress/canonical-url.ts'
-import { credentialKinds } from '../egress/credential-kinds.ts'
-import { DEFAULT_INJECTION } from '../egress/injection.ts'
 import { openSendWindow } from '../egress/send-window.ts'
 import { noFaults } from '../kernel/faults.ts'
 import { newId } from '../kernel/ids.ts'
@@ -11,6 +8,7 @@ import { addVersions, readVersionsOf } from '../kernel/read-versions.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import { compileRules } from '../policy/compile-rules.ts'
 import { ruleOf } from '../policy/context-for-tests.ts'
+import { grantFactsOf } from '../testing/grant-facts.ts'
 import { createHandClock } from '../testing/management.ts'
 import { assumedCaller } from './assumed-caller.ts'
 import type { GrantFacts } from './grant-facts.ts'
@@ -38,34 +36,12 @@ type Done = { kind: 'done' }
 type Kind = UseKind<null, null, { ended: true }, Done>
 
 const grantOf = (over: Partial<GrantFacts> = {}): GrantFacts => ({
-  grantId: newId(),
-  principal: { type: 'agent', id: ids.agentId },
-  label: null,
-  status: 'active',
-  lifetime: { createdAtMs: 0, expiresAtMs: null },
-  checkRestrictions: null,
-  target: {
-    kind: 'oauth',
-    providerId: 'payments',
-    name: 'Payments',
-    status: 'active',
-    scopes: ['pay'],
-    injectedNames: { headers: ['authorization'], queryParams: [] },
-    allowedHosts: compileAllowedHosts([host]),
-    querySpace: '+',
-    proxyOnly: false,
-  },
-  credential: {
-    credentialId: newId(),
-    kind: credentialKinds.bearer,
-    injection: DEFAULT_INJECTION,
-    generation: 1,
-    usableUntilMs: 1,
-    status: 'active',
-    sealed: Buffer.alloc(1),
-    hint: null,
-  },
-  versions: [{ subject: 'credential:1', version: 1 }],
+  ...grantFactsOf(host, {
+    principal: { type: 'agent', id: ids.agentId },
+    target: { kind: 'oauth', scopes: ['pay'] },
+    credential: { generation: 1, usableUntilMs: 1 },
+    versions: [{ subject: 'credential:1', version: 1 }],
+  }),
   ...over,
 })
 
