@@ -40,7 +40,7 @@ export function createExecutor(deps: {
       })
       .finally(() => {
         running.delete(run)
-        wake()
+        wake().catch((error: unknown) => deps.log.warn({ err: error }, 'the executor looks for work again in a second'))
       })
     running.add(run)
   }
