@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { readAuditLog, rowsAbout } from '../support/audit-log.ts'
+import { startBreakableLink } from '../support/breakable-link.ts'
 import { type SdkAnswer, signedRequest } from '../support/signed-request.ts'
 import { type Postgres, startPostgres } from '../support/start-postgres.ts'
 import { startVaultWithProvider, type VaultWithProvider } from '../support/vault-with-provider.ts'
@@ -170,5 +171,29 @@ describe('the disk of the audit log is full', () => {
       const [intent] = rowsAbout(rows, `${desk.api.url}${path}`)
       expect(intent?.event, path).toBe('proxy.requested')
     }
+  })
+})
+
+describe('the link to the database is silent', () => {
+  it('refuses calls, serves them as soon as new connections pass, and ends when it is told to', async () => {
+    await using postgres = await startPostgres()
+    await using link = await startBreakableLink(postgres.socketFolder)
+    await using desk = await startVaultWithProvider({
+      env: { ...postgres.environment(link.socketFolder), ALTER_DRAIN_SECONDS: '5' },
+    })
+    const uses = usesOf(desk)
+    expect((await uses.call('/before')).status).toBe(200)
+    link.silence()
+    const answers = await Promise.all([uses.call('/silent'), uses.call('/silent'), uses.retrieve()])
+    for (const answer of answers) expectUnavailable(answer)
+    expect(desk.api.to('/silent')).toHaveLength(0)
+    const isReady = () => fetch(`${desk.vault.baseUrl}/readyz`).then(({ status }) => status)
+    expect(await isReady()).toBe(503)
+    link.speak()
+    await uses.recovered()
+    await expect.poll(isReady, RECOVERY).toBe(200)
+    link.silence()
+    // A silent link keeps the last rows from being written; it must not keep the process.
+    expect(await desk.vault.stop()).not.toBeNull()
   })
 })

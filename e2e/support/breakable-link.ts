@@ -20,6 +20,10 @@ export type BreakableLink = AsyncDisposable & {
   socketFolder: string
   /** Breaks the connection at the next commits of that kind, one for each given way: of a batch of calls, or of a recorded change. */
   breakNext(commit: 'append' | 'change', ...ways: Break[]): void
+  /** From now on no connection that is there passes a byte, and none is closed, as when a firewall forgets it. New ones pass nothing either. */
+  silence(): void
+  /** New connections pass again; those that were silent stay so. */
+  speak(): void
   /** How often it has broken, by `<commit> <way>`. */
   broken(): Readonly<Record<string, number>>
 }
@@ -39,7 +43,17 @@ export async function startBreakableLink(postgresFolder: string): Promise<Breaka
   const done: Record<string, number> = {}
   const open = new Set<Socket>()
 
+  let silent = false
+  const silenced = new WeakSet<Socket>()
+
   function connect(client: Socket): void {
+    if (silent) {
+      silenced.add(client)
+      open.add(client)
+      client.on('error', () => undefined)
+      client.on('close', () => open.delete(client))
+      return
+    }
     const server = createConnection(join(postgresFolder, SOCKET_NAME))
     for (const socket of [client, server]) {
       open.add(socket)
@@ -55,7 +69,7 @@ export async function startBreakableLink(postgresFolder: string): Promise<Breaka
     let broken = false
 
     server.on('data', (answer: Buffer) => {
-      if (broken) return
+      if (broken || silenced.has(client)) return
       if (cutAtAnswer) {
         if (answer.subarray(-6, -1).equals(READY)) cut(client, server)
         return
@@ -68,7 +82,7 @@ export async function startBreakableLink(postgresFolder: string): Promise<Breaka
     })
 
     client.on('data', (sent: Buffer) => {
-      if (broken) return
+      if (broken || silenced.has(client)) return
       unread = Buffer.concat([unread, sent])
       for (;;) {
         const head = started ? 1 : 0
@@ -122,6 +136,13 @@ export async function startBreakableLink(postgresFolder: string): Promise<Breaka
   return {
     socketFolder,
     breakNext: (commit, ...ways) => void planned[commit].push(...ways),
+    silence() {
+      silent = true
+      for (const socket of open) silenced.add(socket)
+    },
+    speak() {
+      silent = false
+    },
     broken: () => done,
     async [Symbol.asyncDispose]() {
       listener.close()

@@ -47,6 +47,8 @@ const CHANGE_TRIES = 5
 /** Scopes whose writer is kept while it has nothing to do. */
 const MAX_IDLE_WRITERS = 1_000
 /** A generic plan from the start: the real lengths of the arrays make no better one, and planning costs more than running. */
+/** An append without an answer for so long may have been stored: its session is ended, and the batch sent again on another. */
+const APPEND_TIMEOUT_MS = 4_000
 const SESSION_SETTINGS = ['plan_cache_mode=force_generic_plan', 'lock_timeout=2s']
 
 /**
@@ -54,8 +56,8 @@ const SESSION_SETTINGS = ['plan_cache_mode=force_generic_plan', 'lock_timeout=2s
  * transaction did in that same transaction. Refusals: `audit_unavailable` when rows cannot be made durable.
  */
 export function createAuditLog(deps: AuditLogDeps) {
-  const { db, clock, log, keyring, maxQueuedRows = 10_000, maxInFlight = 1, retryWithinMs = 10_000 } = deps
-  const pool = db.openPool(deps.sessions ?? 4, SESSION_SETTINGS)
+  const { db, clock, log, keyring, maxQueuedRows = 10_000, maxInFlight = 1, retryWithinMs = 6_000 } = deps
+  const pool = db.openPool(deps.sessions ?? 4, SESSION_SETTINGS, APPEND_TIMEOUT_MS)
   const encode = createRowBatches(clock)
   const recent = createRecentRows()
   const writers = new Map<string, BatchWriter>()

@@ -20,11 +20,26 @@ export type SessionLimits = {
   connectTimeoutMs: number
   statementTimeoutMs?: number
   idleInTransactionTimeoutMs?: number
+  /** A statement without an answer for so long is given up here: the link may be silent. */
+  queryTimeoutMs?: number
 }
 
-/** What `pg` wants to know to open a session. Every session speaks UTC. */
+/** What the server relies on, whatever the defaults of the database, of its role or of its host are. */
+const SESSION = {
+  timezone: 'UTC',
+  datestyle: 'ISO',
+  default_transaction_isolation: 'read\\ committed',
+  standard_conforming_strings: 'on',
+  synchronous_commit: 'on',
+  search_path: 'public',
+  tcp_user_timeout: '10000',
+}
+/** A dead peer is asked for after so long without traffic. */
+const KEEP_ALIVE_MS = 10_000
+
+/** What `pg` wants to know to open a session. */
 export function toClientConfig(connection: DatabaseConnection, limits: SessionLimits): ClientConfig {
-  const options = ['-c timezone=UTC']
+  const options = Object.entries(SESSION).map(([name, value]) => `-c ${name}=${value}`)
   if (connection.role !== undefined) options.push(`-c role=${connection.role}`)
   return {
     ...('url' in connection
@@ -40,7 +55,9 @@ export function toClientConfig(connection: DatabaseConnection, limits: SessionLi
     application_name: limits.applicationName,
     connectionTimeoutMillis: limits.connectTimeoutMs,
     keepAlive: true,
+    keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
     ...(limits.statementTimeoutMs === undefined ? {} : { statement_timeout: limits.statementTimeoutMs }),
+    ...(limits.queryTimeoutMs === undefined ? {} : { query_timeout: limits.queryTimeoutMs }),
     ...(limits.idleInTransactionTimeoutMs === undefined
       ? {}
       : { idle_in_transaction_session_timeout: limits.idleInTransactionTimeoutMs }),

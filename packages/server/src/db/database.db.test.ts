@@ -2,6 +2,7 @@ import { sql } from 'kysely'
 import { expect, onTestFinished, test, vi } from 'vitest'
 import { Secret } from '../crypto/secret.ts'
 import { newId } from '../kernel/ids.ts'
+import { silentLog } from '../kernel/log.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import { createTestDatabase } from '../testing/test-database.ts'
 import { serverConnectionFromUrl } from './connection.ts'
@@ -204,4 +205,66 @@ test('a URL gives up the rights of its user for those of the server', async () =
   const db = createDatabase({ connection: serverConnectionFromUrl(url), log: { warn: () => undefined } })
   expect(await db.unscoped(settings)).toMatchObject({ role: 'alter_vault_server' })
   await db.close()
+})
+
+test('a session is what the server relies on, whatever the defaults of the database are', async () => {
+  await using test = await createTestDatabase({ poolSize: 1 })
+  const defaults = {
+    datestyle: "'German'",
+    timezone: "'Asia/Tokyo'",
+    default_transaction_isolation: "'serializable'",
+    synchronous_commit: 'off',
+    standard_conforming_strings: 'off',
+    search_path: "'pg_catalog'",
+  }
+  for (const [name, value] of Object.entries(defaults)) {
+    await test.asOwner(
+      `do $$ begin execute format('alter database %I set ${name} = ${value.replaceAll("'", "''")}', current_database()); end $$`,
+    )
+  }
+  const again = createDatabase({ connection: test.connection, log: silentLog })
+  onTestFinished(() => again.close())
+  const { rows } = await again.unscoped((tx) =>
+    sql<
+      Record<string, unknown>
+    >`select timestamptz '2026-01-02 03:04:05+00' as instant, current_setting('datestyle') as datestyle,
+      current_setting('transaction_isolation') as isolation, current_setting('synchronous_commit') as synchronous_commit,
+      current_setting('standard_conforming_strings') as strings, current_setting('search_path') as search_path`.execute(
+      tx,
+    ),
+  )
+  expect(rows).toEqual([
+    {
+      instant: new Date('2026-01-02T03:04:05Z'),
+      datestyle: 'ISO, MDY',
+      isolation: 'read committed',
+      synchronous_commit: 'on',
+      strings: 'on',
+      search_path: 'public',
+    },
+  ])
+})
+
+test('a time that cannot be read is a fault, never "none"', async () => {
+  await using test = await createTestDatabase()
+  const read = test.db.unscoped(async (tx) => {
+    await sql`set local datestyle = 'German'`.execute(tx)
+    return sql`select timestamptz '2026-01-02 03:04:05+00' as expires_at`.execute(tx)
+  })
+  await expect(read).rejects.toThrow(/ISO 8601/)
+})
+
+test('a statement without an answer is given up, and its session is not used again', async () => {
+  await using test = await createTestDatabase()
+  const impatient = createDatabase({ connection: test.connection, log: silentLog, poolSize: 1, queryTimeoutMs: 200 })
+  onTestFinished(() => impatient.close())
+  const pidOf = () =>
+    impatient
+      .unscoped((tx) => sql<{ pid: number }>`select pg_backend_pid() as pid`.execute(tx))
+      .then(({ rows }) => rows[0]!.pid)
+  const before = await pidOf()
+  await expect(impatient.unscoped((tx) => sql`select pg_sleep(5)`.execute(tx))).rejects.toMatchObject({
+    code: 'service_unavailable',
+  })
+  expect(await pidOf()).not.toBe(before)
 })

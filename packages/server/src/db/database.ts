@@ -1,5 +1,6 @@
+import type { Duplex } from 'node:stream'
 import { Kysely, PostgresDialect, sql, type Transaction } from 'kysely'
-import { DatabaseError, Pool, types } from 'pg'
+import { DatabaseError, Pool, type PoolClient, types } from 'pg'
 import type { Log } from '../kernel/log.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import { type DatabaseConnection, toClientConfig } from './connection.ts'
@@ -27,8 +28,8 @@ export type Database = {
   unscoped<T>(fn: (tx: Tx) => Promise<T>, options?: TransactionOptions): Promise<T>
   /** One snapshot of one scope, an app with its rows: repeatable read, read only. */
   readForApp<T>(appId: string, fn: (tx: Tx) => Promise<T>): Promise<T>
-  /** A pool of its own with the same role and types and further settings (`name=value`). The caller ends it. */
-  openPool(max: number, settings: readonly string[]): Pool
+  /** A pool of its own with the same role and types, further settings (`name=value`) and its own time limit. The caller ends it. */
+  openPool(max: number, settings: readonly string[], queryTimeoutMs?: number): Pool
   /** The sessions of the pool now, and how many transactions wait for one. */
   pool(): { total: number; idle: number; waiting: number }
   /** Ends the pool when its transactions are done. Pools of `openPool` are their callers' own. */
@@ -43,6 +44,8 @@ export type DatabaseOptions = {
   connectTimeoutMs?: number
   /** A statement that runs longer is cancelled and refused as `service_unavailable`. */
   statementTimeoutMs?: number
+  /** A statement that has no answer after so long is refused so as well, and its session ended: the link may be silent. */
+  queryTimeoutMs?: number
   /** A transaction that waits longer for its own process is ended. */
   idleInTransactionTimeoutMs?: number
 }
@@ -56,26 +59,32 @@ const RETRY_AFTER_SECONDS = 2
  */
 export function createDatabase(options: DatabaseOptions): Database {
   const { connection, log, poolSize = 10, applicationName = 'alter-vault' } = options
-  const { connectTimeoutMs = 5_000, statementTimeoutMs = 15_000, idleInTransactionTimeoutMs = 30_000 } = options
+  const { connectTimeoutMs = 3_000, statementTimeoutMs = 8_000, idleInTransactionTimeoutMs = 30_000 } = options
+  const { queryTimeoutMs = statementTimeoutMs + 1_000 } = options
   const config = {
     ...toClientConfig(connection, {
       applicationName,
       connectTimeoutMs,
       statementTimeoutMs,
       idleInTransactionTimeoutMs,
+      queryTimeoutMs,
     }),
     types: { getTypeParser },
   }
   // A session lost while idle or between two queries emits `error`; without a listener that ends the process.
   const noteLoss = (error: Error) => log.warn({ err: error }, 'Lost a database session')
-  function openPool(max: number, settings: readonly string[]): Pool {
+  function openPool(max: number, settings: readonly string[], limitMs = queryTimeoutMs): Pool {
     const opened = new Pool({
       ...config,
+      query_timeout: limitMs,
       options: [config.options, ...settings.map((setting) => `-c ${setting}`)].join(' '),
       max,
     })
     opened.on('error', noteLoss)
-    opened.on('connect', (client) => client.on('error', () => undefined))
+    opened.on('connect', (client) => {
+      client.on('error', () => undefined)
+      endWhenSilent(client)
+    })
     return opened
   }
   const pool = openPool(poolSize, [])
@@ -118,6 +127,20 @@ export function createDatabase(options: DatabaseOptions): Database {
   }
 }
 
+/** Ends a session when a statement has no answer in time: what else is asked of it fails at once, and the pool opens another. */
+function endWhenSilent(client: PoolClient & { connection?: { stream: Duplex } }): void {
+  const query = client.query.bind(client) as (...asked: unknown[]) => unknown
+  client.query = ((...asked: unknown[]) => {
+    const answer = query(...asked)
+    if (answer instanceof Promise) {
+      answer.catch((error: unknown) => {
+        if (error instanceof Error && error.message === 'Query read timeout') client.connection?.stream.destroy()
+      })
+    }
+    return answer
+  }) as typeof client.query
+}
+
 type Scope = { id?: string; settings: readonly string[]; snapshot?: boolean }
 const APP = ['vault.app', 'vault.scope']
 
@@ -130,9 +153,18 @@ function getTypeParser(typeId: number, format?: 'text' | 'binary'): (value: stri
     if (typeId === types.builtins.INT8) return parseInt8
     if (typeId === INT8_ARRAY) return parseInt8Array
     if (typeId === types.builtins.DATE) return (value) => value
+    if (typeId === types.builtins.TIMESTAMPTZ) return parseInstant
   }
   return types.getTypeParser(typeId, format as 'text')
 }
+
+/** pg answers null for a time that it cannot read, and null is "never" in many columns. */
+function parseInstant(value: string): unknown {
+  const instant = readInstant(value)
+  if (instant === null) throw new RangeError(`The database wrote a time as "${value}", which is not ISO 8601.`)
+  return instant
+}
+const readInstant = types.getTypeParser(types.builtins.TIMESTAMPTZ, 'text') as (value: string) => unknown
 
 function parseInt8(value: string): number {
   const number = Number(value)

@@ -20,7 +20,7 @@ export function createStatement(name: string, text: string) {
   return (client: Pick<ClientBase, 'query'>, parameters: readonly Parameter[]): Promise<string | null> =>
     new Promise((resolve, reject) => {
       let answer: string | null = null
-      const query: Submittable & Record<string, unknown> = {
+      const query: Submittable & Record<string, unknown> & { callback: () => void } = {
         // By these `pg` notes which statements a session has parsed.
         name,
         text,
@@ -32,8 +32,16 @@ export function createStatement(name: string, text: string) {
           answer = fields[0] ?? null
         },
         handleCommandComplete: () => undefined,
-        handleReadyForQuery: () => resolve(answer),
-        handleError: reject,
+        handleReadyForQuery() {
+          query.callback()
+          resolve(answer)
+        },
+        handleError(error: unknown) {
+          query.callback()
+          reject(error)
+        },
+        // `pg` wraps it to end its time limit.
+        callback: () => undefined,
       }
       client.query(query)
     })
