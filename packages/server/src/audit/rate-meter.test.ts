@@ -64,3 +64,25 @@ test('a limit at one process is reached to nine tenths at least', async () => {
   }
   expect(accepted).toBeGreaterThan(900)
 })
+
+test('a commit that outlasts the slot of its charge serves the uses that waited for it, with one charge for all', async () => {
+  let nowMs = 1_700_000_000_000
+  const count = createCounterRows()
+  let charges = 0
+  const meter = createRateMeter({
+    clock: { now: () => nowMs, monotonic: () => nowMs },
+    append: async (scope, member) => {
+      charges += 1
+      const answer = await count(scope, member)
+      nowMs += 3_000
+      return answer
+    },
+  })
+  const budget = { counterId: 'c', limit: 1_000, windowMs: 60_000 }
+  expect((await meter.take(scope, budget)).ok).toBe(true)
+  expect(charges).toBe(1)
+  // The first of these asks before it knows of the others.
+  const answers = await Promise.all(Array.from({ length: 16 }, () => meter.take(scope, budget)))
+  expect(answers.every(({ ok }) => ok)).toBe(true)
+  expect(charges).toBe(3)
+})

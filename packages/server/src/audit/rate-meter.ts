@@ -33,7 +33,8 @@ type Lease = {
   left: number
   slice: number
   usedInWindow: number
-  asking: Promise<void> | undefined
+  asking: Promise<boolean> | undefined
+  waiting: number
   refusedUntilMs: number
 }
 
@@ -53,49 +54,54 @@ export function createRateMeter(deps: {
   function leaseOf(counterId: string): Lease {
     let lease = leases.get(counterId)
     if (lease) leases.delete(counterId)
-    else lease = { slot: -1, left: 0, slice: 1, usedInWindow: 0, asking: undefined, refusedUntilMs: 0 }
+    else lease = { slot: -1, left: 0, slice: 1, usedInWindow: 0, asking: undefined, waiting: 0, refusedUntilMs: 0 }
     leases.set(counterId, lease)
     if (leases.size > MAX_COUNTERS) leases.delete(leases.keys().next().value!)
     return lease
   }
 
-  async function ask(scope: Scope, budget: Budget, lease: Lease): Promise<void> {
+  /** Whether something was charged. */
+  async function ask(scope: Scope, budget: Budget, lease: Lease): Promise<boolean> {
     const most = Math.max(1, Math.floor(budget.limit / SLICE_PART))
-    for (const add of new Set([Math.min(lease.slice, most), 1])) {
+    for (const add of new Set([Math.min(Math.max(lease.slice, lease.waiting), most), 1])) {
       const charge = chargeOf(budget, add, deps.clock.now())
       const result = await deps.append(scope, { rows: [], charges: [charge] })
       if (result.kind === 'stored') {
         lease.slot = charge.slot
         lease.left = add
         lease.slice = Math.min(add * 2, most)
-        return
+        return true
       }
     }
     const slotMs = Math.ceil(budget.windowMs / SLOTS)
     lease.refusedUntilMs = (Math.floor(deps.clock.now() / slotMs) + 1) * slotMs
+    return false
   }
 
-  return {
-    /** Takes one use. Throws what `append` throws when the store is away. */
-    async take(scope: Scope, budget: Budget): Promise<MeterAnswer> {
-      const slotMs = Math.max(1, Math.ceil(budget.windowMs / SLOTS))
-      const lease = leaseOf(budget.counterId)
+  function useOne(budget: Budget, lease: Lease, nowMs: number): MeterAnswer {
+    lease.left -= 1
+    lease.usedInWindow += 1
+    return {
+      ok: true,
+      remaining: Math.max(0, budget.limit - lease.usedInWindow),
+      resetSeconds: Math.ceil(nowMs / 1000) + Math.ceil(budget.windowMs / 1000),
+    }
+  }
+
+  /**
+   * Waits for a charge and uses of it. What was charged while a use waited counts for it, also when the commit outlasted the slot; what is
+   * left over belongs to the slot.
+   */
+  async function takeCharged(scope: Scope, budget: Budget, lease: Lease, slotMs: number): Promise<MeterAnswer> {
+    lease.waiting += 1
+    try {
       for (;;) {
         const nowMs = deps.clock.now()
-        const slot = Math.floor(nowMs / slotMs)
-        if (lease.slot === slot && lease.left > 0) {
-          lease.left -= 1
-          lease.usedInWindow += 1
-          return {
-            ok: true,
-            remaining: Math.max(0, budget.limit - lease.usedInWindow),
-            resetSeconds: Math.ceil(nowMs / 1000) + Math.ceil(budget.windowMs / 1000),
-          }
-        }
         if (nowMs < lease.refusedUntilMs) {
           return { ok: false, retryAfterSeconds: Math.max(1, Math.ceil((lease.refusedUntilMs - nowMs) / 1000)) }
         }
         if (lease.asking === undefined) {
+          const slot = Math.floor(nowMs / slotMs)
           if (lease.slot !== slot) {
             lease.slice = Math.max(1, lease.slice >> 1)
             lease.usedInWindow = lease.slot < slot - SLOTS ? 0 : Math.floor(lease.usedInWindow * (1 - 1 / SLOTS))
@@ -104,8 +110,22 @@ export function createRateMeter(deps: {
             lease.asking = undefined
           })
         }
-        await lease.asking
+        const isCharged = await lease.asking
+        if (isCharged && lease.left > 0) return useOne(budget, lease, deps.clock.now())
       }
+    } finally {
+      lease.waiting -= 1
+    }
+  }
+
+  return {
+    /** Takes one use. Throws what `append` throws when the store is away. */
+    async take(scope: Scope, budget: Budget): Promise<MeterAnswer> {
+      const slotMs = Math.max(1, Math.ceil(budget.windowMs / SLOTS))
+      const lease = leaseOf(budget.counterId)
+      const nowMs = deps.clock.now()
+      if (lease.slot === Math.floor(nowMs / slotMs) && lease.left > 0) return useOne(budget, lease, nowMs)
+      return takeCharged(scope, budget, lease, slotMs)
     },
   }
 }
