@@ -1,9 +1,38 @@
 /** Puts a credential on a provider request, as the vault said. The only code that reads `TokenResponse.accessToken`. */
 import { parseAwsHost } from './aws-host.ts'
-import { AlterSDKError, BackendError } from './errors.ts'
+import { AlterSDKError, BackendError } from './generated/errors.ts'
+import type { TokenResponse } from './generated/models.ts'
 import { encodeStrictly } from './signing.ts'
 import { signAwsRequest } from './sigv4.ts'
-import { AWS_FORMAT, type TokenResponse } from './token-response.ts'
+
+/** A format that starts so asks for an AWS signature instead of a header with the token. */
+const AWS_FORMAT = 'AWS4-HMAC-SHA256'
+
+/** Headers that frame the message or steer its way; no credential belongs in them. */
+const RESERVED_HEADERS = new Set([
+  'host',
+  'content-length',
+  'content-type',
+  'transfer-encoding',
+  'connection',
+  'keep-alive',
+  'upgrade',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'te',
+  'trailer',
+  'cookie',
+  'set-cookie',
+  'x-forwarded-for',
+  'x-forwarded-host',
+  'x-forwarded-proto',
+  'x-real-ip',
+  'x-http-method-override',
+  'x-method-override',
+  'www-authenticate',
+  'strict-transport-security',
+  'content-security-policy',
+])
 
 export type ProviderRequest = {
   method: string
@@ -29,7 +58,7 @@ export function injectCredential(request: ProviderRequest, token: TokenResponse,
     token.injectionHeader,
     token.injectionFormat.replace('{token}', () => token.accessToken),
   )
-  for (const { target, key, valueSource } of token.additionalInjections) {
+  for (const { target, key, valueSource } of token.additionalInjections ?? []) {
     const value = secretOf(token, valueSource)
     if (target === 'header') setSecretHeader(request.headers, key, value)
     else setSecretQuery(request.url, key, value)
@@ -38,7 +67,8 @@ export function injectCredential(request: ProviderRequest, token: TokenResponse,
 
 /** Lower-case names of the headers that `injectCredential` sets; they are left out of audit reports. */
 export function injectedHeaderNames(token: TokenResponse): Set<string> {
-  const names = token.additionalInjections.filter(({ target }) => target === 'header').map(({ key }) => key)
+  const headers = token.additionalInjections?.filter(({ target }) => target === 'header') ?? []
+  const names = headers.map(({ key }) => key)
   return new Set([token.injectionHeader, ...names].map((name) => name.toLowerCase()))
 }
 
@@ -69,6 +99,9 @@ function secretOf(token: TokenResponse, valueSource: string): string {
 }
 
 function setSecretHeader(headers: Headers, name: string, value: string): void {
+  if (RESERVED_HEADERS.has(name.toLowerCase())) {
+    throw new BackendError(`The vault names the header "${name}" for a credential, which must not carry one`)
+  }
   assertHeaderValue(name, value)
   headers.set(name, value)
 }

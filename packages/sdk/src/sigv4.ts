@@ -9,7 +9,8 @@
  */
 import { createHash, createHmac } from 'node:crypto'
 import { encodeStrictly } from './signing.ts'
-import { AWS_FORMAT } from './token-response.ts'
+
+const AWS_FORMAT = 'AWS4-HMAC-SHA256'
 
 export type AwsCredentials = { accessKeyId: string; secretKey: string; sessionToken?: string | undefined }
 
