@@ -37,6 +37,7 @@ const broken: [rule: string, from: string, to: string][] = [
   ['sdk-imports-contracts-only', 'packages/sdk/src/app.ts', 'packages/web-kit/src/button.tsx'],
   ['web-kit-imports-contracts-only', 'packages/web-kit/src/button.tsx', `${S}/kernel/ids.ts`],
   ['apps-import-web-kit-and-contracts', 'apps/wallet/src/main.tsx', `${S}/kernel/ids.ts`],
+  ['sdk-bundles-no-schemas', 'packages/sdk/src/app.ts', 'packages/contracts/src/key.ts'],
   ['browsers-know-contracts-by-type-only', 'packages/web-kit/src/tone.ts', 'packages/contracts/src/grant.ts'],
   ['browsers-know-contracts-by-type-only', 'apps/wallet/src/main.tsx', 'node_modules/typebox/index.js'],
   [

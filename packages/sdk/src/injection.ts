@@ -1,38 +1,11 @@
 /** Puts a credential on a provider request, as the vault said. The only code that reads `TokenResponse.accessToken`. */
-import { parseAwsHost } from './aws-host.ts'
+import { findAwsScope } from '@alter-vault/contracts/aws/hosts'
+import { AWS_SIGNATURE } from '@alter-vault/contracts/aws/signature'
 import { AlterSDKError, BackendError } from './generated/errors.ts'
 import type { TokenResponse } from './generated/models.ts'
+import { NEVER_INJECTED_HEADERS } from './header-names.ts'
 import { encodeStrictly } from './signing.ts'
 import { signAwsRequest } from './sigv4.ts'
-
-/** A format that starts so asks for an AWS signature instead of a header with the token. */
-const AWS_FORMAT = 'AWS4-HMAC-SHA256'
-
-/** Headers that frame the message or steer its way; no credential belongs in them. */
-const RESERVED_HEADERS = new Set([
-  'host',
-  'content-length',
-  'content-type',
-  'transfer-encoding',
-  'connection',
-  'keep-alive',
-  'upgrade',
-  'proxy-authenticate',
-  'proxy-authorization',
-  'te',
-  'trailer',
-  'cookie',
-  'set-cookie',
-  'x-forwarded-for',
-  'x-forwarded-host',
-  'x-forwarded-proto',
-  'x-real-ip',
-  'x-http-method-override',
-  'x-method-override',
-  'www-authenticate',
-  'strict-transport-security',
-  'content-security-policy',
-])
 
 export type ProviderRequest = {
   method: string
@@ -49,7 +22,7 @@ export type ProviderRequest = {
  * @throws {AlterSDKError} when an AWS region or service is neither in the host nor with the credential
  */
 export function injectCredential(request: ProviderRequest, token: TokenResponse, nowMs: number): void {
-  if (token.injectionFormat.startsWith(AWS_FORMAT) && token.additionalCredentials !== null) {
+  if (token.injectionFormat.startsWith(AWS_SIGNATURE) && token.additionalCredentials !== null) {
     injectAwsSignature(request, token, nowMs)
     return
   }
@@ -82,7 +55,7 @@ function injectAwsSignature(request: ProviderRequest, token: TokenResponse, nowM
   const { secret_key: secretKey, session_token: sessionToken, region, service } = token.additionalCredentials ?? {}
   if (secretKey === undefined) throw new BackendError('The vault sent an AWS credential without its secret key')
   const stored = region !== undefined && service !== undefined ? { region, service } : undefined
-  const scope = parseAwsHost(request.url.hostname) ?? stored
+  const scope = findAwsScope(request.url.hostname) ?? stored
   if (!scope) {
     throw new AlterSDKError('The AWS region and service are neither in the host name nor stored with the credential')
   }
@@ -99,7 +72,7 @@ function secretOf(token: TokenResponse, valueSource: string): string {
 }
 
 function setSecretHeader(headers: Headers, name: string, value: string): void {
-  if (RESERVED_HEADERS.has(name.toLowerCase())) {
+  if (NEVER_INJECTED_HEADERS.has(name.toLowerCase())) {
     throw new BackendError(`The vault names the header "${name}" for a credential, which must not carry one`)
   }
   assertHeaderValue(name, value)

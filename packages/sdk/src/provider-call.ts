@@ -8,10 +8,10 @@
  * vault.
  */
 import { Buffer } from 'node:buffer'
-import { reportHeaders, reportRequestBody, reportResponseBody, scrub } from './api-call-audit.ts'
 import type { AuditContext } from './audit-context.ts'
 import { requestOf } from './call.ts'
 import { type CallOptions, checkCallOptions, checkMethod } from './call-options.ts'
+import { reportHeaders, reportRequestBody, reportResponseBody, scrub } from './call-report.ts'
 import { type FailedAnswer, mainError } from './error-mapping.ts'
 import { type Exchanged, exchange } from './exchange.ts'
 import { reportApiCall, retrieveToken } from './generated/calls.ts'
@@ -27,6 +27,7 @@ import {
   ScopeReauthRequiredError,
 } from './generated/errors.ts'
 import { APICallAuditLog, type RetryInfo, type TokenResponse } from './generated/models.ts'
+import { FRAMING_HEADERS } from './header-names.ts'
 import { credentialTexts, injectCredential, injectedHeaderNames } from './injection.ts'
 import { toJsonText } from './json-text.ts'
 import { appendQuery, assertUrlLength, parseProviderUrl, resolveUrl } from './request-target.ts'
@@ -43,18 +44,6 @@ export type RequestOptions = CallOptions & {
 /** The provider's answer: a `Response` whose `url` has no injected parameters, with the vault's `retryInfo`. */
 export type ProviderResponse = Response & { readonly retryInfo: RetryInfo | null }
 
-/** `fetch` sets these itself, or forbids them. */
-const FRAMING_HEADERS = [
-  'host',
-  'content-length',
-  'transfer-encoding',
-  'connection',
-  'keep-alive',
-  'upgrade',
-  'expect',
-  'te',
-  'trailer',
-]
 const FORBIDDEN_METHODS = ['CONNECT', 'TRACE', 'TRACK']
 const REPORT_TIMEOUT_MS = 2_000
 
@@ -138,7 +127,7 @@ function prepare(method: string, url: string, options: RequestOptions): Prepared
 
   const headers = new Headers({ 'User-Agent': USER_AGENT })
   for (const [name, value] of Object.entries(options.headers ?? {})) {
-    if (FRAMING_HEADERS.includes(name.toLowerCase())) throw new AlterValueError(`The header "${name}" cannot be set`)
+    if (FRAMING_HEADERS.has(name.toLowerCase())) throw new AlterValueError(`The header "${name}" cannot be set`)
     headers.set(name, value)
   }
   const body = encodeBody(options)

@@ -12,6 +12,7 @@ import {
   NetworkError,
 } from './generated/errors.ts'
 import { ApprovalResult, type ApprovalStatus, type PendingApproval } from './generated/models.ts'
+import { PROXY_REFUSED_HEADERS } from './header-names.ts'
 import { toJsonText } from './json-text.ts'
 import { asMissingDelegation } from './provider-call.ts'
 import { resolveUrl } from './request-target.ts'
@@ -45,28 +46,6 @@ const LONGEST_WAIT_SECONDS = 25
 const POLL_MARGIN_MS = 15_000
 const PASSING_STATUSES = [502, 503, 504]
 
-/** Names that belong to the vault's own injection or would steer the request elsewhere; it refuses them as well. */
-const REFUSED_HEADERS = new Set([
-  'host',
-  'authorization',
-  'proxy-authorization',
-  'authentication',
-  'cookie',
-  'set-cookie',
-  'x-api-key',
-  'x-auth-token',
-  'x-amz-security-token',
-  'x-amz-date',
-  'x-amz-content-sha256',
-  'x-goog-authorization',
-  'x-goog-iam-authorization-token',
-  'x-stripe-account',
-  'x-shopify-access-token',
-  'x-http-method',
-  'x-http-method-override',
-  'x-method-override',
-])
-
 /**
  * Has the vault make one call.
  *
@@ -83,7 +62,7 @@ export async function callThroughProxy(
   session.assertOpen()
   const { context } = checkCallOptions(options)
   for (const name of Object.keys(options.headers ?? {})) {
-    if (REFUSED_HEADERS.has(name.toLowerCase())) {
+    if (PROXY_REFUSED_HEADERS.has(name.toLowerCase())) {
       throw new AlterValueError(`The header "${name}" is not sent through the proxy`)
     }
   }

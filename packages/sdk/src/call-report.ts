@@ -1,25 +1,11 @@
 /** The report about a provider call that this process made itself: what was sent and answered, without credentials. */
+import { UNREPORTED_HEADERS } from './header-names.ts'
 
 /** Longest body that is reported, in bytes. */
 const MAX_BODY_BYTES = 10_000
 /** Shorter texts than this are too common to be told from ordinary content. */
 const MIN_CREDENTIAL_LENGTH = 8
 const REDACTED = '[redacted]'
-
-const SENSITIVE_HEADERS = new Set([
-  'authorization',
-  'proxy-authorization',
-  'authentication',
-  'cookie',
-  'set-cookie',
-  'x-api-key',
-  'x-auth-token',
-  'x-amz-security-token',
-  'x-amz-date',
-  'x-amz-content-sha256',
-  'x-goog-authorization',
-  'x-goog-iam-authorization-token',
-])
 
 /** Headers as reported: without those that were injected or that carry credentials by their nature, values scrubbed. */
 export function reportHeaders(
@@ -30,7 +16,7 @@ export function reportHeaders(
   const reported: Record<string, string> = {}
   for (const [name, value] of headers) {
     const lowerCase = name.toLowerCase()
-    if (!SENSITIVE_HEADERS.has(lowerCase) && !injected.has(lowerCase)) reported[name] = scrub(value, credentials)
+    if (!UNREPORTED_HEADERS.has(lowerCase) && !injected.has(lowerCase)) reported[name] = scrub(value, credentials)
   }
   return reported
 }
