@@ -62,7 +62,7 @@ export const PendingApproval = Type.Object(
 )
 
 const GateStatus = Type.Object(
-  { approval_id: Uuid, status: GateStatusValue, expires_at: Timestamp, decided_at: Nullable(Timestamp) },
+  { approval_id: Uuid, status: ApprovalStatusValue, expires_at: Timestamp, decided_at: Nullable(Timestamp) },
   { ...closed, title: 'GateStatus', description: 'State of one decision of a held request.' },
 )
 

@@ -9,7 +9,7 @@ import { AlterValueError } from './base-errors.ts'
 
 /** What a value may be. Without a type or alternatives: any JSON. */
 export type Shape = {
-  readonly type?: keyof typeof TYPES
+  readonly type?: 'string' | 'integer' | 'number' | 'boolean' | 'array' | 'object'
   readonly enum?: readonly string[]
   readonly pattern?: RegExp
   /** Of a number its value, of a string its length, of a list its items, of an object its members. */
@@ -38,7 +38,9 @@ export const FIELDS: unique symbol = Symbol('fields')
 type ModelClass = { readonly [FIELDS]: Fields; new (json: never): Model<object> }
 type Known = ModelClass | { readonly fields: Fields }
 
-const TYPES = {
+const TYPES: Readonly<
+  Record<NonNullable<Shape['type']>, { noun: string; unit: string; holds: (value: unknown) => boolean }>
+> = {
   string: { noun: 'a string', unit: ' characters', holds: (value: unknown) => typeof value === 'string' },
   integer: { noun: 'an integer', unit: '', holds: Number.isSafeInteger },
   number: { noun: 'a number', unit: '', holds: Number.isFinite },
@@ -168,10 +170,11 @@ function convertKnown(direction: Direction, known: readonly Known[], { field }: 
 
 const fieldsOf = (known: Known): Fields => (typeof known === 'function' ? known[FIELDS] : known.fields)
 
+/** Members that can be one word only. */
+const tagsOf = (fields: Fields) => Object.entries(fields).filter(([, shape]) => shape.enum?.length === 1)
+
 function isTagged(direction: Direction, fields: Fields, value: Readonly<Record<string, unknown>>): boolean {
-  return Object.entries(fields).every(([name, shape]) => {
-    return shape.enum?.length !== 1 || shape.enum[0] === value[direction.source(name)]
-  })
+  return tagsOf(fields).every(([name, shape]) => shape.enum![0] === value[direction.source(name)])
 }
 
 function fits({ type, enum: words, pattern, min = -Infinity, max = Infinity }: Shape, value: unknown): boolean {
@@ -187,10 +190,19 @@ function sizeOf(value: unknown): number {
   return typeof value === 'string' || Array.isArray(value) ? value.length : Object.keys(value as object).length
 }
 
-function expected({ type, enum: words, min, max }: Shape): string {
-  if (words) return words.map((word) => `"${word}"`).join(' or ')
-  if (type === undefined) return 'of a known form'
+function expected({ type, enum: words, min, max, oneOf }: Shape): string {
+  if (words) return alternatives(words)
+  if (oneOf) {
+    const tags = oneOf().flatMap((known) => tagsOf(fieldsOf(known)))
+    return tags.length < 2
+      ? 'an object'
+      : `an object whose "${tags[0]![0]}" is ${alternatives(tags.map(([, { enum: tag }]) => tag![0]!))}`
+  }
+  if (type === undefined) return 'JSON'
   const { noun, unit } = TYPES[type]
   if (max === undefined) return min === undefined ? noun : `${noun} of at least ${min}${unit}`
-  return min === undefined ? `${noun} of at most ${max}${unit}` : `${noun} of ${min} to ${max}${unit}`
+  if (min === undefined) return `${noun} of at most ${max}${unit}`
+  return unit === '' ? `${noun} from ${min} to ${max}` : `${noun} of ${min} to ${max}${unit}`
 }
+
+const alternatives = (words: readonly string[]): string => words.map((word) => `"${word}"`).join(' or ')

@@ -104,6 +104,18 @@ describe('an AWS signature', () => {
     expect(request.url.pathname).toBe('/a%281%29/b%2Fc/it%27s')
   })
 
+  test.each([
+    ['sqs', true],
+    ['s3', false],
+  ])('for %s takes slashes in a row for one: %s', (service, same) => {
+    const [one, two] = ['/a/b', '/a//b'].map((path) => {
+      const request = get(`https://x.eu-west-1.amazonaws.com${path}`)
+      signAwsRequest(request, credentials, { region: 'eu-west-1', service }, nowMs)
+      return signatureOf(request)
+    })
+    expect(one === two).toBe(same)
+  })
+
   test('replaces what the caller set under its own names', () => {
     const request = get('https://sqs.eu-west-1.amazonaws.com/', { 'x-amz-date': 'old', authorization: 'old' })
     signAwsRequest(request, credentials, { region: 'eu-west-1', service: 'sqs' }, nowMs)

@@ -384,18 +384,19 @@ export type AgentScopes = Readonly<Record<string, readonly string[]>>
 export class GateStatus extends Model<GateStatusJson> {
   static override readonly [FIELDS]: Fields = {
     approval_id: { type: 'string', pattern: UUID },
-    status: { enum: ['pending', 'approved', 'denied', 'expired'] },
+    status: { enum: ['pending', 'approved', 'executing', 'denied', 'expired', 'executed', 'failed'] },
     expires_at: { type: 'string', max: 40, pattern: TIMESTAMP },
     decided_at: { type: 'string', max: 40, pattern: TIMESTAMP, nullable: true, default: null },
   }
   declare readonly approvalId: string
-  declare readonly status: 'pending' | 'approved' | 'denied' | 'expired'
+  /** States of a held request; the last four are final. */
+  declare readonly status: ApprovalStatusValue
   declare readonly expiresAt: string
   declare readonly decidedAt: string | null
 }
 export type GateStatusJson = {
   approval_id: string
-  status: 'pending' | 'approved' | 'denied' | 'expired'
+  status: ApprovalStatusValue
   expires_at: string
   decided_at?: string | null
 }
