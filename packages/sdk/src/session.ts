@@ -42,7 +42,6 @@ export function createSession({ kind, backend, runtime, timeoutMs, userTokenGett
     timeoutMs,
     backend,
     assertOpen,
-    hasUserTokenGetter: userTokenGetter !== undefined,
     lastRetryInfo: () => lastRetryInfo,
     rememberRetryInfo(info: RetryInfo | null): void {
       lastRetryInfo = info

@@ -102,6 +102,10 @@ describe('writing', () => {
     })
   })
 
+  test('counts characters, not the halves that some are made of', () => {
+    expect(() => writeObject(GIVEN, { owner: { type: 'user', userToken: '😀😀😀' } })).not.toThrow()
+  })
+
   test.each([
     [{ pageSize: 10 }, '"pageSize" must be an integer from 1 to 9'],
     [{ pageSize: 1.5 }, '"pageSize" must be an integer from 1 to 9'],

@@ -177,17 +177,19 @@ function isTagged(direction: Direction, fields: Fields, value: Readonly<Record<s
   return tagsOf(fields).every(([name, shape]) => shape.enum![0] === value[direction.source(name)])
 }
 
-function fits({ type, enum: words, pattern, min = -Infinity, max = Infinity }: Shape, value: unknown): boolean {
+function fits({ type, enum: words, pattern, min, max }: Shape, value: unknown): boolean {
   if (words) return words.includes(value as string)
   if (type === undefined) return true
   if (!TYPES[type].holds(value)) return false
-  const size = sizeOf(value)
-  return size >= min && size <= max && (pattern === undefined || pattern.test(value as string))
+  if (min !== undefined && sizeOf(value) < min) return false
+  if (max !== undefined && sizeOf(value) > max) return false
+  return pattern === undefined || pattern.test(value as string)
 }
 
 function sizeOf(value: unknown): number {
   if (typeof value === 'number') return value
-  return typeof value === 'string' || Array.isArray(value) ? value.length : Object.keys(value as object).length
+  // As JSON Schema counts them: characters, not halves of them.
+  return typeof value === 'string' ? [...value].length : Object.keys(value as object).length
 }
 
 function expected({ type, enum: words, min, max, oneOf }: Shape): string {
