@@ -114,6 +114,24 @@ module.exports = {
       to: { path: '^(packages|apps|e2e|bench|tools)/', pathNot: ['^packages/(contracts|web-kit)/', '^apps/$1/'] },
     },
     {
+      name: 'sdk-bundles-no-schemas',
+      comment: 'What the SDK needs of schemas is in sdk/src/generated; it bundles what else it takes from contracts.',
+      severity: 'error',
+      from: { path: '^packages/sdk/src/', pathNot: TEST },
+      to: {
+        path: ['^packages/contracts/', 'node_modules/typebox/'],
+        pathNot: '^packages/contracts/src/(key-format\\.ts$|aws/)',
+        dependencyTypesNot: ['type-only'],
+      },
+    },
+    {
+      name: 'browsers-know-contracts-by-type-only',
+      comment: 'What a browser needs of them at run time is in web-kit/src/generated: no schema comes into a bundle.',
+      severity: 'error',
+      from: { path: ['^packages/web-kit/src/', '^apps/[^/]+/src/'], pathNot: TEST },
+      to: { path: ['^packages/contracts/', 'node_modules/typebox/'], dependencyTypesNot: ['type-only'] },
+    },
+    {
       name: 'features-do-not-import-features',
       severity: 'error',
       from: { path: '^apps/[^/]+/src/features/([^/]+)/' },

@@ -37,6 +37,9 @@ const broken: [rule: string, from: string, to: string][] = [
   ['sdk-imports-contracts-only', 'packages/sdk/src/app.ts', 'packages/web-kit/src/button.tsx'],
   ['web-kit-imports-contracts-only', 'packages/web-kit/src/button.tsx', `${S}/kernel/ids.ts`],
   ['apps-import-web-kit-and-contracts', 'apps/wallet/src/main.tsx', `${S}/kernel/ids.ts`],
+  ['sdk-bundles-no-schemas', 'packages/sdk/src/app.ts', 'packages/contracts/src/key.ts'],
+  ['browsers-know-contracts-by-type-only', 'packages/web-kit/src/tone.ts', 'packages/contracts/src/grant.ts'],
+  ['browsers-know-contracts-by-type-only', 'apps/wallet/src/main.tsx', 'node_modules/typebox/index.js'],
   [
     'features-do-not-import-features',
     'apps/wallet/src/features/approvals/page.tsx',
@@ -67,6 +70,7 @@ test('each rule finds the import that breaks it', async () => {
   const files: Record<string, string[]> = {
     'node_modules/kysely/package.json': [],
     'node_modules/find-my-way/package.json': [],
+    'node_modules/typebox/package.json': [],
   }
   for (const [, from, to] of broken) {
     files[from] = [...(files[from] ?? []), specifier(from, to)]

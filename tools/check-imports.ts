@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url'
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const FOLDERS = ['packages', 'apps', 'e2e', 'bench', 'tools']
 /** The packages that rules name. The product imports each of them, so a run that sees none of these imports is blind to them. */
-export const WATCHED_PACKAGES = ['@scalar', 'find-my-way', 'kysely', 'pg', 'pino', 'sirv', 'undici']
+export const WATCHED_PACKAGES = ['@scalar', 'find-my-way', 'kysely', 'pg', 'pino', 'sirv', 'typebox', 'undici']
 const OUTPUT_MAX_BYTES = 256 * 1024 * 1024
 
 /** A file and the files that it imports, by their paths in the checkout. */

@@ -1,4 +1,4 @@
-"""Writes the tables of packages/server/src/egress/aws-hosts.ts from the endpoint rules that botocore publishes.
+"""Writes the tables of packages/contracts/src/aws/hosts.ts from the endpoint rules that botocore publishes.
 
     pip install botocore
     python tools/generate-aws-hosts.py
@@ -17,7 +17,7 @@ import botocore.session
 from botocore.endpoint_provider import EndpointProvider
 from botocore.exceptions import BotoCoreError, UnknownServiceError
 
-EGRESS = pathlib.Path(__file__).parent.parent / "packages/server/src/egress"
+AWS = pathlib.Path(__file__).parent.parent / "packages/contracts/src/aws"
 REGIONS = {
     "aws": ["us-east-1", "us-east-2", "eu-central-1", "ap-southeast-2"],
     "aws-us-gov": ["us-gov-west-1", "us-gov-east-1"],
@@ -112,9 +112,9 @@ def main():
         "])",
         "",
     ]
-    (EGRESS / "aws-hosts.generated.ts").write_text("\n".join(lines))
+    (AWS / "hosts.generated.ts").write_text("\n".join(lines))
     rows = ",\n".join(f"  {json.dumps([host, *scope])}" for host, scope in sorted(samples.items()))
-    (EGRESS / "aws-hosts.samples.json").write_text(f"[\n{rows}\n]\n")
+    (AWS / "hosts.samples.json").write_text(f"[\n{rows}\n]\n")
     print(f"{len(names)} labels, {len(region_less)} hosts without a region, {len(samples)} samples")
 
 

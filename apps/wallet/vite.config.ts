@@ -1,4 +1,3 @@
-import { fileURLToPath } from 'node:url'
 import react from '@vitejs/plugin-react'
 import { defineConfig } from 'vite'
 
@@ -10,9 +9,6 @@ export default defineConfig({
     host: '127.0.0.1',
     strictPort: true,
     proxy: Object.fromEntries(['^/(?!wallet/)', '^/wallet/api/'].map((path) => [path, process.env.VAULT_ORIGIN ?? ''])),
-  },
-  resolve: {
-    alias: { typebox: fileURLToPath(new URL('../../packages/web-kit/src/no-schemas.ts', import.meta.url)) },
   },
   build: {
     target: 'es2022',

@@ -15,7 +15,6 @@ const INPUTS = [
   `${WALLET}/src`,
   `${WALLET}/tsconfig.json`,
   `${WALLET}/vite.config.ts`,
-  'packages/contracts/src',
   'packages/web-kit/src',
 ]
 

@@ -29,24 +29,42 @@ export const AgentPolicy = Type.Object({
   restrictions: Type.Optional(GrantRestrictions),
 })
 
-export const Agent = Type.Object({
+const ScopeMap = Type.Record(Type.String(), Type.Array(Type.String()), {
+  title: 'AgentScopes',
+  description: 'Provider id, or `managed_secret_slugs`, to scopes.',
+})
+const AsStored = Type.With(JsonObject, { default: {}, description: 'As stored: its keys are not translated.' })
+
+const agent = {
   id: Uuid,
-  name: Type.String(),
+  name: Type.String({ minLength: 1 }),
   display_name: Nullable(Type.String()),
   type: AgentType,
   status: AgentStatus,
-  scopes: Type.Record(Type.String(), Type.Array(Type.String())),
-  /** The map that will hold from `scopes_applies_at` on. */
-  scopes_pending: Nullable(Type.Record(Type.String(), Type.Array(Type.String()))),
+  scopes: Type.With(ScopeMap, { default: {} }),
+  scopes_pending: Nullable(ScopeMap, { description: 'Scopes that will hold from `scopes_applies_at` on.' }),
   scopes_applies_at: Nullable(Timestamp),
-  policy: JsonObject,
-  metadata: JsonObject,
+  policy: AsStored,
+  metadata: AsStored,
   rate_limit_per_minute: Nullable(Type.Integer()),
-  version: Type.Integer(),
+  version: Type.Integer({
+    description: 'Counts changes; name it to change an agent nobody else changed meanwhile.',
+  }),
   created_at: Timestamp,
-  created_by: Type.Optional(Author),
   last_used_at: Nullable(Timestamp),
-})
+}
+
+export const Agent = Type.Object({ ...agent, created_by: Type.Optional(Author) })
+
+/** An agent as SDKs read it. This server never sends the last two members. */
+const AgentInfo = Type.Object(
+  {
+    ...agent,
+    parent_agent_id: Type.Optional(Nullable(Uuid)),
+    stored_legacy_managed_secret_names: Type.Optional(Type.Array(Type.String(), { default: [] })),
+  },
+  { title: 'AgentInfo', description: 'A managed agent.' },
+)
 
 /** `api_key` is shown this once; null when an earlier creation is repeated under its idempotency key. */
 export const CreatedAgent = Type.Object({ ...Agent.properties, api_key: ShownOnce(Type.String()), key_id: Uuid })
@@ -284,7 +302,7 @@ export const sdkShowOwnAgent = sdkApi.defineEndpoint({
   summary: 'The agent that calls',
   tag: 'sdk',
   access: apiKey({ scopes: [], inactiveAgent: true }),
-  success: Agent,
+  success: AgentInfo,
   errors: ['agent_not_found', 'me_requires_agent_key'],
   audit: noAudit('an agent reads itself'),
 })

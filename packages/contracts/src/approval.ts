@@ -3,88 +3,112 @@ import { apiKey, operator } from './access.ts'
 import { managementApi, sdkApi } from './api.ts'
 import { audited, noAudit } from './endpoint.ts'
 import { ListOf, pageQuery } from './list.ts'
-import { Exactly, Nullable, Sha256Hex, Timestamp, Uuid } from './primitives.ts'
+import { Exactly, Nullable, NullWhenUnknown, Sha256Hex, Timestamp, Uuid } from './primitives.ts'
 
 /** The longest `wait` of a status call, in seconds. */
 export const APPROVAL_WAIT_MAX_SECONDS = 25
 /** The largest body of a held request, in bytes, and of a stored answer; a longer answer is cut. */
 export const HELD_BODY_MAX_BYTES = 1_048_576
 
-/** State of a whole held request. `denied`, `expired`, `executed` and `failed` are final. */
-export const ApprovalStatusValue = Type.Enum([
-  'pending',
-  'approved',
-  'executing',
-  'denied',
-  'expired',
-  'executed',
-  'failed',
-])
+export const ApprovalStatusValue = Type.Enum(
+  ['pending', 'approved', 'executing', 'denied', 'expired', 'executed', 'failed'],
+  { title: 'ApprovalStatusValue', description: 'States of a held request; the last four are final.' },
+)
 /** State of one gate: only its own decision. */
 export const GateStatusValue = Type.Enum(['pending', 'approved', 'denied', 'expired'])
 export const ApprovalDecision = Type.Enum(['approve', 'deny'])
 
 const GateId = Type.String({ maxLength: 200 })
 
-/**
- * What a proxy call answers with status 202 when it was held (docs/spec/wire-protocol.md#proxied-calls). `approval_id` is the group's
- * first gate.
- */
-export const PendingApproval = Exactly({
-  approval_id: Uuid,
-  approval_group_id: Uuid,
-  status: Type.Literal('pending'),
-  /** The earliest end of the gates. */
+const closed = { additionalProperties: false } as const
+const waits = {
   expires_at: Timestamp,
-  expires_in: Type.Integer({ minimum: 0 }),
-  approval_url: Type.String({ minLength: 1 }),
-  gates: Type.Array(
-    Exactly({
-      approval_id: Uuid,
-      expires_at: Timestamp,
-      expires_in: Type.Integer({ minimum: 0 }),
-      approval_url: Type.String({ minLength: 1 }),
+  expires_in: Type.Integer({ minimum: 0, description: 'Seconds until `expires_at`, as the vault counted.' }),
+  approval_url: Type.String({
+    minLength: 1,
+    description: 'Where an approver decides. Whoever holds the link may be able to: hand it to the approver only.',
+  }),
+}
+const PendingGate = Type.Object(
+  { approval_id: Uuid, ...waits },
+  {
+    ...closed,
+    title: 'PendingGate',
+    description: 'One decision that a held request needs, with the link for its approvers.',
+  },
+)
+
+/** What a proxy call answers with status 202 when it was held (docs/spec/wire-protocol.md#proxied-calls). */
+export const PendingApproval = Type.Object(
+  {
+    approval_id: Type.With(Uuid, { description: 'The first gate. Ask for the outcome with this id.' }),
+    approval_group_id: Uuid,
+    status: Type.Literal('pending'),
+    ...waits,
+    gates: Type.Array(PendingGate, {
+      minItems: 1,
+      description: 'Every decision needed; more than one when several rules ask different people.',
     }),
-    { minItems: 1 },
-  ),
-})
+  },
+  {
+    ...closed,
+    title: 'PendingApproval',
+    description:
+      'The request was not sent: it is held until a person decides. `expires_at` is the earliest end of the gates.',
+  },
+)
+
+const GateStatus = Type.Object(
+  { approval_id: Uuid, status: ApprovalStatusValue, expires_at: Timestamp, decided_at: Nullable(Timestamp) },
+  { ...closed, title: 'GateStatus', description: 'State of one decision of a held request.' },
+)
 
 /** Where a held request stands (docs/spec/approvals.md#states). The same for every gate id of the group. */
-export const ApprovalState = Exactly({
-  approval_id: Uuid,
-  approval_group_id: Uuid,
-  status: ApprovalStatusValue,
-  gates: Type.Array(
-    Exactly({
-      approval_id: Uuid,
-      status: GateStatusValue,
-      expires_at: Timestamp,
-      decided_at: Nullable(Timestamp),
+export const ApprovalState = Type.Object(
+  {
+    approval_id: Uuid,
+    approval_group_id: Uuid,
+    status: ApprovalStatusValue,
+    gates: Type.Array(GateStatus, { minItems: 1 }),
+    expires_at: Timestamp,
+    has_result: Type.Boolean({ description: "The provider's answer can be fetched." }),
+    decided_at: Nullable(Timestamp),
+    decision_reason: Nullable(Type.String(), { description: 'What the approver wrote.' }),
+    executed_at: Nullable(Timestamp),
+    execution_error: Nullable(Type.String(), {
+      description: 'Why a `failed` request could not be executed: `<code>` or `<code>: <short text>`.',
     }),
-    { minItems: 1 },
-  ),
-  expires_at: Timestamp,
-  /** True only while the result can be read. */
-  has_result: Type.Boolean(),
-  decided_at: Nullable(Timestamp),
-  decision_reason: Nullable(Type.String()),
-  executed_at: Nullable(Timestamp),
-  /** `<code>` or `<code>: <short text>` of a `failed` request. */
-  execution_error: Nullable(Type.String()),
-})
+  },
+  { ...closed, title: 'ApprovalStatus', description: 'A held request at one moment.' },
+)
 
-/** The provider's answer to an approved request, as it was stored. */
-export const ApprovalResult = Exactly({
-  approval_id: Uuid,
-  status_code: Type.Integer({ minimum: 100, maximum: 599 }),
-  headers: Type.Record(Type.String(), Type.String()),
-  /** Standard padded base64. */
-  body_b64: Type.String(),
-  /** The answer was longer than what is kept. */
-  body_truncated: Type.Boolean(),
-  duration_ms: Nullable(Type.Integer({ minimum: 0 })),
-  credential_hint: Nullable(Type.String()),
-})
+/** The provider's answer to a request, at once or as it was stored. */
+export const ApprovalResult = Type.Object(
+  {
+    approval_id: Type.Optional(Nullable(Uuid, { description: 'Null when no approval was needed.' })),
+    status_code: Type.Integer({ minimum: 100, maximum: 599, description: "The provider's HTTP status." }),
+    headers: Type.Record(Type.String(), Type.String(), {
+      default: {},
+      description: 'Repeated headers are joined by a comma.',
+    }),
+    body_b64: Type.String({
+      pattern: '^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$',
+      description: 'The body in standard base64 with padding.',
+    }),
+    body_truncated: Type.Boolean({
+      default: false,
+      description: 'The body was longer than the vault keeps; `body_b64` is its beginning.',
+    }),
+    duration_ms: Nullable(Type.Integer({ minimum: 0 })),
+    credential_hint: NullWhenUnknown(Type.String({ pattern: '\\S' }), {
+      description: 'Advice of the vault when the provider refused the credential.',
+    }),
+  },
+  {
+    title: 'ApprovalResult',
+    description: "The provider's answer to a proxied request. A status of 400 or above is an answer too, not an error.",
+  },
+)
 
 /** SDK call 3. With `wait` the answer comes when the request has ended or after that many seconds. */
 export const readApprovalStatus = sdkApi.defineEndpoint({

@@ -3,7 +3,17 @@ import { apiKey, operator } from './access.ts'
 import { managementApi, sdkApi } from './api.ts'
 import { audited, noAudit, readsConfiguration } from './endpoint.ts'
 import { Author, ListOf, offsetQuery, PathId } from './list.ts'
-import { JsonObject, Label, Nullable, ProviderId, Timestamp, UserToken, Uuid } from './primitives.ts'
+import {
+  JsonObject,
+  Label,
+  NeverAbsent,
+  Nullable,
+  NullWhenUnknown,
+  ProviderId,
+  Timestamp,
+  UserToken,
+  Uuid,
+} from './primitives.ts'
 import { ApprovalConfig, GrantPolicyWrite, GrantRestrictions } from './rule.ts'
 
 export const PrincipalType = Type.Enum(['user', 'group', 'system', 'agent'])
@@ -180,33 +190,68 @@ export const updateSecretGrant = managementApi.defineEndpoint({
   audit: audited('grant.updated', 'rule.created', 'rule.updated', ...endsGrant),
 })
 
-/** A grant of a managed secret as the SDK reads it. */
-export const SdkManagedSecretGrant = Type.Object({
-  grant_kind: Type.Literal('managed_secret'),
-  grant_id: Uuid,
-  status: Type.String(),
-  principal_type: PrincipalType,
-  managed_secret_id: Uuid,
-  managed_secret_slug: Type.String(),
-  managed_secret_name: Type.String(),
-  agent_id: Nullable(Uuid),
-  credential_kind: Type.Enum(['developer', 'end_user']),
-  credential_label: Nullable(Type.String()),
-  access_via: Type.Literal('ownership'),
-  account_identifier: Type.Null(),
+/* Grants as SDKs read them: ids and times are texts of the vault's choosing. */
+const Text = Type.String({ minLength: 1 })
+const sdkGrant = {
+  grant_id: Text,
+  status: Type.With(Text, { description: 'Open set; `active`, `revoked` and `expired` are known.' }),
+  created_at: Text,
+  credential_id: Nullable(Type.String()),
+  account_identifier: Nullable(Type.String()),
   label: Nullable(Type.String()),
-  credential_id: Uuid,
-  grant_policy: Type.Object({ expires_at: Nullable(Timestamp), created_by: Author, created_at: Timestamp }),
-  expires_at: Type.Null(),
-  grant_expires_at: Nullable(Timestamp),
-  last_used_at: Nullable(Timestamp),
-  delegated_at: Type.Null(),
-  parent_grant_id: Type.Null(),
-  depth: Type.Literal(0),
-  delegable: Type.Literal(false),
-  scope_constraint: Type.Null(),
-  created_at: Timestamp,
-})
+  grant_policy: Nullable(JsonObject, { description: 'As stored: its keys are not translated.' }),
+  expires_at: Nullable(Type.String(), { description: 'When the access token ends.' }),
+  grant_expires_at: Nullable(Type.String(), { description: 'When the grant itself ends.' }),
+  last_used_at: Nullable(Type.String()),
+  delegated_at: Nullable(Type.String()),
+  parent_grant_id: Nullable(Type.String()),
+  depth: Type.Integer({ default: 0, description: 'How many hands it went through; 0 for the grant a user gave.' }),
+  delegable: Type.Boolean({ default: false }),
+  scope_constraint: Nullable(Type.Array(Type.String())),
+}
+
+/** No grant of this server is of this kind yet. */
+const SdkOAuthGrant = Type.Object(
+  {
+    grant_kind: Type.Literal('oauth'),
+    ...sdkGrant,
+    provider_id: Text,
+    principal_type: Type.Enum(['user', 'system', 'agent']),
+    scopes: Type.Array(Type.String(), { default: [] }),
+    account_display_name: Nullable(Type.String()),
+    api_base_url: NullWhenUnknown(
+      Type.String({
+        pattern: '^https://[a-z0-9]([a-z0-9-]*[a-z0-9])?(\\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$',
+        maxLength: 270,
+      }),
+      { description: 'Where calls go, as a bare `https://host`; null when the provider has no single host.' },
+    ),
+    scope_mismatch: Type.Boolean({
+      default: false,
+      description: 'The connection lacks scopes that the app now asks for.',
+    }),
+    needs_reconnect: Type.Boolean({ default: false }),
+    delegated_agent_ids: Type.Array(Type.String(), { default: [] }),
+    access_via: Type.Enum(['ownership', 'oauth_delegation'], { default: 'ownership' }),
+  },
+  { title: 'OAuthGrantItem', description: 'A connection of a user, or of the app, to an OAuth provider.' },
+)
+
+export const SdkManagedSecretGrant = Type.Object(
+  {
+    grant_kind: Type.Literal('managed_secret'),
+    ...sdkGrant,
+    principal_type: PrincipalType,
+    managed_secret_id: Text,
+    managed_secret_slug: Type.String(),
+    managed_secret_name: Type.String(),
+    agent_id: Nullable(Type.String()),
+    credential_kind: NullWhenUnknown(Type.Enum(['developer', 'end_user'])),
+    credential_label: Nullable(Type.String()),
+    access_via: Type.Enum(['ownership', 'ms_delegation'], { default: 'ownership' }),
+  },
+  { title: 'ManagedSecretGrantItem', description: 'Access to a secret that an operator keeps in the vault.' },
+)
 
 export const sdkListGrants = sdkApi.defineEndpoint({
   id: 'sdk_list_grants',
@@ -216,22 +261,34 @@ export const sdkListGrants = sdkApi.defineEndpoint({
   tag: 'sdk',
   access: apiKey({ scopes: ['grants:read'], instances: true }),
   body: Type.Object({
-    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000 })),
-    offset: Type.Optional(Type.Integer({ minimum: 0 })),
+    limit: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 1_000, default: 100, description: 'Items per page; 100 unless said.' }),
+    ),
+    offset: Type.Optional(Type.Integer({ minimum: 0, default: 0 })),
     provider_id: Type.Optional(ProviderId),
-    status: Type.Optional(Type.String({ minLength: 1, maxLength: 40 })),
+    status: Type.Optional(
+      Type.String({ minLength: 1, maxLength: 40, description: 'For example `active`, `revoked`, `expired`.' }),
+    ),
     account: Type.Optional(Type.String({ minLength: 1, maxLength: 320 })),
     label: Type.Optional(Label),
     user_token: Type.Optional(UserToken),
   }),
   example: { limit: 100, offset: 0 },
-  success: Type.Object({
-    grants: Type.Array(SdkManagedSecretGrant),
-    total: Type.Integer(),
-    limit: Type.Integer(),
-    offset: Type.Integer(),
-    has_more: Type.Boolean(),
-  }),
+  success: Type.Object(
+    {
+      grants: Type.Array(
+        Type.Union([SdkOAuthGrant, SdkManagedSecretGrant], {
+          title: 'GrantItem',
+          description: 'Either kind; branch on `grant_kind`.',
+        }),
+      ),
+      total: Type.Integer({ description: 'Of all pages.' }),
+      limit: Type.Integer(),
+      offset: Type.Integer(),
+      has_more: Type.Boolean(),
+    },
+    { title: 'UnifiedGrantListResult', description: 'One page of grants.' },
+  ),
   errors: ['jwt_validation_error'],
   audit: noAudit('lists what the caller may use; opens no credential'),
 })
@@ -245,34 +302,64 @@ export const sdkCreateSecretGrant = sdkApi.defineEndpoint({
   access: apiKey({ scopes: ['secrets:write'] }),
   params: Type.Object({ managed_secret_id: PathId }),
   body: Type.Object({
-    principal: Type.Union([
-      Type.Object({ type: Type.Literal('user'), user_token: UserToken, label: Label }),
-      Type.Object({
-        type: Type.Literal('group'),
-        external_group_id: Type.String({ minLength: 1, maxLength: 255 }),
-        idp_id: Type.String({ minLength: 1, maxLength: 255 }),
-        label: Label,
-      }),
-      Type.Object({ type: Type.Literal('system'), label: Type.Optional(Nullable(Label)) }),
-      Type.Object({ type: Type.Literal('agent'), label: Type.Optional(Nullable(Label)) }),
-    ]),
-    grant_policy: Type.Optional(
-      Type.Object({
-        expires_at: Type.Optional(Timestamp),
-        max_ttl_seconds: Type.Optional(Type.Integer({ minimum: 1 })),
-        default_ttl_seconds: Type.Optional(Type.Integer({ minimum: 1 })),
-      }),
+    principal: Type.Union(
+      [
+        Type.Object(
+          { type: Type.Literal('user'), user_token: UserToken, label: Label },
+          { title: 'UserPrincipal', description: "A user, identified by a token of the app's identity provider." },
+        ),
+        Type.Object(
+          {
+            type: Type.Literal('group'),
+            external_group_id: Type.String({ minLength: 1, maxLength: 255 }),
+            idp_id: Type.String({ minLength: 1, maxLength: 255 }),
+            label: Label,
+          },
+          { title: 'GroupPrincipal', description: "A group of the app's identity provider." },
+        ),
+        Type.Object(
+          { type: Type.Literal('system'), label: Type.Optional(Type.With(Label, { default: null })) },
+          { title: 'SystemPrincipal', description: 'The app itself.' },
+        ),
+        Type.Object(
+          { type: Type.Literal('agent'), label: Type.Optional(Type.With(Label, { default: null })) },
+          {
+            title: 'AgentPrincipal',
+            description: 'The agent that the call acts as, which `X-Alter-Caller` names.',
+          },
+        ),
+      ],
+      { title: 'Principal', description: 'Who a managed-secret grant is for.' },
     ),
-    credential_id: Type.Optional(Uuid),
+    grant_policy: Type.Optional(
+      Type.Object(
+        {
+          expires_at: Type.Optional(Timestamp),
+          max_ttl_seconds: Type.Optional(Type.Integer({ minimum: 1 })),
+          default_ttl_seconds: Type.Optional(Type.Integer({ minimum: 1 })),
+        },
+        {
+          title: 'GrantPolicyInput',
+          description: 'Limits of a new grant, in seconds or as an ISO 8601 time.',
+          default: {},
+        },
+      ),
+    ),
+    credential_id: Type.Optional(
+      Type.With(Uuid, { description: 'Which credential of the secret, when it holds several.' }),
+    ),
   }),
   example: { principal: { type: 'system', label: 'nightly report' }, grant_policy: {} },
-  success: Type.Object({
-    grant_id: Uuid,
-    principal_type: PrincipalType,
-    label: Nullable(Type.String()),
-    created_at: Timestamp,
-    credential_id: Uuid,
-  }),
+  success: Type.Object(
+    {
+      grant_id: Text,
+      principal_type: Text,
+      label: NeverAbsent(Type.String()),
+      created_at: Text,
+      credential_id: Nullable(Type.String()),
+    },
+    { title: 'CreateGrantResult', description: 'A grant that was made.' },
+  ),
   errors: [
     'agent_principal_requires_agent',
     'app_key_required',
@@ -297,16 +384,14 @@ export const sdkRevokeGrant = sdkApi.defineEndpoint({
   access: apiKey({ scopes: ['grants:write'], refusesAgents: 'app_key_required' }),
   params: Type.Object({ grant_id: PathId }),
   body: Type.Object({
-    reason: Type.Optional(Type.String({ minLength: 1, maxLength: 2_000 })),
+    reason: Type.Optional(Type.String({ minLength: 1, maxLength: 2_000, description: 'For the audit log.' })),
     user_token: Type.Optional(UserToken),
   }),
   example: { reason: 'The customer asked for it' },
-  success: Type.Object({
-    success: Type.Literal(true),
-    message: Type.String(),
-    grant_id: Uuid,
-    revoked_at: Timestamp,
-  }),
+  success: Type.Object(
+    { success: Type.Boolean(), message: Text, grant_id: Text, revoked_at: Text },
+    { title: 'RevokeGrantResult', description: 'A grant that was ended.' },
+  ),
   errors: ['grant_not_found', 'grant_revoked', 'jwt_validation_error'],
   audit: audited(...endsGrant),
 })

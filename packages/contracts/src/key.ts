@@ -211,12 +211,22 @@ export const revokeKey = managementApi.defineEndpoint({
   audit: audited('key.revoked'),
 })
 
-const ScopeCatalog = Type.Object({
-  scope_version: Type.Integer(),
-  resources: Type.Record(Type.String(), Type.Object({ verbs: Type.Array(Type.String()) })),
-  action_verbs: Type.Array(Type.String()),
-  deprecated: Type.Array(Type.String()),
-})
+const ScopeResource = Type.Object(
+  { verbs: Type.Array(Type.String()) },
+  { title: 'ScopeResource', description: 'What can be done with one resource.' },
+)
+const ScopeCatalog = Type.Object(
+  {
+    scope_version: Type.Integer(),
+    resources: Type.Record(Type.String(), ScopeResource),
+    action_verbs: Type.Array(Type.String(), { description: 'Verbs that change something or use a credential.' }),
+    deprecated: Type.Array(Type.String(), {
+      description: 'Scopes that are still accepted and should no longer be given.',
+      default: [],
+    }),
+  },
+  { title: 'ScopeCatalog', description: 'The scopes that API keys can hold. A scope is written `resource:verb`.' },
+)
 
 export const listScopes = managementApi.defineEndpoint({
   id: 'list_scopes',

@@ -19,10 +19,16 @@ export const ProviderId = Type.String({ minLength: 1, maxLength: 255 })
 /** The token of a person, as the app's own sign-in gives it. */
 export const UserToken = Type.String({ minLength: 1, maxLength: 8_192 })
 export const JsonObject = Type.Record(Type.String(), Type.Unknown())
-export const Nullable = <T extends Type.TSchema>(schema: T) => Type.Union([schema, Type.Null()])
+export const Nullable = <T extends Type.TSchema>(schema: T, options: Type.TSchemaOptions = {}) =>
+  Type.Union([schema, Type.Null()], options)
+/** Clients read a member that may be null as null when it is absent, too; not this one. */
+export const NeverAbsent = <T extends Type.TSchema>(schema: T) => Nullable(schema, { 'x-never-absent': true })
+/** Clients read any other value as null, so that a newer server can say more. */
+export const NullWhenUnknown = <T extends Type.TSchema>(schema: T, options: Type.TSchemaOptions = {}) =>
+  Nullable(schema, { 'x-null-when-unknown': true, ...options })
 /** An object whose unknown members are a mistake: a member that narrows, or that a person decides on, must never be dropped silently. */
 export const Exactly = <P extends Type.TProperties>(properties: P) =>
   Type.Object(properties, { additionalProperties: false })
 /** A secret that an answer shows when it is made and never again: a replayed answer has null in its place. */
 export const ShownOnce = <T extends Type.TSchema>(schema: T) =>
-  Type.Union([schema, Type.Null()], { 'x-shown-once': true })
+  Nullable(schema, { 'x-shown-once': true, 'x-never-absent': true })

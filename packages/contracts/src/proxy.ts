@@ -1,9 +1,19 @@
 import Type from 'typebox'
 import { apiKey } from './access.ts'
 import { sdkApi } from './api.ts'
-import { PendingApproval } from './approval.ts'
+import { ApprovalResult, PendingApproval } from './approval.ts'
 import { audited } from './endpoint.ts'
-import { Exactly, JsonObject, Label, Nullable, ProviderId, Timestamp, UserToken, Uuid } from './primitives.ts'
+import {
+  Exactly,
+  JsonObject,
+  Label,
+  Nullable,
+  NullWhenUnknown,
+  ProviderId,
+  Timestamp,
+  UserToken,
+  Uuid,
+} from './primitives.ts'
 import { CallerDecisionRecord } from './rule.ts'
 
 /** The longest `reason` that is kept, in characters; a longer one is cut and the answer says so. */
@@ -43,17 +53,10 @@ export const ProxyRequestBody = Exactly({
 })
 
 /** The provider's answer, whatever its status. */
-export const ProxyResult = Type.Object({
-  status_code: Type.Integer({ minimum: 100, maximum: 599 }),
-  /** Standard padded base64. */
-  body_b64: Type.String(),
-  /** Repeated headers are joined by a comma. */
-  headers: Type.Record(Type.String(), Type.String()),
-  body_truncated: Type.Boolean(),
-  duration_ms: Nullable(Type.Integer({ minimum: 0 })),
-  credential_hint: Nullable(Type.String()),
-  reason_truncated: Type.Optional(Type.Literal(true)),
-})
+export const ProxyResult = Type.Intersect([
+  ApprovalResult,
+  Type.Object({ reason_truncated: Type.Optional(Type.Literal(true)) }),
+])
 
 /** Refusals of steps 3 to 8 that both ways of using a credential share. */
 const USE_ERRORS = [
@@ -134,34 +137,75 @@ export const proxyRequest = sdkApi.defineEndpoint({
 
 /** Body of a retrieval (docs/spec/wire-protocol.md#retrieving-a-credential). */
 export const TokenRequestBody = Exactly({
-  ...addressing,
+  grant_id: addressing.grant_id,
+  provider_id: addressing.provider_id,
   reason: Type.Optional(Type.String()),
   /** What the caller says it will do; recorded, and may only add refusals. */
   request: Type.Optional(
     Exactly({ method: Type.String({ minLength: 1, maxLength: 32 }), url: Type.String({ minLength: 1 }) }),
   ),
+  user_token: addressing.user_token,
+  app_user_id: addressing.app_user_id,
+  account: addressing.account,
+  label: addressing.label,
 })
 
-/** A credential and how to put it on a request. */
-export const TokenResult = Type.Object({
-  access_token: Type.String({ minLength: 1 }),
-  grant_id: Uuid,
-  token_type: Type.String(),
-  expires_in: Nullable(Type.Integer({ minimum: 0 })),
-  expires_at: Nullable(Timestamp),
-  scopes: Type.Array(Type.String()),
-  provider_id: Type.String(),
-  token_generation: Nullable(Uuid),
-  scope_mismatch: Type.Boolean(),
-  injection_header: Type.String(),
-  injection_format: Type.String(),
-  additional_credentials: Nullable(Type.Record(Type.String(), Type.String())),
-  additional_injections: Nullable(
-    Type.Array(
-      Exactly({ target: Type.Enum(['header', 'query_param']), key: Type.String(), value_source: Type.String() }),
+const RetryErrorInfo = Type.Object(
+  {
+    attempt: Type.Integer({ minimum: 1, description: 'Counted from 1.' }),
+    error: Type.String({ maxLength: 500 }),
+    error_type: Nullable(Type.String()),
+    delay_s: Nullable(Type.Number(), { description: 'How long the vault waited afterwards, in seconds.' }),
+    permanent: Type.Boolean({ default: false, description: 'Trying again would not have helped.' }),
+  },
+  { title: 'RetryErrorInfo', description: 'One attempt that failed.' },
+)
+const RetryInfo = Type.Object(
+  {
+    total_attempts: Type.Integer({ minimum: 1 }),
+    successful_attempt: Nullable(Type.Integer(), { description: 'Which attempt succeeded, counted from 1.' }),
+    errors: Type.Array(RetryErrorInfo, { default: [] }),
+  },
+  { title: 'RetryInfo', description: 'What the vault tried while it fetched a credential.' },
+)
+const AdditionalInjection = Type.Object(
+  {
+    target: Type.Enum(['header', 'query_param']),
+    key: Type.String({ pattern: '^[A-Za-z][A-Za-z0-9_-]*$', maxLength: 100 }),
+    value_source: Type.String({
+      pattern: '^(?:token|additional_credentials\\.[a-z][a-z0-9_]*)$',
+      description: '`token`, or `additional_credentials.<name>`.',
+    }),
+  },
+  { title: 'AdditionalInjection', description: 'Where one more copy of a credential goes.', maxProperties: 3 },
+)
+
+/** A credential and how to put it on a request (docs/spec/wire-protocol.md#retrieving-a-credential). */
+export const TokenResult = Type.Object(
+  {
+    access_token: Type.String({ pattern: '^[^\\r\\n\\0]+$' }),
+    grant_id: Uuid,
+    token_type: Type.String({ pattern: '^\\S(?:.*\\S)?$', maxLength: 255, default: 'Bearer' }),
+    expires_in: Nullable(Type.Integer({ minimum: 0 })),
+    expires_at: Nullable(Timestamp),
+    scopes: Type.Array(Type.String({ pattern: '^\\S(?:.*\\S)?$' }), { default: [] }),
+    provider_id: Type.String({ maxLength: 255, default: '' }),
+    token_generation: Nullable(Uuid),
+    scope_mismatch: Type.Boolean({ default: false }),
+    injection_header: Type.String({ pattern: '^[A-Za-z][A-Za-z0-9-]*$', maxLength: 60, default: 'Authorization' }),
+    injection_format: Type.String({
+      pattern: '^(?:AWS4-HMAC-SHA256[^\\r\\n\\0]*|[^\\r\\n\\0]*\\{token\\}[^\\r\\n\\0]*)$',
+      maxLength: 200,
+      default: 'Bearer {token}',
+    }),
+    additional_credentials: Nullable(
+      Type.Record(Type.String(), Type.String({ pattern: '\\S', maxLength: 8_192 }), { maxProperties: 10 }),
     ),
-  ),
-})
+    additional_injections: Nullable(Type.Array(AdditionalInjection, { maxItems: 10 })),
+    retry_info: Type.Optional(NullWhenUnknown(RetryInfo)),
+  },
+  { title: 'TokenResponse', description: 'A credential and how to put it on a request.' },
+)
 
 /** SDK call 1: hands the credential to the SDK's memory. */
 export const retrieveToken = sdkApi.defineEndpoint({
@@ -183,25 +227,37 @@ export const retrieveToken = sdkApi.defineEndpoint({
   audit: audited('token.requested', 'token.retrieved', 'token.denied', 'token.refused'),
 })
 
-const ReportedText = Type.Unknown()
-
 /** Body of SDK call 5: what the SDK did with a retrieved credential. Telemetry: unknown members are ignored. */
-export const ApiCallReport = Type.Object({
-  grant_id: Uuid,
-  provider_id: Type.Optional(Nullable(Type.String({ maxLength: 255 }))),
-  token_generation: Type.Optional(Nullable(Type.String({ maxLength: 64 }))),
-  method: Type.String({ minLength: 1, maxLength: 32 }),
-  url: Type.String({ minLength: 1, maxLength: 65_536 }),
-  request_headers: Type.Optional(Nullable(Type.Record(Type.String(), Type.String()))),
-  request_body: Type.Optional(ReportedText),
-  /** 0: the provider was not reached. */
-  response_status: Type.Integer({ minimum: 0, maximum: 599 }),
-  response_headers: Type.Optional(Nullable(Type.Record(Type.String(), Type.String()))),
-  response_body: Type.Optional(ReportedText),
-  latency_ms: Type.Number({ minimum: 0 }),
-  reason: Type.Optional(Nullable(Type.String())),
-  context: Type.Optional(Nullable(JsonObject)),
-})
+export const ApiCallReport = Type.Object(
+  {
+    grant_id: Uuid,
+    provider_id: Type.Optional(
+      Type.String({ maxLength: 255, default: '', description: 'Empty when the vault named no provider.' }),
+    ),
+    token_generation: Type.Optional(Nullable(Type.String({ maxLength: 64 }))),
+    method: Type.String({ minLength: 1, maxLength: 32 }),
+    url: Type.String({
+      minLength: 1,
+      maxLength: 65_536,
+      description: 'Without injected parameters and those given apart from the URL.',
+    }),
+    request_headers: Type.Optional(Type.Record(Type.String(), Type.String(), { default: {} })),
+    request_body: Type.Optional(
+      Type.Unknown({ description: 'JSON, text, or a note such as `<binary body: 12 bytes>`.' }),
+    ),
+    response_status: Type.Integer({ minimum: 0, maximum: 599, description: '0 when there was no answer.' }),
+    response_headers: Type.Optional(Type.Record(Type.String(), Type.String(), { default: {} })),
+    response_body: Type.Optional(Type.String({ default: '' })),
+    latency_ms: Type.Number({ minimum: 0 }),
+    reason: Type.Optional(Nullable(Type.String())),
+    context: Type.Optional(Nullable(JsonObject)),
+  },
+  {
+    title: 'APICallAuditLog',
+    description:
+      "A provider call as its caller reports it. It is the client's word: only proxied calls are recorded by the vault.",
+  },
+)
 
 export const reportApiCall = sdkApi.defineEndpoint({
   id: 'report_api_call',

@@ -1,11 +1,9 @@
-import { AgentInfo } from './agents.ts'
 import { type AuditContext, assertNotReserved, runWithContext } from './audit-context.ts'
 import { CallerType } from './caller-type.ts'
 import { type ClientOptions, constrainedOptions, VaultClient } from './client.ts'
 import type { Constraints } from './constraints.ts'
-import { agentsError } from './error-mapping.ts'
-import { readAnswer } from './session.ts'
-import type { FromWire } from './wire-names.ts'
+import { showOwnAgent } from './generated/calls.ts'
+import type { AgentInfo } from './generated/models.ts'
 
 /** Options of `Agent`. */
 export type AgentOptions = ClientOptions
@@ -41,9 +39,8 @@ export class Agent extends VaultClient {
    * The agent that this client acts as.
    * @throws {MeRequiresAgentKeyError} when the key is no agent's and no agent is named as caller
    */
-  async me(): Promise<AgentInfo> {
-    const answer = await this.session.call({ method: 'GET', path: '/sdk/agents/me', refusal: agentsError })
-    return readAnswer(answer, (body) => new AgentInfo(body as FromWire<AgentInfo>))
+  me(): Promise<AgentInfo> {
+    return this.session.invoke(showOwnAgent, {})
   }
 
   /**

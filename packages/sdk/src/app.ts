@@ -2,15 +2,11 @@ import { Agent } from './agent.ts'
 import { CallerType } from './caller-type.ts'
 import { type ClientOptions, constrainedOptions, VaultClient } from './client.ts'
 import type { Constraints } from './constraints.ts'
-import { type AlterSDKError, AlterValueError } from './errors.ts'
-import {
-  type CreateManagedSecretGrantOptions,
-  createManagedSecretGrant,
-  type RevokeGrantOptions,
-  revokeGrant,
-} from './grant-calls.ts'
-import type { CreateGrantResult, RevokeGrantResult } from './grants.ts'
-import { isUuid } from './read-fields.ts'
+import { createSecretGrant } from './generated/calls.ts'
+import { type AlterSDKError, AlterValueError } from './generated/errors.ts'
+import type { CreateGrantResult, RevokeGrantResult } from './generated/models.ts'
+import { type CreateManagedSecretGrantOptions, type RevokeGrantOptions, revokeGrant } from './grant-calls.ts'
+import { isUuid } from './shape.ts'
 
 /** Options of `App`. */
 export type AppOptions = ClientOptions & {
@@ -74,7 +70,7 @@ export class App extends VaultClient {
     managedSecretId: string,
     options: CreateManagedSecretGrantOptions,
   ): Promise<CreateGrantResult> {
-    return createManagedSecretGrant(this.session, managedSecretId, options)
+    return this.session.invoke(createSecretGrant, { ...options, managedSecretId })
   }
 
   /**

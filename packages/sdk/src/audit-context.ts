@@ -3,7 +3,7 @@
  * `Agent.trace()`. Signed, but written by the caller: evidence of what it said, not of who it is.
  */
 import { AsyncLocalStorage } from 'node:async_hooks'
-import { AlterValueError } from './errors.ts'
+import { AlterValueError } from './generated/errors.ts'
 import { asciiJson } from './json-text.ts'
 
 export type AuditContext = Readonly<Record<string, string>>

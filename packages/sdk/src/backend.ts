@@ -1,13 +1,14 @@
 /** Signed calls to the vault, and what its answers say about the caller and the rate-limit budget. */
 import { type AuditContext, contextHeader } from './audit-context.ts'
+import type { Call } from './call.ts'
 import type { CallerType } from './caller-type.ts'
 import type { FailedAnswer } from './error-mapping.ts'
-import { AlterValueError } from './errors.ts'
 import { exchange } from './exchange.ts'
+import { AlterValueError } from './generated/errors.ts'
 import { toJsonText } from './json-text.ts'
 import { type RateLimitSnapshot, readRateLimit } from './rate-limit.ts'
-import { isUuid } from './read-fields.ts'
 import type { Runtime } from './runtime.ts'
+import { isUuid } from './shape.ts'
 import { deriveSigningKey, type SignedClaims, signRequest } from './signing.ts'
 import { USER_AGENT } from './version.ts'
 
@@ -25,7 +26,7 @@ export type BackendSettings = {
 }
 
 export type BackendCall = {
-  method: 'GET' | 'POST'
+  method: Call<object, unknown>['method']
   /** From `/sdk/` on, encoded, with its query. */
   path: string
   /** Written as JSON. Absent: no body and no content type. */

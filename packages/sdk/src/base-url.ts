@@ -1,4 +1,4 @@
-import { AlterValueError } from './errors.ts'
+import { AlterValueError } from './generated/errors.ts'
 
 export const DEFAULT_BASE_URL = 'https://backend.alterauth.com'
 

@@ -1,6 +1,6 @@
 /** Options of `request` and `proxyRequest`, and the checks both make before anything is sent. */
 import { type AuditContext, callContext } from './audit-context.ts'
-import { AlterValueError } from './errors.ts'
+import { AlterValueError } from './generated/errors.ts'
 import { assertQueryParams, type PathParams, type QueryParams } from './request-target.ts'
 
 /** What both kinds of call take. Exactly one of `grantId` and `provider` says whose credential is used. */

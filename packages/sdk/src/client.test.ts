@@ -4,7 +4,7 @@ import { type RecordingVault, startRecordingVault } from '../test/recording-vaul
 import { expectedSignature } from '../test/signature-check.ts'
 import { Agent } from './agent.ts'
 import { App, type AppOptions } from './app.ts'
-import * as errors from './errors.ts'
+import * as errors from './generated/errors.ts'
 import { SDK_VERSION } from './version.ts'
 
 const KEY = 'alter_rk_abcdefghijklmnopqrstuv_iwpykn'

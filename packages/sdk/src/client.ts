@@ -1,13 +1,20 @@
 /** What `App` and `Agent` have in common. */
-import type { ApprovalResult, ApprovalStatus, PendingApproval } from './approvals.ts'
 import { createBackend } from './backend.ts'
 import { DEFAULT_BASE_URL, parseBaseUrl } from './base-url.ts'
 import { assertCaller } from './call-options.ts'
 import type { CallerType } from './caller-type.ts'
 import { type Constraints, constraintClaims } from './constraints.ts'
-import { AlterSDKError, AlterValueError } from './errors.ts'
+import { listScopes } from './generated/calls.ts'
+import { AlterSDKError, AlterValueError } from './generated/errors.ts'
+import type {
+  ApprovalResult,
+  ApprovalStatus,
+  PendingApproval,
+  RetryInfo,
+  ScopeCatalog,
+  UnifiedGrantListResult,
+} from './generated/models.ts'
 import { type ListGrantsOptions, listGrants } from './grant-calls.ts'
-import type { UnifiedGrantListResult } from './grants.ts'
 import { isValidKey } from './key-format.ts'
 import { callProvider, type ProviderResponse, type RequestOptions } from './provider-call.ts'
 import {
@@ -19,11 +26,8 @@ import {
   type ProxyRequestOptions,
 } from './proxy-call.ts'
 import type { RateLimitSnapshot } from './rate-limit.ts'
-import type { RetryInfo } from './retry-info.ts'
 import { nodeRuntime, type Runtime } from './runtime.ts'
-import { ScopeCatalog } from './scopes.ts'
-import { createSession, readAnswer, type Session, type UserTokenGetter } from './session.ts'
-import type { FromWire } from './wire-names.ts'
+import { createSession, type Session, type UserTokenGetter } from './session.ts'
 
 /** Options that both clients take. */
 export type ClientOptions = {
@@ -78,12 +82,7 @@ export abstract class VaultClient {
     })
     const session = createSession({ kind, backend, runtime, timeoutMs, userTokenGetter })
     this.#session = session
-    this.scopes = {
-      async list() {
-        const answer = await session.call({ method: 'GET', path: '/sdk/scopes' })
-        return readAnswer(answer, (body) => new ScopeCatalog(body as FromWire<ScopeCatalog>))
-      },
-    }
+    this.scopes = { list: () => session.invoke(listScopes, {}) }
   }
 
   /** For subclasses of this package. */

@@ -1,10 +1,9 @@
 /** Attenuations that a client carries on every call. They can narrow what its key may do, never widen it. */
 import { Buffer } from 'node:buffer'
-import { AlterValueError } from './errors.ts'
+import { AlterValueError } from './generated/errors.ts'
 import { toJsonText } from './json-text.ts'
-import { isObject } from './read-fields.ts'
+import { isObject } from './shape.ts'
 import type { SignedClaims } from './signing.ts'
-import { toWire } from './wire-names.ts'
 
 /**
  * A one-off rule that denies matching calls or holds them for approval. `ruleBody` is sent as it is, for example
@@ -53,7 +52,7 @@ function encodeRule(rule: RequestRule): string {
   const { ruleType, ruleBody } = ruleParts(rule)
   if (typeof ruleType !== 'string' || ruleType === '') throw new AlterValueError('A rule needs a rule type')
   if (!isObject(ruleBody)) throw new AlterValueError('A rule needs a rule body that is an object')
-  const text = toJsonText(toWire({ ruleType, ruleBody }), 'The rule')
+  const text = toJsonText({ rule_type: ruleType, rule_body: ruleBody }, 'The rule')
   const encoded = Buffer.from(text.toWellFormed(), 'utf8').toString('base64url')
   if (encoded.length > MAX_RULE_BYTES) throw new AlterValueError(`A rule has at most ${MAX_RULE_BYTES} bytes encoded`)
   return encoded

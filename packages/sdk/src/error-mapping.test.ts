@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { agentsError, approvalStatusError, mainError, proxyError } from './error-mapping.ts'
-import * as errors from './errors.ts'
+import * as errors from './generated/errors.ts'
 
 type Mapper = (answer: { status: number; headers: Headers; json: unknown }) => errors.AlterSDKError
 

@@ -1,5 +1,5 @@
 /** One HTTP request and its whole answer, within a time limit. Never follows a redirect, never retries. */
-import { NetworkError, TimeoutError } from './errors.ts'
+import { NetworkError, TimeoutError } from './generated/errors.ts'
 import type { Runtime } from './runtime.ts'
 
 export type Exchange = {

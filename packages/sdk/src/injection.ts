@@ -1,9 +1,11 @@
 /** Puts a credential on a provider request, as the vault said. The only code that reads `TokenResponse.accessToken`. */
-import { parseAwsHost } from './aws-host.ts'
-import { AlterSDKError, BackendError } from './errors.ts'
+import { findAwsScope } from '@alter-vault/contracts/aws/hosts'
+import { AWS_SIGNATURE } from '@alter-vault/contracts/aws/signature'
+import { AlterSDKError, BackendError } from './generated/errors.ts'
+import type { TokenResponse } from './generated/models.ts'
+import { NEVER_INJECTED_HEADERS } from './header-names.ts'
 import { encodeStrictly } from './signing.ts'
 import { signAwsRequest } from './sigv4.ts'
-import { AWS_FORMAT, type TokenResponse } from './token-response.ts'
 
 export type ProviderRequest = {
   method: string
@@ -20,7 +22,7 @@ export type ProviderRequest = {
  * @throws {AlterSDKError} when an AWS region or service is neither in the host nor with the credential
  */
 export function injectCredential(request: ProviderRequest, token: TokenResponse, nowMs: number): void {
-  if (token.injectionFormat.startsWith(AWS_FORMAT) && token.additionalCredentials !== null) {
+  if (token.injectionFormat.startsWith(AWS_SIGNATURE) && token.additionalCredentials !== null) {
     injectAwsSignature(request, token, nowMs)
     return
   }
@@ -29,7 +31,7 @@ export function injectCredential(request: ProviderRequest, token: TokenResponse,
     token.injectionHeader,
     token.injectionFormat.replace('{token}', () => token.accessToken),
   )
-  for (const { target, key, valueSource } of token.additionalInjections) {
+  for (const { target, key, valueSource } of token.additionalInjections ?? []) {
     const value = secretOf(token, valueSource)
     if (target === 'header') setSecretHeader(request.headers, key, value)
     else setSecretQuery(request.url, key, value)
@@ -38,7 +40,8 @@ export function injectCredential(request: ProviderRequest, token: TokenResponse,
 
 /** Lower-case names of the headers that `injectCredential` sets; they are left out of audit reports. */
 export function injectedHeaderNames(token: TokenResponse): Set<string> {
-  const names = token.additionalInjections.filter(({ target }) => target === 'header').map(({ key }) => key)
+  const headers = token.additionalInjections?.filter(({ target }) => target === 'header') ?? []
+  const names = headers.map(({ key }) => key)
   return new Set([token.injectionHeader, ...names].map((name) => name.toLowerCase()))
 }
 
@@ -52,7 +55,7 @@ function injectAwsSignature(request: ProviderRequest, token: TokenResponse, nowM
   const { secret_key: secretKey, session_token: sessionToken, region, service } = token.additionalCredentials ?? {}
   if (secretKey === undefined) throw new BackendError('The vault sent an AWS credential without its secret key')
   const stored = region !== undefined && service !== undefined ? { region, service } : undefined
-  const scope = parseAwsHost(request.url.hostname) ?? stored
+  const scope = findAwsScope(request.url.hostname) ?? stored
   if (!scope) {
     throw new AlterSDKError('The AWS region and service are neither in the host name nor stored with the credential')
   }
@@ -69,6 +72,9 @@ function secretOf(token: TokenResponse, valueSource: string): string {
 }
 
 function setSecretHeader(headers: Headers, name: string, value: string): void {
+  if (NEVER_INJECTED_HEADERS.has(name.toLowerCase())) {
+    throw new BackendError(`The vault names the header "${name}" for a credential, which must not carry one`)
+  }
   assertHeaderValue(name, value)
   headers.set(name, value)
 }

@@ -1,4 +1,4 @@
-import { AlterValueError } from './errors.ts'
+import { AlterValueError } from './generated/errors.ts'
 
 /**
  * Compact JSON. Numbers that JSON has no form for are refused instead of silently becoming null.

@@ -1,3 +1,4 @@
+import { formatKey } from '@alter-vault/contracts/key-format'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { isValidKey } from './key-format.ts'
@@ -27,6 +28,10 @@ describe('isValidKey', () => {
         },
       ),
     )
+  })
+
+  test('refuses the token of an operator, which is written alike', () => {
+    expect(isValidKey(formatKey('pat', 'abcdefghijklmnopqrstuv'))).toBe(false)
   })
 
   test('refuses a key whose type was changed', () => {

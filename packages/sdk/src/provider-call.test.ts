@@ -4,7 +4,7 @@ import { type RecordingVault, startRecordingVault } from '../test/recording-vaul
 import { expectedSignature } from '../test/signature-check.ts'
 import { Agent } from './agent.ts'
 import { App, type AppOptions } from './app.ts'
-import * as errors from './errors.ts'
+import * as errors from './generated/errors.ts'
 import type { RequestOptions } from './provider-call.ts'
 import { SDK_VERSION } from './version.ts'
 
@@ -124,7 +124,7 @@ describe('a call with a credential of the vault', () => {
     answerToken({ retry_info: retryInfo })
     vault.answer('/api/things', { json: {} })
     const response = await call()
-    expect(response.retryInfo).toMatchObject({ totalAttempts: 2, errors: [{ attempt: 1, delaySeconds: 0.5 }] })
+    expect(response.retryInfo).toMatchObject({ totalAttempts: 2, errors: [{ attempt: 1, delayS: 0.5 }] })
     expect(app.lastRetryInfo).toBe(response.retryInfo)
     expect(JSON.parse(JSON.stringify(response.retryInfo))).toEqual(retryInfo)
     answerToken({ retry_info: { total_attempts: 0 } })

@@ -8,10 +8,13 @@
  * vault.
  */
 import { Buffer } from 'node:buffer'
-import { APICallAuditLog, reportHeaders, reportRequestBody, reportResponseBody, scrub } from './api-call-audit.ts'
 import type { AuditContext } from './audit-context.ts'
+import { requestOf } from './call.ts'
 import { type CallOptions, checkCallOptions, checkMethod } from './call-options.ts'
+import { reportHeaders, reportRequestBody, reportResponseBody, scrub } from './call-report.ts'
 import { type FailedAnswer, mainError } from './error-mapping.ts'
+import { type Exchanged, exchange } from './exchange.ts'
+import { reportApiCall, retrieveToken } from './generated/calls.ts'
 import {
   AgentDelegationMissingError,
   type AlterSDKError,
@@ -22,16 +25,14 @@ import {
   ProviderAPIError,
   ProviderUnauthorizedError,
   ScopeReauthRequiredError,
-} from './errors.ts'
-import { type Exchanged, exchange } from './exchange.ts'
+} from './generated/errors.ts'
+import { APICallAuditLog, type RetryInfo, type TokenResponse } from './generated/models.ts'
+import { FRAMING_HEADERS } from './header-names.ts'
 import { credentialTexts, injectCredential, injectedHeaderNames } from './injection.ts'
 import { toJsonText } from './json-text.ts'
 import { appendQuery, assertUrlLength, parseProviderUrl, resolveUrl } from './request-target.ts'
-import type { RetryInfo } from './retry-info.ts'
-import { readAnswer, type Session } from './session.ts'
-import { readTokenResponse, type TokenResponse } from './token-response.ts'
+import type { Session } from './session.ts'
 import { USER_AGENT } from './version.ts'
-import { toWire } from './wire-names.ts'
 import { findInsufficientScope, type InsufficientScope } from './www-authenticate.ts'
 
 /** Options of `request`. */
@@ -43,18 +44,6 @@ export type RequestOptions = CallOptions & {
 /** The provider's answer: a `Response` whose `url` has no injected parameters, with the vault's `retryInfo`. */
 export type ProviderResponse = Response & { readonly retryInfo: RetryInfo | null }
 
-/** `fetch` sets these itself, or forbids them. */
-const FRAMING_HEADERS = [
-  'host',
-  'content-length',
-  'transfer-encoding',
-  'connection',
-  'keep-alive',
-  'upgrade',
-  'expect',
-  'te',
-  'trailer',
-]
 const FORBIDDEN_METHODS = ['CONNECT', 'TRACE', 'TRACK']
 const REPORT_TIMEOUT_MS = 2_000
 
@@ -138,7 +127,7 @@ function prepare(method: string, url: string, options: RequestOptions): Prepared
 
   const headers = new Headers({ 'User-Agent': USER_AGENT })
   for (const [name, value] of Object.entries(options.headers ?? {})) {
-    if (FRAMING_HEADERS.includes(name.toLowerCase())) throw new AlterValueError(`The header "${name}" cannot be set`)
+    if (FRAMING_HEADERS.has(name.toLowerCase())) throw new AlterValueError(`The header "${name}" cannot be set`)
     headers.set(name, value)
   }
   const body = encodeBody(options)
@@ -156,24 +145,14 @@ function encodeBody({ json, body }: RequestOptions): string | Uint8Array | undef
 }
 
 async function fetchToken(session: Session, request: Prepared, options: RequestOptions): Promise<TokenResponse> {
-  const userToken = await session.userToken(options.userToken)
+  const { grantId, provider, appUserId, account, label, reason = null, caller, signal } = options
   const declared = { method: request.method, url: request.declaredUrl }
-  const reason = options.reason ?? null
-  const { grantId, provider, appUserId, account, label } = options
-  const answer = await session.call({
-    method: 'POST',
-    path: '/sdk/token',
-    body: toWire(
-      grantId === undefined
-        ? { providerId: provider, reason, request: declared, userToken, appUserId, account, label }
-        : { grantId, reason, request: declared, userToken },
-    ),
-    context: request.context,
-    caller: options.caller,
-    signal: options.signal,
-    refusal: (refused) => tokenRefusal(session, refused, options),
-  })
-  return readAnswer(answer, readTokenResponse)
+  const userToken = await session.userToken(options.userToken)
+  return session.invoke(
+    retrieveToken,
+    { grantId, providerId: provider, reason, request: declared, userToken, appUserId, account, label },
+    { context: request.context, caller, signal, refusal: (refused) => tokenRefusal(session, refused, options) },
+  )
 }
 
 /** Setting up a connection is not what the caller asked for: such a refusal is told as a refused credential. */
@@ -229,12 +208,7 @@ function auditLog({ request, options, token, callerHeaders, outcome, latencyMs }
 }
 
 async function sendAuditLog(session: Session, log: APICallAuditLog, context: AuditContext | undefined): Promise<void> {
-  const answer = await session.backend.send({
-    method: 'POST',
-    path: '/sdk/oauth/audit/api-call',
-    body: log.toJSON(),
-    context,
-  })
+  const answer = await session.backend.send({ ...requestOf(reportApiCall, log), context })
   if (answer.status < 200 || answer.status >= 300) {
     session.runtime.warn(`The vault did not take the audit report of a provider call (status ${answer.status})`)
   }
@@ -249,15 +223,15 @@ async function reportScopeMismatch(
   const answer = await session.backend.send({
     method: 'POST',
     path: `/sdk/grants/${token.grantId}/report-scope-mismatch`,
-    body: toWire({
-      providerStatusCode: 403,
-      providerErrorCode: 'insufficient_scope',
-      missingScopes: missingScopes.length === 0 ? null : missingScopes,
-      rawWwwAuthenticate: scrub(header, credentialTexts(token)).slice(0, 4_096),
-      apiEndpoint: request.declaredUrl.slice(0, 2_048),
-      detectionSource: 'www_authenticate_rfc6750',
-      sdkCorrelationId: Buffer.from(session.runtime.randomBytes(16)).toString('base64url'),
-    }),
+    body: {
+      provider_status_code: 403,
+      provider_error_code: 'insufficient_scope',
+      missing_scopes: missingScopes.length === 0 ? null : missingScopes,
+      raw_www_authenticate: scrub(header, credentialTexts(token)).slice(0, 4_096),
+      api_endpoint: request.declaredUrl.slice(0, 2_048),
+      detection_source: 'www_authenticate_rfc6750',
+      sdk_correlation_id: Buffer.from(session.runtime.randomBytes(16)).toString('base64url'),
+    },
     withActorId: false,
     timeoutMs: REPORT_TIMEOUT_MS,
   })

@@ -4,8 +4,8 @@ import { type RecordingVault, type Reply, startRecordingVault } from '../test/re
 import { expectedSignature } from '../test/signature-check.ts'
 import { Agent } from './agent.ts'
 import { App } from './app.ts'
-import { ApprovalResult, PendingApproval } from './approvals.ts'
-import * as errors from './errors.ts'
+import * as errors from './generated/errors.ts'
+import { ApprovalResult, PendingApproval } from './generated/models.ts'
 import type { ProxyRequestOptions } from './proxy-call.ts'
 
 const KEY = 'alter_rk_abcdefghijklmnopqrstuv_iwpykn'

@@ -1,7 +1,7 @@
 /** A call to a provider that the vault makes, so that the credential never leaves it; and the approvals it may need. */
-import { ApprovalResult, ApprovalStatus, PendingApproval } from './approvals.ts'
 import { type CallOptions, checkCallOptions, checkMethod } from './call-options.ts'
 import { approvalStatusError, proxyError } from './error-mapping.ts'
+import { proxyRequest, readApprovalResult, readApprovalStatus } from './generated/calls.ts'
 import {
   AlterValueError,
   ApprovalDeniedError,
@@ -10,14 +10,14 @@ import {
   ApprovalTimeoutError,
   BackendError,
   NetworkError,
-} from './errors.ts'
+} from './generated/errors.ts'
+import { ApprovalResult, type ApprovalStatus, type PendingApproval } from './generated/models.ts'
+import { PROXY_REFUSED_HEADERS } from './header-names.ts'
 import { toJsonText } from './json-text.ts'
 import { asMissingDelegation } from './provider-call.ts'
 import { resolveUrl } from './request-target.ts'
 import { sleep } from './runtime.ts'
-import { readAnswer, type Session } from './session.ts'
-import { encodeStrictly } from './signing.ts'
-import { type FromWire, toWire } from './wire-names.ts'
+import type { Session } from './session.ts'
 
 /** Options of `proxyRequest`. */
 export type ProxyRequestOptions = CallOptions
@@ -46,28 +46,6 @@ const LONGEST_WAIT_SECONDS = 25
 const POLL_MARGIN_MS = 15_000
 const PASSING_STATUSES = [502, 503, 504]
 
-/** Names that belong to the vault's own injection or would steer the request elsewhere; it refuses them as well. */
-const REFUSED_HEADERS = new Set([
-  'host',
-  'authorization',
-  'proxy-authorization',
-  'authentication',
-  'cookie',
-  'set-cookie',
-  'x-api-key',
-  'x-auth-token',
-  'x-amz-security-token',
-  'x-amz-date',
-  'x-amz-content-sha256',
-  'x-goog-authorization',
-  'x-goog-iam-authorization-token',
-  'x-stripe-account',
-  'x-shopify-access-token',
-  'x-http-method',
-  'x-http-method-override',
-  'x-method-override',
-])
-
 /**
  * Has the vault make one call.
  *
@@ -84,7 +62,7 @@ export async function callThroughProxy(
   session.assertOpen()
   const { context } = checkCallOptions(options)
   for (const name of Object.keys(options.headers ?? {})) {
-    if (REFUSED_HEADERS.has(name.toLowerCase())) {
+    if (PROXY_REFUSED_HEADERS.has(name.toLowerCase())) {
       throw new AlterValueError(`The header "${name}" is not sent through the proxy`)
     }
   }
@@ -93,14 +71,14 @@ export async function callThroughProxy(
   const upperCase = checkMethod(method)
   const resolved = resolveUrl(url, options.pathParams)
   const userToken = await session.userToken(options.userToken)
-  const { grantId, provider, account, label, appUserId, json, headers, queryParams, reason } = options
-  const answer = await session.call({
-    method: 'POST',
-    path: '/sdk/proxy',
-    body: toWire({
+  const { grantId, provider, account, label, appUserId, json, headers, queryParams, reason, caller, signal } = options
+  return session.invoke(
+    proxyRequest,
+    {
       method: upperCase,
       url: resolved,
-      ...(grantId === undefined ? { providerId: provider } : { grantId }),
+      grantId,
+      providerId: provider,
       account,
       label,
       userToken,
@@ -109,20 +87,17 @@ export async function callThroughProxy(
       headers,
       queryParams,
       reason,
-    }),
-    context,
-    caller: options.caller,
-    signal: options.signal,
-    accepts: (status) => status === 200 || status === 202,
-    refusal: (refused) => {
-      const error = proxyError(refused)
-      return session.kind === 'agent' ? asMissingDelegation(error) : error
     },
-  })
-  return readAnswer(answer, (body) =>
-    answer.status === 200
-      ? new ApprovalResult(body as FromWire<ApprovalResult>)
-      : new PendingApproval(body as FromWire<PendingApproval>),
+    {
+      context,
+      caller,
+      signal,
+      exact: true,
+      refusal: (refused) => {
+        const error = proxyError(refused)
+        return session.kind === 'agent' ? asMissingDelegation(error) : error
+      },
+    },
   )
 }
 
@@ -137,17 +112,18 @@ export async function getApprovalStatus(
   timeoutMs?: number,
 ): Promise<ApprovalStatus> {
   if (!Number.isFinite(waitSeconds) || waitSeconds < 0) throw new AlterValueError('"waitSeconds" must be 0 or more')
-  const wait = Math.floor(waitSeconds)
-  const answer = await session.call({
-    method: 'GET',
-    path: `${approvalPath(approvalId)}${wait > 0 ? `?wait=${wait}` : ''}`,
-    withActorId: false,
-    timeoutMs: timeoutMs ?? (wait > 0 ? wait * 1_000 + POLL_MARGIN_MS : undefined),
-    signal,
-    accepts: (status) => status === 200,
-    refusal: approvalStatusError,
-  })
-  return readAnswer(answer, (body) => new ApprovalStatus(body as FromWire<ApprovalStatus>))
+  const wait = Math.floor(waitSeconds) || undefined
+  return session.invoke(
+    readApprovalStatus,
+    { approvalId, wait },
+    {
+      withActorId: false,
+      timeoutMs: timeoutMs ?? (wait && wait * 1_000 + POLL_MARGIN_MS),
+      signal,
+      exact: true,
+      refusal: approvalStatusError,
+    },
+  )
 }
 
 /**
@@ -220,26 +196,9 @@ async function fetchResult(
   timeoutMs: number,
   signal: AbortSignal | undefined,
 ): Promise<ApprovalResult> {
-  const answer = await session.call({
-    method: 'GET',
-    path: `${approvalPath(approvalId)}/result`,
-    withActorId: false,
-    timeoutMs,
-    signal,
-    accepts: (status) => status === 200,
-    refusal: proxyError,
-  })
-  return readAnswer(answer, (body) => {
-    const result = new ApprovalResult(body as FromWire<ApprovalResult>)
-    return new ApprovalResult({ ...result.toJSON(), approval_id: result.approvalId ?? approvalId })
-  })
-}
-
-function approvalPath(approvalId: string): string {
-  if (typeof approvalId !== 'string' || approvalId === '') {
-    throw new AlterValueError('The approval id must be a non-empty string')
-  }
-  return `/sdk/approvals/${encodeStrictly(approvalId)}`
+  const how = { withActorId: false, timeoutMs, signal, exact: true, refusal: proxyError }
+  const result = await session.invoke(readApprovalResult, { approvalId }, how)
+  return new ApprovalResult({ ...result.toJSON(), approval_id: result.approvalId ?? approvalId })
 }
 
 function mayPass(error: unknown): boolean {

@@ -1,6 +1,6 @@
 /** The provider URL of a call: placeholders, checks, query. */
 import { isLoopbackHost } from './base-url.ts'
-import { AlterValueError } from './errors.ts'
+import { AlterValueError } from './generated/errors.ts'
 import { encodeStrictly } from './signing.ts'
 
 export type QueryValue = string | number | boolean | null | readonly (string | number | boolean | null)[]

@@ -1,9 +1,10 @@
 /** What all calls of one client share: its backend, its user's token, its background work and whether it is closed. */
 import { ambientContext } from './audit-context.ts'
 import type { Backend, BackendAnswer, BackendCall } from './backend.ts'
-import { type FailedAnswer, mainError } from './error-mapping.ts'
-import { AlterSDKError, AlterValueError, BackendError } from './errors.ts'
-import type { RetryInfo } from './retry-info.ts'
+import { type Call, type Given, requestOf } from './call.ts'
+import { agentsError, type FailedAnswer, mainError } from './error-mapping.ts'
+import { AlterSDKError, AlterValueError, BackendError } from './generated/errors.ts'
+import type { RetryInfo } from './generated/models.ts'
 import type { Runtime } from './runtime.ts'
 
 /** Gives the token of the user on whose behalf calls are made; `undefined` when there is none at the moment. */
@@ -17,9 +18,9 @@ export type SessionDeps = {
   userTokenGetter: UserTokenGetter | undefined
 }
 
-export type SessionCall = BackendCall & {
-  /** Which statuses are a good answer; 2xx unless said. */
-  accepts?: (status: number) => boolean
+export type SessionOptions = Omit<BackendCall, 'method' | 'path' | 'body'> & {
+  /** Only the statuses that the contract names are a good answer; otherwise every 2xx is. */
+  exact?: boolean
   /** What a refusal becomes. */
   refusal?: (answer: FailedAnswer) => AlterSDKError
 }
@@ -41,21 +42,28 @@ export function createSession({ kind, backend, runtime, timeoutMs, userTokenGett
     timeoutMs,
     backend,
     assertOpen,
-    hasUserTokenGetter: userTokenGetter !== undefined,
     lastRetryInfo: () => lastRetryInfo,
     rememberRetryInfo(info: RetryInfo | null): void {
       lastRetryInfo = info
     },
 
     /**
-     * Sends one call, labeled with the ambient context unless it has its own.
+     * Makes one call of the contract, labeled with the ambient context unless it has its own, and reads its answer.
+     * @throws {AlterValueError} naming the property of `input` that is not as it must be
      * @throws {AlterSDKError} when the client is closed, and what `refusal` makes of an answer that is not accepted
      */
-    async call({ accepts = isSuccess, refusal = mainError, ...call }: SessionCall): Promise<BackendAnswer> {
+    async invoke<Input extends object, Output>(
+      call: Call<Input, Output>,
+      input: Given<Input>,
+      options: SessionOptions = {},
+    ): Promise<Output> {
       assertOpen()
-      const answer = await backend.send({ ...call, context: call.context ?? nonEmpty(ambientContext()) })
-      if (!accepts(answer.status)) throw refusal(answer)
-      return answer
+      const { exact, refusal = call.path.startsWith('/sdk/agents') ? agentsError : mainError, ...how } = options
+      const context = how.context ?? nonEmpty(ambientContext())
+      const answer = await backend.send({ ...requestOf(call, input), ...how, context })
+      const isGood = exact ? Object.hasOwn(call.answers, answer.status) : isSuccess(answer.status)
+      if (!isGood) throw refusal(answer)
+      return readAnswer(answer, call.answers[answer.status] ?? Object.values(call.answers)[0]!)
     },
 
     /** The argument, else what the getter gives. */
@@ -82,13 +90,10 @@ export function createSession({ kind, backend, runtime, timeoutMs, userTokenGett
   }
 }
 
-/**
- * Makes an object of this SDK from a good answer.
- * @throws {BackendError} when the answer is not what the protocol promises
- */
-export function readAnswer<T>(answer: BackendAnswer, read: (json: unknown) => T): T {
+/** @throws {BackendError} when a good answer is not what the protocol promises */
+function readAnswer<T>(answer: BackendAnswer, Answer: new (json: never) => T): T {
   try {
-    return read(answer.json)
+    return new Answer(answer.json as never)
   } catch (error) {
     if (!(error instanceof AlterValueError)) throw error
     throw new BackendError(`The vault's answer cannot be read: ${error.message}`, {

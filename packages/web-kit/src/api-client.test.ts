@@ -1,9 +1,9 @@
 import { everybody, noAudit, statusApi } from '@alter-vault/contracts'
 import Type from 'typebox'
 import { describe, expect, it } from 'vitest'
-import { ApiError, createApiClient } from './api-client.ts'
+import { ApiError, type BrowserEndpoint, createApiClient } from './api-client.ts'
 
-const renameThing = statusApi.defineEndpoint({
+const declared = statusApi.defineEndpoint({
   id: 'rename_thing',
   method: 'POST',
   path: '/things/:thing_id/rename',
@@ -18,6 +18,7 @@ const renameThing = statusApi.defineEndpoint({
   errors: [],
   audit: noAudit('an example'),
 })
+const renameThing: BrowserEndpoint<typeof declared> = declared
 
 const input = {
   params: { thing_id: 'a/b?c' },

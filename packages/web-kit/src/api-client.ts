@@ -7,6 +7,12 @@ type Declared<E> = {
     ? Type.Static<Schema>
     : never
 }
+/** An endpoint as a browser needs it; its declaration is there as a type only, so that no schema comes into the bundle. */
+export type BrowserEndpoint<E extends Endpoint = Endpoint> = {
+  method: Endpoint['method']
+  path: string
+  declared?: E
+}
 type AllOptional<T> = { [P in keyof T]: Partial<T[P]> extends T[P] ? P : never }[keyof T]
 
 /** What a caller gives for an endpoint: the parts that its declaration names; a part without a required member may be left out. */
@@ -66,12 +72,12 @@ async function refusalOf(response: Response): Promise<ApiError> {
 }
 
 /**
- * Calls endpoints of our own origin by their declaration. Answers are never cached and redirects never followed. Throws `ApiError`,
+ * Calls endpoints of our own origin, typed by their declaration. Answers are never cached and redirects never followed. Throws `ApiError`,
  * or the abort reason when the caller's own `signal` ended the call.
  */
 export function createApiClient({ fetch }: Deps) {
   return async function call<E extends Endpoint>(
-    endpoint: E,
+    endpoint: BrowserEndpoint<E>,
     input: CallInput<E>,
     { signal, timeoutMs = 15_000 }: CallOptions = {},
   ): Promise<Type.Static<E['success']>> {

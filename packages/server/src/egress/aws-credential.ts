@@ -1,5 +1,8 @@
+import { findAwsScope } from '@alter-vault/contracts/aws/hosts'
+import type { SigningScope } from '@alter-vault/contracts/aws/signature'
 import { Secret } from '../crypto/secret.ts'
-import { resolveAwsScope } from './aws-hosts.ts'
+import { VaultError } from '../kernel/vault-error.ts'
+import type { CanonicalUrl } from './canonical-url.ts'
 import { type CredentialKind, type CredentialMembers, fault, headerText, type ValueOf } from './credential-kind.ts'
 import { SIGV4_FORMAT } from './injection.ts'
 import { AWS_SIGNING_HEADERS, signAwsRequest } from './sigv4.ts'
@@ -72,6 +75,23 @@ export const awsCredential: CredentialKind<AwsKeys> = {
       onAnswer: (call, answer) => (awsClockSkew.learn(call.url.host, answer) ? 'again' : undefined),
     }
   },
+}
+
+/**
+ * The scope to sign with: what the host says, else what is stored with the credential. Refuses 422
+ * `aws_signing_scope_unknown` when neither is complete.
+ */
+export function resolveAwsScope(
+  url: Pick<CanonicalUrl, 'host'>,
+  stored: { region: string | undefined; service: string | undefined },
+): SigningScope {
+  const detected = findAwsScope(url.host)
+  if (detected !== undefined) return detected
+  const { region, service } = stored
+  if (region !== undefined && service !== undefined) return { region, service }
+  throw new VaultError('aws_signing_scope_unknown', {
+    message: `The region and service of "${url.host}" are not known. Store "region" and "service" with the credential.`,
+  })
 }
 
 function label(read: CredentialMembers, member: string, expected: string): string | undefined {

@@ -1,11 +1,16 @@
 import { createHash } from 'node:crypto'
+import {
+  authorizationOf,
+  awsTime,
+  canonicalPath,
+  canonicalQuery,
+  type Hashes,
+  type SigningScope,
+} from '@alter-vault/contracts/aws/signature'
 import type { Secret } from '../crypto/secret.ts'
 import { HmacKey } from '../kernel/hmac.ts'
 import { type CanonicalUrl, withEscapedPath, withQuery } from './canonical-url.ts'
 import type { HeaderList } from './header-rules.ts'
-
-/** Region and signing name, as in the credential scope of a signature. */
-export type SigningScope = { region: string; service: string }
 
 /** The headers a signature adds; no caller's value of them is ever kept. */
 export const AWS_SIGNING_HEADERS = [
@@ -19,18 +24,10 @@ type AwsKeys = { accessKeyId: string; secretAccessKey: Secret; sessionToken: Sec
 
 type AwsRequest = { method: string; url: CanonicalUrl; headers: HeaderList; body: Buffer | undefined }
 
-/** What a signature is computed over; the pieces of the canonical request. */
-export type CanonicalRequest = {
-  method: string
-  path: string
-  query: string
-  /** Lower-case names; each once. All of them are signed. */
-  headers: HeaderList
-  payloadSha256: string
+const hashes: Hashes = {
+  sha256: (text) => createHash('sha256').update(text).digest('hex'),
+  hmac: (key, text) => new HmacKey(Buffer.from(key)).bytes(text),
 }
-
-/** Services whose paths name objects: signed as sent, encoded once, never normalized. */
-const SIGNED_AS_SENT = new Set(['s3', 's3-object-lambda', 's3-outposts', 's3express'])
 
 /**
  * Signs a request with AWS Signature Version 4 at `nowMs`. The answer's URL is the one to send: its path and query are
@@ -46,7 +43,7 @@ export function signAwsRequest(
   const sentPath = url.path.split('/').map(strictEscapes).join('/')
   const sentQuery = queryPairs(url.query)
   const sentUrl = withEscapedPath(withQuery(url, sentQuery.map(writePair).join('&')), sentPath)
-  const time = new Date(nowMs).toISOString().replace(/[:-]|\.\d{3}/g, '')
+  const time = awsTime(nowMs)
   const payloadSha256 = createHash('sha256')
     .update(body ?? '')
     .digest('hex')
@@ -63,50 +60,17 @@ export function signAwsRequest(
   const authorization = authorizationOf(
     {
       method,
-      path: SIGNED_AS_SENT.has(scope.service) ? sentPath : doubleEncoded(sentPath),
-      query: sentQuery
-        .toSorted(byNameThenValue)
-        .map(([name, value]) => `${name}=${value ?? ''}`)
-        .join('&'),
+      path: canonicalPath(scope.service, sentPath),
+      query: canonicalQuery(sentQuery.map(([name, value]) => [name, value ?? ''])),
       headers: [['host', url.authority], ...unsigned.filter(([name]) => name.startsWith('x-amz-')), ...amz],
       payloadSha256,
     },
-    keys,
+    { accessKeyId: keys.accessKeyId, secretAccessKey: keys.secretAccessKey.reveal() },
     scope,
     time,
+    hashes,
   )
   return { url: sentUrl, headers: [...unsigned, ...amz, ['authorization', authorization]] }
-}
-
-/** The `Authorization` value for a canonical request at `time` (`YYYYMMDDTHHMMSSZ`). */
-export function authorizationOf(
-  request: CanonicalRequest,
-  keys: Pick<AwsKeys, 'accessKeyId' | 'secretAccessKey'>,
-  { region, service }: SigningScope,
-  time: string,
-): string {
-  const signed = request.headers
-    .map(([name, value]) => [name, value.trim().replace(/ +/g, ' ')] as const)
-    .sort(([a], [b]) => byBytes(a, b))
-  const signedNames = signed.map(([name]) => name).join(';')
-  const canonical = [
-    request.method,
-    request.path,
-    request.query,
-    ...signed.map(([name, value]) => `${name}:${value}`),
-    '',
-    signedNames,
-    request.payloadSha256,
-  ].join('\n')
-  const date = time.slice(0, 8)
-  const credentialScope = `${date}/${region}/${service}/aws4_request`
-  const hash = createHash('sha256').update(canonical).digest('hex')
-  const toSign = `AWS4-HMAC-SHA256\n${time}\n${credentialScope}\n${hash}`
-  const hmac = (key: Buffer, text: string) => new HmacKey(key).bytes(text)
-  const dateKey = hmac(Buffer.from(`AWS4${keys.secretAccessKey.reveal()}`), date)
-  const signingKey = hmac(hmac(hmac(dateKey, region), service), 'aws4_request')
-  const signature = hmac(signingKey, toSign).toString('hex')
-  return `AWS4-HMAC-SHA256 Credential=${keys.accessKeyId}/${credentialScope}, SignedHeaders=${signedNames}, Signature=${signature}`
 }
 
 /** Escapes everything but unreserved characters and leaves escapes alone; canonical URLs hold no stray `%`. */
@@ -114,11 +78,6 @@ function strictEscapes(text: string): string {
   return text.replace(/[^A-Za-z0-9._~%-]/g, (character) =>
     Buffer.from(character).reduce((out, byte) => `${out}%${byte.toString(16).toUpperCase().padStart(2, '0')}`, ''),
   )
-}
-
-/** Other services encode the sent path once more, after repeated slashes were joined (dot segments are gone already). */
-function doubleEncoded(path: string): string {
-  return path.replace(/\/{2,}/g, '/').replaceAll('%', '%25')
 }
 
 function queryPairs(query: string): [name: string, value: string | undefined][] {
@@ -135,13 +94,4 @@ function queryPairs(query: string): [name: string, value: string | undefined][] 
 
 function writePair([name, value]: [string, string | undefined]): string {
   return value === undefined ? name : `${name}=${value}`
-}
-
-function byNameThenValue(a: [string, string | undefined], b: [string, string | undefined]): number {
-  return byBytes(a[0], b[0]) || byBytes(a[1] ?? '', b[1] ?? '')
-}
-
-function byBytes(a: string, b: string): number {
-  if (a === b) return 0
-  return a < b ? -1 : 1
 }

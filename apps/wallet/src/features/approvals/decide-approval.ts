@@ -1,5 +1,6 @@
-import { type DecisionState, decideApprovalByLink } from '@alter-vault/contracts'
+import type { DecisionState } from '@alter-vault/contracts'
 import type { ApiCall } from '@alter-vault/web-kit/api-client.ts'
+import { decideApprovalByLink } from '@alter-vault/web-kit/generated/endpoints.ts'
 
 type Link = { approvalId: string; token: string }
 export type Choice = 'approve' | 'deny'

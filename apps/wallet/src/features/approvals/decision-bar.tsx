@@ -1,5 +1,6 @@
-import { DECISION_REASON_MAX_CHARACTERS, type OpenApprovalPage } from '@alter-vault/contracts'
+import type { OpenApprovalPage } from '@alter-vault/contracts'
 import { Button } from '@alter-vault/web-kit/button.tsx'
+import { constants } from '@alter-vault/web-kit/generated/endpoints.ts'
 import { Icon } from '@alter-vault/web-kit/icon.tsx'
 import { Notice } from '@alter-vault/web-kit/notice.tsx'
 import { timeLeftWords } from '@alter-vault/web-kit/quantity-words.ts'
@@ -193,7 +194,7 @@ export function DecisionBar({ screen, now, decide, showNewer, readAgain }: Props
                   setReason(value)
                   setMissingReason(false)
                 }}
-                maxLength={DECISION_REASON_MAX_CHARACTERS}
+                maxLength={constants.DECISION_REASON_MAX_CHARACTERS}
                 error={missingReason ? 'Write why. Nothing was decided and nothing was sent.' : null}
                 inputRef={reasonInput}
               />

@@ -1,5 +1,6 @@
-import { type ApprovalPage, LINK_TOKEN_HEADER, readApprovalPage } from '@alter-vault/contracts'
+import type { ApprovalPage } from '@alter-vault/contracts'
 import type { ApiCall } from '@alter-vault/web-kit/api-client.ts'
+import { constants, readApprovalPage } from '@alter-vault/web-kit/generated/endpoints.ts'
 
 type Link = { approvalId: string; token: string }
 
@@ -14,7 +15,7 @@ export const readApproval = (
     {
       params: { approval_id: approvalId },
       query: wholeBody ? { body: 'whole' } : {},
-      headers: { [LINK_TOKEN_HEADER]: token },
+      headers: { [constants.LINK_TOKEN_HEADER]: token },
     },
     signal ? { signal } : {},
   )

@@ -1,60 +1,17 @@
-/**
- * Every error this SDK throws.
- *
- *   AlterSDKError
- *   ├─ AlterValueError            an argument was refused before anything was sent
- *   ├─ MemoryIsolationError
- *   ├─ ApprovalError              Denied, Expired, Timeout, ExecutionFailed
- *   ├─ ConnectFlowError           Denied, Config, Timeout
- *   ├─ ProviderAPIError           the provider answered 400 or above: ScopeReauthRequired, ProviderUnauthorized
- *   ├─ NetworkError               no answer: TimeoutError
- *   └─ BackendError               the vault refused
- *      ├─ ReAuthRequiredError     GrantExpired, GrantRevoked, CredentialRevoked, GrantDeleted
- *      ├─ GrantNotFoundError      AgentDelegationMissing
- *      ├─ PolicyViolationError    StepUpRequired, RedactDischargeFailed
- *      ├─ AgentError              keys and agents
- *      └─ one class for each other refusal
- *
- * `details` is the object the vault sent, with its own snake_case names, plus `status_code`. The properties of the
- * classes read it: a field that is missing or of the wrong type is `null`, or an empty list.
- */
+// Written by tools/generate-clients.ts from packages/contracts. Do not edit.
 
-/** What is known about an error besides its text. Names are those of the wire. */
-export type ErrorDetails = Readonly<Record<string, unknown>>
+import { AlterSDKError, ProviderAPIError, flag, integer, text, texts, within } from '../base-errors.ts'
+import { readEach } from '../shape.ts'
 
-function text(value: unknown): string | null {
-  return typeof value === 'string' ? value : null
+export { AlterSDKError, AlterValueError, type ErrorDetails, ProviderAPIError } from '../base-errors.ts'
+
+/** One of the grants that an ambiguous address could have meant. */
+export type GrantCandidate = {
+  grantId: string
+  label: string | null
+  accountIdentifier: string | null
+  accountDisplayName: string | null
 }
-
-function integer(value: unknown): number | null {
-  return Number.isInteger(value) ? (value as number) : null
-}
-
-function flag(value: unknown): boolean {
-  return value === true
-}
-
-function texts(value: unknown): readonly string[] {
-  return Array.isArray(value) && value.every((item) => typeof item === 'string') ? value : []
-}
-
-function object(value: unknown): ErrorDetails {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as ErrorDetails) : {}
-}
-
-/** Root of the tree. `name` is the class, `details` what is known. */
-export class AlterSDKError extends Error {
-  readonly details: ErrorDetails
-
-  constructor(message: string, details: ErrorDetails = {}, options?: ErrorOptions) {
-    super(message, options)
-    this.name = new.target.name
-    this.details = details
-  }
-}
-
-/** An argument was refused. Nothing was sent. */
-export class AlterValueError extends AlterSDKError {}
 
 /** Memory of one user would have reached another. */
 export class MemoryIsolationError extends AlterSDKError {}
@@ -65,67 +22,14 @@ export class ApprovalError extends AlterSDKError {
     return text(this.details.approval_id)
   }
 }
-/** An approver said no; the text is the reason, if one was given. */
-export class ApprovalDeniedError extends ApprovalError {}
-/** Nobody decided before the approval window closed. */
-export class ApprovalExpiredError extends ApprovalError {}
-/** The local wait ended; the request may still be pending, keep the id and ask again. */
-export class ApprovalTimeoutError extends ApprovalError {}
-/** It was approved, but could not be executed. */
-export class ApprovalExecutionFailedError extends ApprovalError {}
 
 /** Connecting an account did not succeed. */
 export class ConnectFlowError extends AlterSDKError {}
-/** The user declined. */
-export class ConnectDeniedError extends ConnectFlowError {}
-/** The app or the provider is not set up for what was asked. */
-export class ConnectConfigError extends ConnectFlowError {}
-/** The user did not finish in time. */
-export class ConnectTimeoutError extends ConnectFlowError {}
-
-/** The provider answered `request` with status 400 or above. */
-export class ProviderAPIError extends AlterSDKError {
-  /** The provider's answer, body not yet read; absent when the vault itself raised the error. Not enumerable. */
-  declare readonly response: Response | undefined
-
-  constructor(message: string, details: ErrorDetails = {}, options?: ErrorOptions & { response?: Response }) {
-    super(message, details, options)
-    Object.defineProperty(this, 'response', { value: options?.response, enumerable: false })
-  }
-
-  get statusCode(): number | null {
-    return integer(this.details.status_code)
-  }
-  /** Body text, without credentials, up to 10,000 bytes; otherwise a note such as `<binary response: 512 bytes>`. */
-  get responseBody(): string | null {
-    return text(this.details.response_body)
-  }
-  get grantId(): string | null {
-    return text(this.details.grant_id)
-  }
-  get providerId(): string | null {
-    return text(this.details.provider_id)
-  }
-}
-/** The grant lacks a scope that the call needs: the user has to connect again. */
-export class ScopeReauthRequiredError extends ProviderAPIError {
-  /** Who noticed: `www_authenticate_rfc6750` (the provider) or `backend_flag` (the vault). */
-  get source(): string | null {
-    return text(this.details.source)
-  }
-  get missingScopes(): readonly string[] {
-    return texts(this.details.missing_scopes)
-  }
-}
-/** The provider answered 401: it no longer accepts the credential. */
-export class ProviderUnauthorizedError extends ProviderAPIError {}
 
 /** No answer: the connection failed or broke. Whether the other side acted is not known. */
 export class NetworkError extends AlterSDKError {}
-/** No whole answer within the timeout. */
-export class TimeoutError extends NetworkError {}
 
-/** The vault refused, or answered something this SDK cannot read. */
+/** The vault refused, or answered something that cannot be read. */
 export class BackendError extends AlterSDKError {
   /** HTTP status of the answer. */
   get statusCode(): number | null {
@@ -134,6 +38,44 @@ export class BackendError extends AlterSDKError {
   /** The error code, as the vault sent it. */
   get code(): string | null {
     return text(this.details.error)
+  }
+}
+
+/** No whole answer within the timeout. */
+export class TimeoutError extends NetworkError {}
+
+/** An approver said no; the text is the reason, if one was given. */
+export class ApprovalDeniedError extends ApprovalError {}
+
+/** Nobody decided before the approval window closed. */
+export class ApprovalExpiredError extends ApprovalError {}
+
+/** The local wait ended; the request may still be pending, keep the id and ask again. */
+export class ApprovalTimeoutError extends ApprovalError {}
+
+/** It was approved, but could not be executed. */
+export class ApprovalExecutionFailedError extends ApprovalError {}
+
+/** The user declined. */
+export class ConnectDeniedError extends ConnectFlowError {}
+
+/** The user did not finish in time. */
+export class ConnectTimeoutError extends ConnectFlowError {}
+
+/** The app or the provider is not set up for what was asked. */
+export class ConnectConfigError extends ConnectFlowError {}
+
+/** The provider answered 401: it no longer accepts the credential. */
+export class ProviderUnauthorizedError extends ProviderAPIError {}
+
+/** The grant lacks a scope that the call needs: the user has to connect again. */
+export class ScopeReauthRequiredError extends ProviderAPIError {
+  /** Who noticed: `www_authenticate_rfc6750` (the provider) or `backend_flag` (the vault). */
+  get source(): string | null {
+    return text(this.details.source)
+  }
+  get missingScopes(): readonly string[] {
+    return texts(this.details.missing_scopes)
   }
 }
 
@@ -146,38 +88,6 @@ export class BlockedDestinationError extends BackendError {
 
 /** The user has to sign in or connect again. */
 export class ReAuthRequiredError extends BackendError {}
-/** The grant's time is over. */
-export class GrantExpiredError extends ReAuthRequiredError {
-  get providerId(): string | null {
-    return text(this.details.provider_id)
-  }
-  get agentId(): string | null {
-    return text(this.details.agent_id)
-  }
-  get appUserId(): string | null {
-    return text(this.details.app_user_id)
-  }
-}
-/** The grant was revoked. */
-export class GrantRevokedError extends ReAuthRequiredError {
-  get grantId(): string | null {
-    return text(this.details.grant_id)
-  }
-}
-/** The credential behind the grant was revoked; connecting again repairs the grant. */
-export class CredentialRevokedError extends ReAuthRequiredError {
-  get grantId(): string | null {
-    return text(this.details.grant_id)
-  }
-  get providerId(): string | null {
-    return text(this.details.provider_id)
-  }
-  get appUserId(): string | null {
-    return text(this.details.app_user_id)
-  }
-}
-/** The grant no longer exists. */
-export class GrantDeletedError extends ReAuthRequiredError {}
 
 /** Nothing with this id or address, or nothing that this key may know of. */
 export class GrantNotFoundError extends BackendError {
@@ -191,17 +101,21 @@ export class GrantNotFoundError extends BackendError {
     return text(this.details.app_user_id)
   }
 }
-/** `GrantNotFoundError` of an `Agent`: most often nobody delegated a grant to it yet. */
-export class AgentDelegationMissingError extends GrantNotFoundError {}
 
-/** One of the grants that an ambiguous address could have meant. */
-export type GrantCandidate = {
-  grantId: string
-  label: string | null
-  accountIdentifier: string | null
-  accountDisplayName: string | null
+/** No user delegated a fitting grant to this agent. */
+export class NoDelegatedGrantError extends BackendError {
+  get providerId(): string | null {
+    return text(this.details.provider_id)
+  }
+  get agentId(): string | null {
+    return text(this.details.agent_id)
+  }
+  get appUserId(): string | null {
+    return text(this.details.app_user_id)
+  }
 }
-/** The address fits several grants: name one by `account`, `label` or `grantId`. */
+
+/** The address fits several grants: name one by account, label or id. */
 export class AmbiguousGrantError extends BackendError {
   get providerId(): string | null {
     return text(this.details.provider_id)
@@ -219,18 +133,12 @@ export class AmbiguousGrantError extends BackendError {
     return texts(this.details.grant_ids)
   }
   get candidates(): readonly GrantCandidate[] {
-    const { candidates } = this.details
-    if (!Array.isArray(candidates)) return []
-    return candidates.flatMap((item) => {
-      const candidate = object(item)
-      if (typeof candidate.grant_id !== 'string') return []
-      return {
-        grantId: candidate.grant_id,
-        label: text(candidate.label),
-        accountIdentifier: text(candidate.account_identifier),
-        accountDisplayName: text(candidate.account_display_name),
-      }
-    })
+    return readEach({
+      grant_id: { type: 'string' },
+      label: { type: 'string', nullable: true, nullWhenUnknown: true, default: null },
+      account_identifier: { type: 'string', nullable: true, nullWhenUnknown: true, default: null },
+      account_display_name: { type: 'string', nullable: true, nullWhenUnknown: true, default: null },
+    }, this.details.candidates)
   }
   /** There are more candidates than listed. */
   get candidatesTruncated(): boolean {
@@ -238,36 +146,15 @@ export class AmbiguousGrantError extends BackendError {
   }
 }
 
-/** No user delegated a fitting grant to this agent. */
-export class NoDelegatedGrantError extends BackendError {
-  get providerId(): string | null {
-    return text(this.details.provider_id)
-  }
-  get agentId(): string | null {
-    return text(this.details.agent_id)
-  }
-  get appUserId(): string | null {
-    return text(this.details.app_user_id)
-  }
-}
-
 /** A rule denied the call. */
 export class PolicyViolationError extends BackendError {
-  /** Code of the first reason; `null` when the vault named none. */
+  /** Code of the first reason; null when the vault named none. */
   get policyError(): string | null {
     return text(this.details.error)
   }
 }
-/** The user must have signed in more recently. */
-export class StepUpRequiredError extends PolicyViolationError {
-  get maxSessionAgeSeconds(): number | null {
-    return integer(this.details.max_session_age_seconds)
-  }
-}
-/** A rule demands that parts of the answer are removed, and that was not possible. */
-export class RedactDischargeFailedError extends PolicyViolationError {}
 
-/** This grant works through `proxyRequest` only. */
+/** This grant works through proxied calls only. */
 export class RestrictedGrantRequiresProxyError extends BackendError {}
 
 /** The grant may not be passed on. */
@@ -288,15 +175,16 @@ export class SiblingLabelConflictError extends BackendError {
   }
 }
 
-/** The managed secret holds several credentials: name one by `credentialId`. */
+/** The managed secret holds several credentials: name one by its id. */
 export class CredentialIdRequiredError extends BackendError {
-  get credentials(): readonly { id: string; label: string }[] {
-    const { credentials } = object(this.details.details)
-    if (!Array.isArray(credentials)) return []
-    return credentials.flatMap((item) => {
-      const { id, label } = object(item)
-      return typeof id === 'string' && typeof label === 'string' ? { id, label } : []
-    })
+  get credentials(): readonly {
+    readonly id: string
+    readonly label: string
+  }[] {
+    return readEach({
+      id: { type: 'string' },
+      label: { type: 'string' },
+    }, within(this.details.details, 'credentials'))
   }
 }
 
@@ -374,47 +262,118 @@ export class AgentError extends BackendError {
     return text(this.details.hint)
   }
 }
+
+/** The grant's time is over. */
+export class GrantExpiredError extends ReAuthRequiredError {
+  get providerId(): string | null {
+    return text(this.details.provider_id)
+  }
+  get agentId(): string | null {
+    return text(this.details.agent_id)
+  }
+  get appUserId(): string | null {
+    return text(this.details.app_user_id)
+  }
+}
+
+/** The grant was revoked. */
+export class GrantRevokedError extends ReAuthRequiredError {
+  get grantId(): string | null {
+    return text(this.details.grant_id)
+  }
+}
+
+/** The credential behind the grant was revoked; connecting again repairs the grant. */
+export class CredentialRevokedError extends ReAuthRequiredError {
+  get grantId(): string | null {
+    return text(this.details.grant_id)
+  }
+  get providerId(): string | null {
+    return text(this.details.provider_id)
+  }
+  get appUserId(): string | null {
+    return text(this.details.app_user_id)
+  }
+}
+
+/** The grant no longer exists. */
+export class GrantDeletedError extends ReAuthRequiredError {}
+
+/** `GrantNotFoundError` of an agent: most often nobody delegated a grant to it yet. */
+export class AgentDelegationMissingError extends GrantNotFoundError {}
+
+/** The user must have signed in more recently. */
+export class StepUpRequiredError extends PolicyViolationError {
+  get maxSessionAgeSeconds(): number | null {
+    return integer(this.details.max_session_age_seconds)
+  }
+}
+
+/** A rule demands that parts of the answer are removed, and that was not possible. */
+export class RedactDischargeFailedError extends PolicyViolationError {}
+
 /** No such key, or a key of another form. */
 export class InvalidKeyError extends AgentError {}
+
 /** The key was revoked. */
 export class KeyRevokedError extends AgentError {}
+
 /** The key's time is over. */
 export class KeyExpiredError extends AgentError {}
+
 /** The key was rotated and its grace period has ended. */
 export class KeyRotationExpiredError extends AgentError {}
+
 /** The key is not active. */
 export class KeyInactiveError extends AgentError {}
+
 /** The app this key belongs to is missing. */
 export class KeyAppNotFoundError extends AgentError {}
+
 /** No such key of this agent. */
 export class KeyNotFoundError extends AgentError {}
+
 /** The key was revoked before. */
 export class KeyAlreadyRevokedError extends AgentError {}
+
 /** An agent's last active key is only revoked with force. */
 export class LastActiveKeyError extends AgentError {}
+
 /** The agent has as many keys as it may have. */
 export class AgentKeyLimitError extends AgentError {}
+
 /** The agent is suspended. */
 export class AgentInactiveError extends AgentError {}
+
 /** The agent was revoked. */
 export class AgentRevokedError extends AgentError {}
+
 /** No such agent, or the caller label names none. */
 export class AgentNotFoundError extends AgentError {}
+
 /** Another agent of the app has this name. */
 export class AgentNameExistsError extends AgentError {}
+
 /** Somebody changed the agent in between. */
 export class AgentConcurrentUpdateError extends AgentError {}
+
 /** An agent key cannot make agents. */
 export class AgentCannotMintSubagentsError extends AgentError {}
-/** `me()` was asked with a key that is no agent's. */
+
+/** Asked with a key that is no agent's. */
 export class MeRequiresAgentKeyError extends AgentError {}
+
 /** An agent key named another agent as its caller. */
 export class CallerAgentMismatchError extends AgentError {}
+
 /** The vault could not find out which agent the caller is. */
 export class CallerAgentResolutionError extends AgentError {}
+
 /** The idempotency key was used with another body. */
 export class IdempotencyKeyBodyMismatchError extends AgentError {}
+
 /** The idempotency key made an agent that was revoked since. */
 export class IdempotencyKeyAgentRevokedError extends AgentError {}
+
 /** The idempotency key made an agent that is suspended. */
 export class IdempotencyKeyAgentInactiveError extends AgentError {}

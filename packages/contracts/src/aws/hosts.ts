@@ -1,7 +1,5 @@
-import { VaultError } from '../kernel/vault-error.ts'
-import { REGION_LESS_HOSTS, SIGNING_NAMES } from './aws-hosts.generated.ts'
-import type { CanonicalUrl } from './canonical-url.ts'
-import type { SigningScope } from './sigv4.ts'
+import { REGION_LESS_HOSTS, SIGNING_NAMES } from './hosts.generated.ts'
+import type { SigningScope } from './signature.ts'
 
 /*
  * Reading right to left after the suffix (`amazonaws.com`, `api.aws`, … and their forms in China):
@@ -61,7 +59,7 @@ const OLD_REGION_LESS: ReadonlyMap<string, SigningScope> = new Map(
 /** S3 Express puts the availability zone behind its label: `s3express-use1-az4`. */
 const S3_EXPRESS = /^s3express-(?:fips-)?(?:[a-z0-9]+-az\d+|control)$/
 
-/** The scope a request to `host` is signed for, or undefined for a host that does not say. */
+/** The scope that a request to `host`, in lower case, is signed for, or undefined for a host that does not say. */
 export function findAwsScope(host: string): SigningScope | undefined {
   const fixed = REGION_LESS_HOSTS.get(host)
   if (fixed !== undefined) return { service: fixed[0], region: fixed[1] }
@@ -72,23 +70,6 @@ export function findAwsScope(host: string): SigningScope | undefined {
   // A region of China under a suffix of elsewhere, or the reverse, is no host of AWS.
   if (scope === undefined || scope.region.startsWith('cn-') !== suffix.endsWith('.cn')) return undefined
   return scope
-}
-
-/**
- * The scope to sign with: what the host says, else what is stored with the credential. Refuses 422
- * `aws_signing_scope_unknown` when neither is complete.
- */
-export function resolveAwsScope(
-  url: Pick<CanonicalUrl, 'host'>,
-  stored: { region: string | undefined; service: string | undefined },
-): SigningScope {
-  const detected = findAwsScope(url.host)
-  if (detected !== undefined) return detected
-  const { region, service } = stored
-  if (region !== undefined && service !== undefined) return { region, service }
-  throw new VaultError('aws_signing_scope_unknown', {
-    message: `The region and service of "${url.host}" are not known. Store "region" and "service" with the credential.`,
-  })
 }
 
 function scopeOfLabels(labels: string[], suffix: (typeof SUFFIXES)[number]): SigningScope | undefined {

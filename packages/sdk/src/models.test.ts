@@ -1,12 +1,24 @@
+import * as contracts from '@alter-vault/contracts'
+import fc from 'fast-check'
+import type Type from 'typebox'
+import { Check } from 'typebox/value'
 import { describe, expect, test } from 'vitest'
-import { AgentInfo } from './agents.ts'
-import { APICallAuditLog } from './api-call-audit.ts'
-import { ApprovalResult, ApprovalStatus, PendingApproval } from './approvals.ts'
-import { AlterValueError } from './errors.ts'
-import { CreateGrantResult, RevokeGrantResult, UnifiedGrantListResult } from './grants.ts'
-import { RetryInfo } from './retry-info.ts'
-import { ScopeCatalog } from './scopes.ts'
-import { toWire } from './wire-names.ts'
+import { type WireSchema, wireValue } from '../test/wire-values.ts'
+import { AlterValueError } from './generated/errors.ts'
+import * as models from './generated/models.ts'
+import {
+  AgentInfo,
+  APICallAuditLog,
+  ApprovalResult,
+  ApprovalStatus,
+  CreateGrantResult,
+  PendingApproval,
+  RetryInfo,
+  RevokeGrantResult,
+  ScopeCatalog,
+  UnifiedGrantListResult,
+} from './generated/models.ts'
+import { camelCase } from './shape.ts'
 
 const ID = '00000000-0000-4000-8000-000000000010'
 const AT = '2026-01-01T00:00:00.123456+00:00'
@@ -200,8 +212,8 @@ describe('the types of the SDK', () => {
   })
 
   test.each(SAMPLES)('%s refuses each field of another type by its wire name', (_name, Class, wire) => {
-    // These three read anything: unusable values count as absent, and a request body may be any JSON.
-    const lenient = ['api_base_url', 'credential_kind', 'request_body']
+    // These read anything: unusable values count as absent, and a request body may be any JSON.
+    const lenient = ['api_base_url', 'credential_hint', 'credential_kind', 'request_body']
     for (const field of Object.keys(wire).filter((name) => !lenient.includes(name))) {
       const broken = { ...wire, [field]: Symbol('not JSON') }
       expect(() => new Class(broken as never), field).toThrow(AlterValueError)
@@ -220,13 +232,63 @@ describe('the types of the SDK', () => {
   })
 })
 
-describe('toWire', () => {
-  test('leaves out undefined, keeps null, and translates no key of a value', () => {
-    const inner = { grantId: 1, agent_id: { userToken: 2 } }
-    expect(toWire({ grantId: 'g', label: undefined, reason: null, context: inner })).toEqual({
-      grant_id: 'g',
-      reason: null,
-      context: inner,
-    })
+/** Every object that the SDK API answers, or that is a whole body, by its title. */
+function namedSchemas(schema: WireSchema, found = new Map<string, WireSchema>()): Map<string, WireSchema> {
+  if (schema.title !== undefined && schema.properties) found.set(schema.title, schema)
+  const parts = [schema.items, ...(schema.anyOf ?? []), ...(schema.allOf ?? [])]
+  const members = [...Object.values(schema.properties ?? {}), ...Object.values(schema.patternProperties ?? {})]
+  for (const part of [...parts, ...members]) if (part) namedSchemas(part, found)
+  return found
+}
+
+const SCHEMAS = new Map(
+  Object.values(contracts as Record<string, unknown>)
+    .filter((value): value is contracts.Endpoint => (value as contracts.Endpoint | null)?.api === contracts.sdkApi)
+    .flatMap(({ success, accepted, body }) => [success, accepted, (body as WireSchema)?.title && body])
+    .flatMap((schema) => [...namedSchemas((schema || {}) as WireSchema)]),
+)
+
+describe('the generated tables', () => {
+  const classes = Object.entries(models) as unknown as [string, new (wire: unknown) => { toJSON(): unknown }][]
+
+  test('are there for every object of the contract', () => {
+    expect(classes.map(([name]) => name).sort()).toEqual([...SCHEMAS.keys()].sort())
+  })
+
+  test.each(classes)('%s holds every field of whatever the contract allows', (name, Class) => {
+    const schema = SCHEMAS.get(name)!
+    fc.assert(
+      fc.property(wireValue(schema), (value) => {
+        const wire = value as Record<string, unknown>
+        expect(Check(schema as Type.TSchema, wire)).toBe(true)
+        const read = new Class(wire) as unknown as Record<string, unknown> & { toJSON(): unknown }
+        const whole = Object.entries(schema.properties!).map(([field, part]) => {
+          return [field, Object.hasOwn(wire, field) ? wire[field] : (part.default ?? null)]
+        })
+        expect(Object.keys(read)).toEqual(whole.map(([field]) => camelCase(field as string)))
+        // Nested objects fill in what they lack, as this one does.
+        const again = new Class(read.toJSON()) as unknown as typeof read
+        expect(again).toEqual(read)
+        for (const [field, expected] of whole) {
+          const written = (read.toJSON() as Record<string, unknown>)[field as string]
+          expect(withoutAbsent(written, expected)).toEqual(expected)
+        }
+      }),
+      { numRuns: 50 },
+    )
   })
 })
+
+/** Of what was written, the members that were there. */
+function withoutAbsent(written: unknown, expected: unknown): unknown {
+  if (Array.isArray(written) && Array.isArray(expected)) {
+    return written.map((item, index) => withoutAbsent(item, expected[index]))
+  }
+  if (typeof written !== 'object' || written === null || typeof expected !== 'object' || expected === null)
+    return written
+  return Object.fromEntries(
+    Object.entries(written)
+      .filter(([name]) => Object.hasOwn(expected, name))
+      .map(([name, value]) => [name, withoutAbsent(value, (expected as Record<string, unknown>)[name])]),
+  )
+}

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import samples from './aws-hosts.samples.json' with { type: 'json' }
-import { findAwsScope, resolveAwsScope } from './aws-hosts.ts'
+import samples from './hosts.samples.json' with { type: 'json' }
+import { findAwsScope } from './hosts.ts'
 
 describe('the scope of an AWS host', () => {
   test('is what the published endpoint rules sign it with', () => {
@@ -59,6 +59,7 @@ describe('the scope of an AWS host', () => {
 
   test.each([
     'api.example.com',
+    'minio.internal',
     'amazonaws.com',
     's3.amazonaws.com.example.com',
     'sqs.eu-west-1.amazonaws.com.evil.test',
@@ -71,19 +72,5 @@ describe('the scope of an AWS host', () => {
     'vpce.amazonaws.com',
   ])('of %s is unknown', (host) => {
     expect(findAwsScope(host)).toBeUndefined()
-  })
-
-  test('comes from the host before it comes from what is stored', () => {
-    const stored = { region: 'eu-west-3', service: 'sns' }
-    expect(resolveAwsScope({ host: 'sqs.eu-west-1.amazonaws.com' }, stored)).toEqual({
-      service: 'sqs',
-      region: 'eu-west-1',
-    })
-    expect(resolveAwsScope({ host: 'minio.example.com' }, stored)).toEqual({ service: 'sns', region: 'eu-west-3' })
-  })
-
-  test('is refused when neither the host nor the credential says it', () => {
-    const resolve = () => resolveAwsScope({ host: 'minio.example.com' }, { region: 'eu-west-1', service: undefined })
-    expect(resolve).toThrow(expect.objectContaining({ code: 'aws_signing_scope_unknown', status: 422 }))
   })
 })
