@@ -64,6 +64,7 @@ export function createAuditLog(deps: AuditLogDeps) {
   const knownScopes = new Map<string, Promise<void>>()
   let closed = false
   let newestMs = 0
+  let answeredMs = Number.NEGATIVE_INFINITY
   // A database that was put back in time may lack scopes that it had; its sessions are new ones.
   pool.on('connect', () => knownScopes.clear())
 
@@ -99,7 +100,13 @@ export function createAuditLog(deps: AuditLogDeps) {
       log,
       encode,
       seal: (batchId, bodies) => seal(scopeId, batchId, bodies),
-      send: (input) => appendBatch(pool, input),
+      async send(input) {
+        const answer = await appendBatch(pool, input)
+        if (answer.kind !== 'unknown' && answer.kind !== 'refused' && answer.kind !== 'try_again') {
+          answeredMs = clock.monotonic()
+        }
+        return answer
+      },
       onStored: (batch) => recent.note(scopeId, batch),
       maxInFlight,
       retryWithinMs,
@@ -220,6 +227,8 @@ export function createAuditLog(deps: AuditLogDeps) {
       closed = true
       await pool.end()
     },
+    /** When the store last answered an append, by the monotonic clock. */
+    answeredMs: (): number => answeredMs,
     /** How far the wall clock stands behind the newest row that was handed over, in milliseconds; 0 when it does not. */
     clockBehindMs: (): number => Math.max(0, newestMs - clock.now()),
     /** Members that wait, over all scopes: for metrics and readiness. */

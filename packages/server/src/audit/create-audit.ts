@@ -6,10 +6,13 @@ import type { Clock } from '../kernel/clock.ts'
 import type { Log } from '../kernel/log.ts'
 import { createAuditLog } from './audit-log.ts'
 import { createAuditReads } from './audit-reads.ts'
+import { installationScope } from './audit-row.ts'
+import { chargeOf } from './rate-meter.ts'
 import { createAuditRoutes } from './routes.ts'
 
 export type AuditDeps = {
   db: Database
+  installationId: string
   keyring: Pick<Keyring, 'sealFor' | 'openFor'>
   signingKeys: AuditSigningKeys
   clock: Clock
@@ -23,13 +26,32 @@ export type Pace = { sweepEveryMs: number }
 export const PACE: Pace = { sweepEveryMs: 60_000 }
 
 const QUEUE_LIMIT = 10_000
+/** So long an append that the store has answered says that it takes more. */
+const ANSWERED_RECENTLY_MS = 5_000
 
 /** The audit log: its write side, its read side, and the work that keeps both going. */
-export function createAudit({ pace, ...deps }: AuditDeps) {
+export function createAudit({ pace, installationId, ...deps }: AuditDeps) {
+  const { clock } = deps
   const log = createAuditLog(deps)
   const reads = createAuditReads({ ...deps, audit: log })
   // What fails now is done by the job.
   log.recent.onMany((scopeId) => void reads.sequenceRecent(scopeId).catch(() => undefined))
+  const probed = { counterId: 'readiness', limit: 2 ** 31 - 1, windowMs: 60_000 }
+  let probing: Promise<unknown> | undefined
+
+  /** Whether appends are answered: one that needs no row is tried when none was of late. */
+  async function isWriting(): Promise<boolean> {
+    if (log.queuedRows() >= QUEUE_LIMIT) return false
+    if (clock.monotonic() - log.answeredMs() < ANSWERED_RECENTLY_MS) return true
+    probing ??= log
+      .append(installationScope(installationId), { rows: [], charges: [chargeOf(probed, 1, clock.now())] })
+      .finally(() => {
+        probing = undefined
+      })
+    await probing
+    return true
+  }
+
   // Closed from the end: writing before signing, so that the last rows are signed too.
   const open = new AsyncDisposableStack()
   return {
@@ -48,7 +70,7 @@ export function createAudit({ pace, ...deps }: AuditDeps) {
       { name: 'lapsed nonces', everyMs: 300_000, run: () => deps.db.unscoped(forgetNonces) },
     ],
     forgetInApp: reads.applyRetention,
-    ready: [{ name: 'audit_writer', check: async () => log.queuedRows() < QUEUE_LIMIT }],
+    ready: [{ name: 'audit_writer', check: isWriting }],
     metrics: [{ name: 'alter_audit_queued_rows', help: 'Audit rows that wait to be written.', read: log.queuedRows }],
   }
 }
