@@ -12,6 +12,7 @@ import { type AppendMember, createBatchWriter } from '../packages/server/src/aud
 import { bodiesPlace, encodeBodies } from '../packages/server/src/audit/body-frames.ts'
 import { createRowBatches } from '../packages/server/src/audit/row-batch.ts'
 import { createKeyring } from '../packages/server/src/crypto/keyring.ts'
+import { bodyBudgets, createRequestBodies } from '../packages/server/src/http/request-body.ts'
 import { systemClock } from '../packages/server/src/kernel/clock.ts'
 import { noFaults } from '../packages/server/src/kernel/faults.ts'
 import { newId } from '../packages/server/src/kernel/ids.ts'
@@ -169,6 +170,7 @@ const requestBody = Buffer.from(
       : { method: 'GET', url: 'http://127.0.0.1:9999/v1/payments', grant_id: grantId, reason: 'List payments' },
   ),
 )
+const bodyOf = createRequestBodies(bodyBudgets(256), clock)
 const sign = () => signedHeaders({ apiKey, path, body: requestBody, nowMs: clock.now() })
 
 function call(signed: Record<string, string>): Promise<void> {
@@ -183,6 +185,15 @@ function call(signed: Record<string, string>): Promise<void> {
       'content-length': String(requestBody.length),
     },
   })
+  // As a socket does: it delivers once somebody listens.
+  request.on('newListener', (event: string) => {
+    if (event !== 'close') return
+    queueMicrotask(() => {
+      request.emit('data', requestBody)
+      request.emit('end')
+    })
+  })
+  const incomingBody = bodyOf(request as unknown as IncomingMessage, '127.0.0.1')
   let status = 0
   const response = {
     setHeaders: () => undefined,
@@ -197,11 +208,11 @@ function call(signed: Record<string, string>): Promise<void> {
     method: 'POST',
     envelope: 'flat',
     clientIp: '127.0.0.1',
+    requestBody: incomingBody,
     sendRefusal: () => undefined,
   })
-  request.emit('data', requestBody)
-  request.emit('end')
   return done.then(() => {
+    incomingBody.release()
     if (status !== 200) throw new Error(`answered ${status}`)
   })
 }

@@ -22,6 +22,8 @@ export type Config = {
     readonly trustedProxies: readonly string[]
     readonly adminHost: string
     readonly adminPort: number
+    readonly maxConnections: number
+    readonly bodyMemoryMib: number
     readonly drainSeconds: number
   }
   readonly database: {

@@ -50,6 +50,8 @@ async function createManagementApi() {
     clock: t.clock,
     publicUrl: 'http://localhost',
     trustedProxies: [],
+    maxConnections: 1_000,
+    bodyMemoryMib: 256,
     assertContracts: true,
   })
   const { port } = await listener.listen({ host: '127.0.0.1', port: 0 })

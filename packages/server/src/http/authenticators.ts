@@ -8,8 +8,11 @@ export type Presented = {
   target: string
   /** Lower-case names. A header that came twice is joined by `, ` or, for `authorization`, kept once (Node's own rule). */
   headers: Readonly<Record<string, string | string[] | undefined>>
-  /** The bytes of the body, empty when there is none. */
-  rawBody: Buffer
+  /**
+   * The bytes of the body, empty when there is none. They are asked for once it is known who calls, and are counted as `caller`'s: nobody
+   * without a key or token makes the server hold a body.
+   */
+  readBody: (caller?: string) => Promise<Buffer>
   /** Path parameters as they came, decoded, not yet checked. */
   params: Readonly<Record<string, string>>
   clientIp: string

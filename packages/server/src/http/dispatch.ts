@@ -11,7 +11,7 @@ import type { Authenticated, Authenticator, Presented } from './authenticators.t
 import type { BoundEndpoint, Call } from './bind-endpoint.ts'
 import { sendDownload, sendJson } from './error-response.ts'
 import { type Once, Repeated } from './once.ts'
-import { MANAGEMENT_BODY_MAX_BYTES, readBody } from './read-body.ts'
+import { MANAGEMENT_BODY_MAX_BYTES, type RequestBody } from './request-body.ts'
 import { errorsOf } from './shared-errors.ts'
 import { withoutShownOnce } from './shown-once.ts'
 import { assertJsonContent, parseStrictJson } from './strict-json.ts'
@@ -27,6 +27,7 @@ export type DispatchDeps = {
 export type Arrived = {
   request: IncomingMessage
   response: ServerResponse
+  requestBody: RequestBody
   params: Readonly<Record<string, string>>
   requestId: string
   clientIp: string
@@ -37,7 +38,7 @@ const ETAG = /^"(0|[1-9]\d{0,15})"$/
 const IDEMPOTENCY_KEY = /^[\x21-\x7e]{1,255}$/
 
 /**
- * Serves one endpoint: read, authenticate, parse, check, hand over, answer. Everything that can be prepared is prepared once, here.
+ * Serves one endpoint: authenticate, read, parse, check, hand over, answer. Everything that can be prepared is prepared once, here.
  * The order is an argument: who calls is settled before anything of the body is looked at. Throws refusals and faults.
  */
 export function createDispatch(bound: BoundEndpoint, deps: DispatchDeps): (arrived: Arrived) => Promise<void> {
@@ -83,7 +84,7 @@ export function createDispatch(bound: BoundEndpoint, deps: DispatchDeps): (arriv
   /** `target` and `rawBody` must be the same in a repeat. */
   function onceOf(
     key: string | string[] | undefined,
-    { target, rawBody }: Pick<Presented, 'target' | 'rawBody'>,
+    { target, rawBody }: { target: string; rawBody: Buffer },
     repeats: Authenticated['repeats'],
   ): Once | undefined {
     if (endpoint.repeatable !== true || key === undefined || repeats === undefined) return undefined
@@ -99,20 +100,20 @@ export function createDispatch(bound: BoundEndpoint, deps: DispatchDeps): (arriv
     }
   }
 
-  return async ({ request, response, params: rawParams, requestId, clientIp }) => {
+  return async ({ request, response, requestBody, params: rawParams, requestId, clientIp }) => {
     const target = request.url ?? '/'
-    const rawBody = await readBody(request, MANAGEMENT_BODY_MAX_BYTES)
     const presented: Presented = {
       method: request.method ?? endpoint.method,
       target,
       headers: request.headers,
-      rawBody,
+      readBody: (caller) => requestBody.read(MANAGEMENT_BODY_MAX_BYTES, caller),
       params: rawParams,
       clientIp,
       requestId,
     }
     const { principal, answerHeaders = {}, repeats } = await deps.authenticate(presented, endpoint.access.needs)
     for (const [name, value] of Object.entries(answerHeaders)) response.setHeader(name, value)
+    const rawBody = await presented.readBody(repeats?.by)
 
     const checked = checkParams(rawParams)
     if ('wrong' in checked) throw notFound(endpoint, checked.wrong)
@@ -138,7 +139,7 @@ export function createDispatch(bound: BoundEndpoint, deps: DispatchDeps): (arriv
       signal: gone.signal,
     } as unknown as Call<Endpoint>
 
-    const once = onceOf(request.headers['idempotency-key'], presented, repeats)
+    const once = onceOf(request.headers['idempotency-key'], { target, rawBody }, repeats)
     try {
       const answered = await call({ ...made, once })
       if (answered.body instanceof Download) {

@@ -32,6 +32,8 @@ async function serve(chunks: () => AsyncIterable<string>) {
     clock: systemClock,
     publicUrl: 'http://127.0.0.1',
     trustedProxies: [],
+    maxConnections: 1_000,
+    bodyMemoryMib: 256,
     assertContracts: true,
   })
   const { port } = await listener.listen({ host: '127.0.0.1', port: 0 })

@@ -14,6 +14,7 @@ function refuse(error: unknown, path = '/sdk/proxy', state: { headersSent?: bool
   const response = {
     headersSent: state.headersSent ?? false,
     destroyed: false,
+    req: { complete: true, headers: {} },
     writeHead(status: number, headers: Record<string, string>) {
       Object.assign(sent, { status, headers })
     },

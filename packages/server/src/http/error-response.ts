@@ -1,11 +1,11 @@
-import type { ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { type Api, type Endpoint, errorRegistry } from '@alter-vault/contracts'
 import type { Log } from '../kernel/log.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import type { ServedFile } from './answer.ts'
-import { RequestAbandoned } from './read-body.ts'
+import { RequestAbandoned } from './request-body.ts'
 
 /** What an answer must say of its request. */
 export type RequestContext = {
@@ -45,17 +45,50 @@ export function sendText(
   text: string | undefined,
   requestId: string,
   headers: Readonly<Record<string, string>>,
+  end = (last?: string) => void response.end(last),
 ): void {
   if (response.headersSent || response.destroyed) return
   const common = { 'X-Request-ID': requestId, 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' }
   if (text === undefined) {
     const { 'Content-Type': _, ...bodiless } = headers
     response.writeHead(status, { ...common, ...(status === 204 ? {} : { 'Content-Length': '0' }), ...bodiless })
-    response.end()
+    end()
     return
   }
   response.writeHead(status, { ...common, 'Content-Length': String(Buffer.byteLength(text)), ...headers })
-  response.end(text)
+  end(text)
+}
+
+/** A body up to this length that nobody asked for is read and thrown away, and the connection goes on. */
+const DROPPED_MAX_BYTES = 64 * 1024
+/** Read and thrown away of a longer one, while its sender has time to see the answer. */
+const DISCARDED_MAX_BYTES = 16 * 1024 * 1024
+const DISCARD_MS = 1_000
+
+/** True when more of the request is on its way than it is worth waiting for. */
+function leavesBodyUnread({ complete, headers }: IncomingMessage): boolean {
+  if (complete) return false
+  const declared = headers['content-length']
+  return declared === undefined ? headers['transfer-encoding'] !== undefined : Number(declared) > DROPPED_MAX_BYTES
+}
+
+/**
+ * Lets the connection end when the body does, and soon in any case. A socket that is closed with bytes in it that nobody read resets the
+ * connection, and the sender might never see why it was refused.
+ */
+function endAfterBody(request: IncomingMessage, response: ServerResponse): void {
+  let discarded = 0
+  const end = () => {
+    clearTimeout(timer)
+    response.end()
+  }
+  const timer = setTimeout(end, DISCARD_MS).unref()
+  request.on('data', (chunk: Buffer) => {
+    discarded += chunk.length
+    if (discarded > DISCARDED_MAX_BYTES) end()
+  })
+  request.once('end', end)
+  request.once('close', end)
 }
 
 /**
@@ -126,11 +159,22 @@ export function createSendRefusal({
       response.destroy()
       return
     }
+    const { req: request } = response
     const problem = context.envelope === 'problem'
     const body = problem ? problemOf(refusal, context, publicUrl) : envelopeOf(refusal, context)
-    sendText(response, refusal.status, JSON.stringify(body), context.requestId, {
+    const headers = {
       'Content-Type': problem ? 'application/problem+json; charset=utf-8' : 'application/json; charset=utf-8',
       ...refusalHeaders(refusal, context),
+    }
+    if (!leavesBodyUnread(request)) {
+      sendText(response, refusal.status, JSON.stringify(body), context.requestId, headers)
+      return
+    }
+    // Another request cannot follow on this connection.
+    const closing = { ...headers, Connection: 'close' }
+    sendText(response, refusal.status, JSON.stringify(body), context.requestId, closing, (text) => {
+      response.write(text)
+      endAfterBody(request, response)
     })
   }
 }
@@ -143,8 +187,6 @@ function refusalHeaders(refusal: VaultError, context: RequestContext): Record<st
   // RFC 9110, 15.5.2: a 401 names a challenge.
   if (refusal.status === 401) headers['WWW-Authenticate'] = `${context.endpoint?.access.challenge} realm="alter-vault"`
   if (refusal.code === 'method_not_allowed') headers.Allow = String(refusal.log.allow ?? '')
-  // The rest of the body was not read: another request cannot follow on this connection.
-  if (refusal.code === 'body_too_large') headers.Connection = 'close'
   return headers
 }
 

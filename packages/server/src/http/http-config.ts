@@ -43,6 +43,21 @@ export const httpConfig = defineSection('Listening', {
     max: 65_535,
     shownDefault: '`ALTER_PORT` + 1',
   }),
+  maxConnections: integerField({
+    variable: 'ALTER_MAX_CONNECTIONS',
+    sentence: 'Connections at one time; further ones are closed at once.',
+    min: 16,
+    max: 1_000_000,
+    fallback: 4_096,
+  }),
+  bodyMemoryMib: integerField({
+    variable: 'ALTER_BODY_MEMORY_MIB',
+    sentence:
+      'MiB that the bodies of requests may take at one time, and as much again for answers of providers. One API key gets a quarter of it. What does not fit is refused with 503.',
+    min: 128,
+    max: 65_536,
+    fallback: 256,
+  }),
   drainSeconds: integerField({
     variable: 'ALTER_DRAIN_SECONDS',
     sentence:

@@ -21,7 +21,7 @@ import { Answer } from './answer.ts'
 import { type BoundEndpoint, bind } from './bind-endpoint.ts'
 import { sendJson } from './error-response.ts'
 import { createListener, type Listener, type ListenerOptions } from './listener.ts'
-import { PROXY_BODY_MAX_BYTES, readBody } from './read-body.ts'
+import { PROXY_BODY_MAX_BYTES } from './request-body.ts'
 import { parseStrictJson } from './strict-json.ts'
 
 const id = '018f0000-0000-7000-8000-000000000000'
@@ -116,8 +116,9 @@ const handlers: BoundEndpoint[] = [
 const hot: ListenerOptions['hotRoutes'] = new Map([
   [
     'POST /sdk/proxy',
-    async (request, response, { requestId }) => {
-      const body = parseStrictJson(await readBody(request, PROXY_BODY_MAX_BYTES))
+    async (request, response, { requestId, requestBody }) => {
+      if (request.headers['x-api-key'] === 'unknown') throw new VaultError('invalid_key')
+      const body = parseStrictJson(await requestBody.read(PROXY_BODY_MAX_BYTES, 'caller'))
       bodiesSeen.push(body)
       if (JSON.stringify(body) === '{"refuse":true}') {
         throw new VaultError('grant_revoked', { fields: { grant_id: id, decision_id: 'd-1' } })
@@ -145,6 +146,8 @@ async function start(options: Partial<ListenerOptions> = {}): Promise<void> {
     clock: systemClock,
     publicUrl: 'https://vault.example',
     trustedProxies: [],
+    maxConnections: 1_000,
+    bodyMemoryMib: 256,
     assertContracts: true,
     ...options,
   })

@@ -5,6 +5,7 @@ import { newId } from '../kernel/ids.ts'
 import type { Log } from '../kernel/log.ts'
 import { createClientIp } from './client-ip.ts'
 import { createSendRefusal } from './error-response.ts'
+import { bodyBudgets, createRequestBodies, type RequestBody } from './request-body.ts'
 import { createRoutes, type RawContext, type RoutesOptions } from './routes.ts'
 
 export type ListenerOptions = RoutesOptions & {
@@ -12,6 +13,12 @@ export type ListenerOptions = RoutesOptions & {
   clock: Pick<Clock, 'monotonic'>
   publicUrl: string
   trustedProxies: readonly string[]
+  /** Connections at one time; further ones are closed at once. */
+  maxConnections: number
+  /** MiB that the bodies of requests may take together. */
+  bodyMemoryMib: number
+  /** How long an answer may wait for a caller that reads none of it, and how often that is looked at. */
+  unread?: { endAfterMs: number; lookEveryMs: number }
   /** Called once per answered request. `route` is `<METHOD> <declared path>`, `page` or `other`. */
   observe?: (route: string, status: number, seconds: number) => void
   /** Called once per refused request with the code of its refusal. */
@@ -31,6 +38,11 @@ const HEADERS_TIMEOUT_MS = 15_000
 const REQUEST_TIMEOUT_MS = 60_000
 /** Longer than the 60 s of common load balancers, so that they close first and never send into a closing connection. */
 const KEEP_ALIVE_MS = 65_000
+/** How often Node looks for connections over these limits; its own 30 s let a slow header live three times as long as it may. */
+const CHECK_CONNECTIONS_MS = 5_000
+const UNREAD = { endAfterMs: 30_000, lookEveryMs: 5_000 }
+/** Long enough to read the status, for a caller that still sends. */
+const LINGER_MS = 1_000
 
 /** The HTTP server of all APIs and pages. Throws when the handlers do not fit the declarations. */
 export function createListener(options: ListenerOptions): Listener {
@@ -38,7 +50,9 @@ export function createListener(options: ListenerOptions): Listener {
   const find = createRoutes(options)
   const sendRefusal = createSendRefusal({ log, publicUrl: options.publicUrl, observeRefusal: options.observeRefusal })
   const clientIpOf = createClientIp(options.trustedProxies)
-  const inFlight = new Set<ServerResponse>()
+  const bodyOf = createRequestBodies(bodyBudgets(options.bodyMemoryMib), clock)
+  const unread = options.unread ?? UNREAD
+  const inFlight = new Map<ServerResponse, RequestBody>()
   let draining = false
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     if (request.rawHeaders.length > HEADERS_MAX_COUNT * 2) {
@@ -50,20 +64,24 @@ export function createListener(options: ListenerOptions): Listener {
     const path = question < 0 ? url : url.slice(0, question)
     const { served, params, envelope } = find(method, url, path)
     const { name, endpoint } = served
+    const clientIp = clientIpOf(request.socket.remoteAddress, request.headers['x-forwarded-for'])
+    const requestBody = bodyOf(request, clientIp)
     const context: RawContext = {
       requestId: newId(),
       path,
       method,
       envelope,
       endpoint,
-      clientIp: clientIpOf(request.socket.remoteAddress, request.headers['x-forwarded-for']),
+      clientIp,
+      requestBody,
       sendRefusal,
     }
-    inFlight.add(response)
+    inFlight.set(response, requestBody)
     if (draining) response.setHeader('Connection', 'close')
     const startedMs = clock.monotonic()
     response.once('close', () => {
       inFlight.delete(response)
+      requestBody.release()
       observe?.(name, response.statusCode, (clock.monotonic() - startedMs) / 1000)
     })
     try {
@@ -78,16 +96,31 @@ export function createListener(options: ListenerOptions): Listener {
     headersTimeout: HEADERS_TIMEOUT_MS,
     requestTimeout: REQUEST_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_MS,
+    connectionsCheckingInterval: CHECK_CONNECTIONS_MS,
   }
   const server = createServer(limits, (request, response) => void answer(request, response))
   // Node drops what exceeds maxHeadersCount without a word; a dropped header is one that nobody checked.
   server.maxHeadersCount = 0
+  server.maxConnections = options.maxConnections
   server.on('clientError', answerBroken)
   const sockets = new Set<Socket>()
   server.on('connection', (socket: Socket) => {
     sockets.add(socket)
     socket.once('close', () => sockets.delete(socket))
   })
+
+  /** One look at all of them costs a call nothing; a timer for each would. */
+  function endStalled(): void {
+    for (const [response, requestBody] of inFlight) {
+      const { socket } = response
+      if (socket === null) continue
+      if (requestBody.isTooSlow()) endWith(socket, '408 Request Timeout')
+      else if (!response.writableNeedDrain && !response.writableEnded) continue
+      // Node renews it whenever some of what waits has left, sets its own when all has, and destroys the socket when nobody listens.
+      else if (socket.timeout !== unread.endAfterMs) socket.setTimeout(unread.endAfterMs)
+    }
+  }
+  const looking = setInterval(endStalled, unread.lookEveryMs).unref()
 
   return {
     listen: (where) =>
@@ -100,7 +133,7 @@ export function createListener(options: ListenerOptions): Listener {
       }),
     async close(graceMs) {
       draining = true
-      for (const response of inFlight) if (!response.headersSent) response.setHeader('Connection', 'close')
+      for (const response of inFlight.keys()) if (!response.headersSent) response.setHeader('Connection', 'close')
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))
       server.closeIdleConnections()
       // To Node a connection that has sent nothing yet is not idle but about to send.
@@ -111,6 +144,7 @@ export function createListener(options: ListenerOptions): Listener {
       }, graceMs)
       await closed
       clearTimeout(force)
+      clearInterval(looking)
     },
   }
 }
@@ -125,5 +159,6 @@ function answerBroken(error: NodeJS.ErrnoException, socket: Socket): void {
 
 function endWith(socket: Socket, status: string): void {
   if (socket.writable) socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
-  else socket.destroy()
+  // An owner that keeps its side open would keep a half-closed connection alive for ever.
+  setTimeout(() => socket.destroy(), LINGER_MS).unref()
 }

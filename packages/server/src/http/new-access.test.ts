@@ -66,6 +66,8 @@ it('a new kind of access and a new API are served and described without a word a
     clock: systemClock,
     publicUrl: 'https://vault.example',
     trustedProxies: [],
+    maxConnections: 1_000,
+    bodyMemoryMib: 256,
     assertContracts: true,
   })
   const { port } = await listener.listen({ host: '127.0.0.1', port: 0 })
@@ -121,6 +123,8 @@ it('a kind of access without an authenticator keeps the server from starting', a
       clock: systemClock,
       publicUrl: 'https://vault.example',
       trustedProxies: [],
+      maxConnections: 1_000,
+      bodyMemoryMib: 256,
     })
   await expect(start()).rejects.toThrow('the access "ticket" has no authenticator')
 })

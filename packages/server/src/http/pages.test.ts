@@ -35,6 +35,8 @@ async function serve(
     clock: systemClock,
     publicUrl: 'http://localhost',
     trustedProxies: [],
+    maxConnections: 1_000,
+    bodyMemoryMib: 256,
     pages,
   })
   const { port } = await listener.listen({ host: '127.0.0.1', port: 0 })

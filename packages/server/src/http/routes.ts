@@ -8,12 +8,13 @@ import { routeOf } from './declared-endpoints.ts'
 import { createDispatch } from './dispatch.ts'
 import { methodNotAllowed, type RequestContext, type SendRefusal } from './error-response.ts'
 import { assertHandlersMatch } from './match-handlers.ts'
+import type { RequestBody } from './request-body.ts'
 
 /** What a raw handler gets beside the bare request and answer. */
-export type RawContext = RequestContext & { clientIp: string; sendRefusal: SendRefusal }
+export type RawContext = RequestContext & { clientIp: string; requestBody: RequestBody; sendRefusal: SendRefusal }
 
 /**
- * Serves an endpoint by itself: it reads (`readBody`, `parseStrictJson`), authenticates and answers (`sendJson`). Its path takes no
+ * Serves an endpoint by itself: it reads (`requestBody`, `parseStrictJson`), authenticates and answers (`sendJson`). Its path takes no
  * query. What it throws is answered through `sendRefusal`.
  */
 export type RawHandler = (request: IncomingMessage, response: ServerResponse, context: RawContext) => Promise<void>
@@ -73,8 +74,8 @@ export function createRoutes(options: RoutesOptions): (method: string, url: stri
     add(endpoint.method, endpoint.path, {
       name: routeOf(endpoint),
       endpoint,
-      serve: (request, response, { requestId, clientIp }, params) =>
-        dispatch({ request, response, params, requestId, clientIp }),
+      serve: (request, response, { requestId, requestBody, clientIp }, params) =>
+        dispatch({ request, response, requestBody, params, requestId, clientIp }),
     })
   }
   for (const endpoint of declared) {

@@ -142,7 +142,8 @@ export function createIdentifyCaller(deps: IdentifyDeps) {
     }
     try {
       assertKeyLive(key, nowMs, needs.inactiveAgent === true)
-      assertSigned(request, parts, signingKeyOf(digest.toString('latin1'), plainKey), nowMs)
+      const rawBody = await request.readBody(key.keyId)
+      assertSigned(rawBody, request, parts, signingKeyOf(digest.toString('latin1'), plainKey), nowMs)
       if (key.addresses !== null && !key.addresses.contains(request.clientIp)) {
         throw new VaultError('ip_not_allowed', {
           message: `The key "${key.keyPrefix}…" may not be used from ${request.clientIp}.`,
@@ -261,7 +262,7 @@ const TIMESTAMP = /^\d{1,12}$/
 const NONCE = /^[0-9a-f]{32}$/
 const HEX_SHA256 = /^[0-9a-f]{64}$/
 
-function assertSigned(request: Presented, parts: SignedParts, key: HmacKey, nowMs: number): void {
+function assertSigned(rawBody: Buffer, request: Presented, parts: SignedParts, key: HmacKey, nowMs: number): void {
   const signature = single(request, 'x-alter-signature') ?? ''
   const malformed = !TIMESTAMP.test(parts.timestamp)
     ? 'X-Alter-Timestamp'
@@ -278,7 +279,7 @@ function assertSigned(request: Presented, parts: SignedParts, key: HmacKey, nowM
       fields: { header: malformed },
     })
   }
-  if (hash('sha256', request.rawBody) !== parts.contentSha256) {
+  if (hash('sha256', rawBody) !== parts.contentSha256) {
     throw new VaultError('signature_invalid', {
       message: '"X-Alter-Content-SHA256" is not the hash of the body that came.',
     })

@@ -104,6 +104,8 @@ async function faultsWith(changed: Partial<Authenticators> = {}, linkToken = 'go
     clock: systemClock,
     publicUrl: 'http://localhost',
     trustedProxies: [],
+    maxConnections: 1_000,
+    bodyMemoryMib: 256,
   })
   const { port } = await listener.listen({ host: '127.0.0.1', port: 0 })
   const vault: MatrixVault = {

@@ -18,7 +18,7 @@ export function signedPresented(call: {
     method: 'POST',
     target: call.path,
     headers: signedHeaders({ ...call, body: rawBody, nowMs: call.clock.now(), headers }),
-    rawBody,
+    readBody: async () => rawBody,
     params: {},
     clientIp: call.clientIp ?? '203.0.113.7',
     requestId: newId(),

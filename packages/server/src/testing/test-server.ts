@@ -140,6 +140,8 @@ export function testConfig(dataDir: string, { connection, ownerConnection }: Tes
       trustedProxies: ['127.0.0.1'],
       adminHost: '127.0.0.1',
       adminPort: 0,
+      maxConnections: 1_000,
+      bodyMemoryMib: 256,
       drainSeconds: 1,
     },
     database: { url: urlOf(connection), migrationUrl: urlOf(ownerConnection), poolSize: 5, dataDir },

@@ -22,7 +22,7 @@ const presented = (token: string, params: Record<string, string> = {}) => ({
   method: 'GET',
   target: '/api/v1/apps',
   headers: { authorization: `Bearer ${token}`, 'user-agent': 'alter-cli/1' },
-  rawBody: Buffer.alloc(0),
+  readBody: async () => Buffer.alloc(0),
   params,
   clientIp: '203.0.113.7',
   requestId: newId(),

@@ -8,7 +8,7 @@ import {
 import type Type from 'typebox'
 import type { Presented } from '../http/authenticators.ts'
 import { sendJson } from '../http/error-response.ts'
-import { PROXY_BODY_MAX_BYTES, readBody } from '../http/read-body.ts'
+import { PROXY_BODY_MAX_BYTES } from '../http/request-body.ts'
 import type { RawHandler } from '../http/routes.ts'
 import { assertJsonContent, parseStrictJson } from '../http/strict-json.ts'
 import { compileBody } from '../http/validate.ts'
@@ -72,13 +72,16 @@ async function serve<Body extends Type.Static<typeof ProxyRequestBody> | Type.St
 ): Promise<void> {
   let ofCaller: Readonly<Record<string, string>> = {}
   try {
-    const rawBody = await readBody(request, PROXY_BODY_MAX_BYTES)
-    await turn()
+    let rawBody: Buffer
     const presented: Presented = {
       method: context.method,
       target: request.url ?? context.path,
       headers: request.headers,
-      rawBody,
+      async readBody(caller) {
+        rawBody = await context.requestBody.read(PROXY_BODY_MAX_BYTES, caller)
+        await turn()
+        return rawBody
+      },
       params: {},
       clientIp: context.clientIp,
       requestId: context.requestId,
