@@ -1,4 +1,4 @@
-import { type FieldError, VaultError } from '../kernel/vault-error.ts'
+import { type FieldError, invalidField, VaultError } from '../kernel/vault-error.ts'
 import { type CanonicalUrl, withQuery } from './canonical-url.ts'
 
 type Options = {
@@ -19,6 +19,7 @@ export function appendQuery(
   if (queryParams === undefined) return url
   const errors: FieldError[] = []
   const pairs: string[] = []
+  assertFewPairs(queryParams)
   for (const [name, value] of Object.entries(queryParams)) {
     const pointer = `/query_params/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`
     const values: unknown[] = Array.isArray(value) ? value : [value]
@@ -34,6 +35,20 @@ export function appendQuery(
   }
   if (errors.length > 0) throw new VaultError('validation_failed', { message: errors[0]!.message, errors })
   return appendPairs(url, pairs)
+}
+
+/** No URL that may be sent holds more: each takes two characters, `a&`. */
+const MAX_PAIRS = 8_192
+
+function assertFewPairs(queryParams: Record<string, unknown>): void {
+  let pairs = 0
+  for (const name of Object.keys(queryParams)) {
+    const value = queryParams[name]
+    pairs += Array.isArray(value) ? value.length : 1
+    if (pairs > MAX_PAIRS) {
+      throw invalidField('/query_params', `"query_params" holds more than ${MAX_PAIRS} values.`, 'too_many')
+    }
+  }
 }
 
 /** The URL with pairs that are already encoded at the end of its query. */

@@ -1,4 +1,4 @@
-import { type FieldError, VaultError } from '../kernel/vault-error.ts'
+import { type FieldError, invalidField, VaultError } from '../kernel/vault-error.ts'
 
 /** Headers in order; names lower-case. */
 export type HeaderList = [name: string, value: string][]
@@ -74,6 +74,13 @@ export function isForbiddenCallerHeader(name: string): boolean {
 export function parseCallerHeaders(headers: Record<string, string> | undefined): HeaderList {
   if (headers === undefined) return []
   const entries = Object.entries(headers)
+  if (entries.length > MAX_CALLER_HEADERS) {
+    throw invalidField(
+      '/headers',
+      `"headers" has ${entries.length} members; at most ${MAX_CALLER_HEADERS} are allowed.`,
+      'too_many',
+    )
+  }
   const errors: FieldError[] = []
   const list: HeaderList = []
   const seen = new Set<string>()
@@ -97,10 +104,6 @@ export function parseCallerHeaders(headers: Record<string, string> | undefined):
     seen.add(name)
     bytes += name.length + value.length
     if (!HOP_BY_HOP.has(name)) list.push([name, value.trim()])
-  }
-  if (entries.length > MAX_CALLER_HEADERS) {
-    const message = `"headers" has ${entries.length} members; at most ${MAX_CALLER_HEADERS} are allowed.`
-    errors.push({ pointer: '/headers', code: 'too_many', message })
   }
   if (bytes > MAX_CALLER_HEADER_BYTES) {
     const message = `"headers" holds ${bytes} bytes; at most ${MAX_CALLER_HEADER_BYTES} are allowed.`

@@ -1,9 +1,12 @@
 import { isUtf8 } from 'node:buffer'
 import { type Ambiguity, findAmbiguity } from '../kernel/strict-json.ts'
 import { VaultError } from '../kernel/vault-error.ts'
+import { holdsMoreValues } from '../kernel/written-json.ts'
 
 /** How deep arrays and objects may nest, together. */
 export const JSON_MAX_DEPTH = 32
+/** How many values a body may hold, counting lists and objects: work goes by values, not by bytes. */
+export const JSON_MAX_VALUES = 200_000
 
 const SENTENCES: Readonly<Record<Exclude<Ambiguity, 'number_too_large'>, string>> = {
   duplicate_member: 'An object names the same member twice.',
@@ -17,11 +20,16 @@ const refuse = (message: string) => new VaultError('invalid_json', { message })
  * The one value that `bytes` holds, or `invalid_json`.
  *
  * Beyond `JSON.parse` (RFC 8259) it refuses what two readers may understand differently: bytes that are not UTF-8, a member
- * named twice in one object, a lone surrogate in a name or text, nesting over 32. A number too large for a double is
- * well-formed, so that one is `validation_failed`.
+ * named twice in one object, a lone surrogate in a name or text, nesting over 32. A number too large for a double, and more
+ * values than `JSON_MAX_VALUES`, are well-formed, so those are `validation_failed`.
  */
 export function parseStrictJson(bytes: Buffer): unknown {
   if (!isUtf8(bytes)) throw refuse('The body is not valid UTF-8. Nothing was done.')
+  if (holdsMoreValues(bytes, JSON_MAX_VALUES)) {
+    throw new VaultError('validation_failed', {
+      message: `The body holds more than ${JSON_MAX_VALUES} values. Nothing was done.`,
+    })
+  }
   const text = bytes.toString('utf8')
   let value: unknown
   try {

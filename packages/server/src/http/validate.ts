@@ -149,11 +149,14 @@ function prepare(
       schema.format === PLAIN_NAME_FORMAT || (schema.anyOf?.some((part) => part.format === PLAIN_NAME_FORMAT) ?? false)
     const text = isName ? value.normalize('NFC') : value
     if (isName ? UNFIT_FOR_NAMES.test(text) : text.includes('\0')) {
-      const field = JSON.stringify(pointer.slice(pointer.lastIndexOf('/') + 1))
-      const what = isName ? 'control characters, line breaks or direction overrides' : 'NUL characters'
-      unfit.push({ pointer, code: 'invalid_characters', message: `${field} must not contain ${what}` })
+      unfit.push(isName ? unfitAt(pointer, 'control characters, line breaks or direction overrides') : nulIn(pointer))
     }
     return text
+  }
+  if (Object.keys(schema).length === 0) {
+    // Anything goes here, so nothing is made anew.
+    if (holdsNul(value)) unfit.push(nulWithin(value, pointer))
+    return value
   }
   if (Array.isArray(value)) {
     const items = schema.items ?? schema.anyOf?.find((part) => part.items !== undefined)?.items ?? {}
@@ -163,15 +166,45 @@ function prepare(
   const form = formOf(schema, value as Record<string, unknown>)
   const prepared: Record<string, unknown> = {}
   for (const [name, member] of Object.entries(value)) {
-    const inside = `${pointer}/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`
-    if (name.includes('\0'))
-      unfit.push({ pointer, code: 'invalid_characters', message: 'A member name must not contain NUL characters' })
+    if (name.includes(NUL)) unfit.push(nulInName(pointer))
     const property =
       form.properties !== undefined && Object.hasOwn(form.properties, name) ? form.properties[name]! : undefined
     if (nullIsAbsent && member === null && property !== undefined && !acceptsNull(property)) continue
-    define(prepared, name, prepare(property ?? {}, member, inside, nullIsAbsent, unfit))
+    define(prepared, name, prepare(property ?? {}, member, at(pointer, name), nullIsAbsent, unfit))
   }
   return prepared
+}
+
+const NUL = '\0'
+
+function holdsNul(value: unknown): boolean {
+  if (typeof value === 'string') return value.includes(NUL)
+  if (typeof value !== 'object' || value === null) return false
+  if (Array.isArray(value)) return value.some(holdsNul)
+  return Object.keys(value).some((name) => name.includes(NUL) || holdsNul((value as Record<string, unknown>)[name]))
+}
+
+/** The first place of a NUL in a value that holds one. */
+function nulWithin(value: unknown, pointer: string): FieldError {
+  if (typeof value === 'string') return nulIn(pointer)
+  for (const [name, member] of Object.entries(value as object)) {
+    if (name.includes(NUL)) return nulInName(pointer)
+    if (holdsNul(member)) return nulWithin(member, at(pointer, name))
+  }
+  return nulIn(pointer)
+}
+
+const at = (pointer: string, name: string): string => `${pointer}/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`
+const nulIn = (pointer: string): FieldError => unfitAt(pointer, 'NUL characters')
+const nulInName = (pointer: string): FieldError => ({
+  pointer,
+  code: 'invalid_characters',
+  message: 'A member name must not contain NUL characters',
+})
+
+function unfitAt(pointer: string, what: string): FieldError {
+  const field = JSON.stringify(pointer.slice(pointer.lastIndexOf('/') + 1))
+  return { pointer, code: 'invalid_characters', message: `${field} must not contain ${what}` }
 }
 
 /** Assignment would call the setter of `__proto__`. */

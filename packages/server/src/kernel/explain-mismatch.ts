@@ -50,7 +50,10 @@ function explain(schema: JsonSchema, value: unknown, place: Place, errors: Field
   if (schema.unevaluatedProperties === false && typeof value === 'object' && value !== null) {
     const known = new Set((schema.allOf ?? []).flatMap((part) => Object.keys(part.properties ?? {})))
     for (const name of Object.keys(schema.properties ?? {})) known.add(name)
-    for (const name of Object.keys(value)) if (!known.has(name)) errors.push(unknownField(place, name, [...known]))
+    for (const name of Object.keys(value)) {
+      if (errors.length > MAX_ERRORS) return
+      if (!known.has(name)) errors.push(unknownField(place, name, [...known]))
+    }
   }
 }
 
@@ -102,6 +105,7 @@ function explainObject(schema: JsonSchema, value: Record<string, unknown>, place
     ([pattern, part]) => [new RegExp(pattern, 'u'), part] as const,
   )
   for (const name of Object.keys(value)) {
+    if (errors.length > MAX_ERRORS) return
     const member = value[name]
     const inside = { pointer: at(place, name), name: quote(name) }
     const declared = schema.properties !== undefined && Object.hasOwn(schema.properties, name)
@@ -238,7 +242,8 @@ function hasType(type: string, value: unknown): boolean {
   }
 }
 
-const codePoints = (text: string): number => [...text].length
+/** Exact where somebody may count along. */
+const codePoints = (text: string): number => (text.length > 100_000 ? text.length : [...text].length)
 const count = (amount: number, noun: string): string => `${amount} ${noun}${amount === 1 ? '' : 's'}`
 const quote = (value: unknown): string => JSON.stringify(value)
 const at = (place: Place, name: string): string =>

@@ -11,6 +11,7 @@ const OPEN_BRACE = 0x7b
 const CLOSE_BRACE = 0x7d
 const OPEN_BRACKET = 0x5b
 const CLOSE_BRACKET = 0x5d
+const SPACE = 0x20
 const COMMA = 0x2c
 const MINUS = 0x2d
 const ZERO = 0x30
@@ -33,7 +34,8 @@ export function* findAmbiguities(text: string, maxDepth: number): Generator<Ambi
 
   for (let i = 0; i < text.length; i++) {
     const character = text.charCodeAt(i)
-    if (character === QUOTE) {
+    if (character <= SPACE) i = endOfSpace(text, i)
+    else if (character === QUOTE) {
       const start = i
       i = endOfString(text, start)
       const token = text.slice(start, i + 1)
@@ -60,7 +62,7 @@ export function* findAmbiguities(text: string, maxDepth: number): Generator<Ambi
       nameIsNext = false
     } else if (character === MINUS || (character >= ZERO && character <= NINE)) {
       const start = i
-      while (i + 1 < text.length && isInsideNumber(text.charCodeAt(i + 1))) i++
+      i = endOfNumber(text, start)
       if (!Number.isFinite(Number(text.slice(start, i + 1)))) {
         yield 'number_too_large'
       }
@@ -70,14 +72,28 @@ export function* findAmbiguities(text: string, maxDepth: number): Generator<Ambi
 }
 
 /** Index of the quote that closes the string opened at `start`. */
-function endOfString(text: string, start: number): number {
-  let end = text.indexOf('"', start + 1)
-  for (;;) {
-    let backslashes = 0
-    while (text.charCodeAt(end - 1 - backslashes) === BACKSLASH) backslashes++
-    if (backslashes % 2 === 0) return end
-    end = text.indexOf('"', end + 1)
+export function endOfString(text: string, start: number): number {
+  const end = text.indexOf('"', start + 1)
+  if (text.charCodeAt(end - 1) !== BACKSLASH) return end
+  // Once through, however many escapes there are.
+  for (let i = start + 1; ; i++) {
+    const character = text.charCodeAt(i)
+    if (character === QUOTE) return i
+    if (character === BACKSLASH) i++
   }
+}
+
+// Loops of their own: inside of a generator each step costs several times as much.
+function endOfSpace(text: string, start: number): number {
+  let end = start
+  while (text.charCodeAt(end + 1) <= SPACE) end++
+  return end
+}
+
+function endOfNumber(text: string, start: number): number {
+  let end = start
+  while (isInsideNumber(text.charCodeAt(end + 1))) end++
+  return end
 }
 
 /** Digits, sign, point and exponent. */

@@ -13,7 +13,7 @@ import type { RawHandler } from '../http/routes.ts'
 import { assertJsonContent, parseStrictJson } from '../http/strict-json.ts'
 import { compileBody } from '../http/validate.ts'
 import { createTurn, type Turn } from '../kernel/turn.ts'
-import { withNumbersAsWritten } from './outgoing-body.ts'
+import { bodyAsWritten } from './outgoing-body.ts'
 import type { Incoming } from './presented-use.ts'
 import type { ProxyUse } from './proxy-use.ts'
 import type { RunUse } from './run-use.ts'
@@ -35,12 +35,7 @@ export function createHotRoutes(deps: {
     const check = (value: unknown, bytes: Buffer) => {
       const body = proxyBody(value)
       // Checked above as plain numbers; sent as they were written.
-      return body.body === undefined
-        ? body
-        : {
-            ...body,
-            body: (withNumbersAsWritten(value, bytes.toString('utf8')) as { body: unknown }).body,
-          }
+      return body.body === undefined ? body : { ...body, body: bodyAsWritten(body.body, bytes.toString('utf8')) }
     }
     return serve(turn, request, response, context, check, async (incoming) => {
       const outgoing = await deps.runUse(deps.proxyUse, incoming)

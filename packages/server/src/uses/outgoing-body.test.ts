@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest'
-import { encodeBody, withNumbersAsWritten } from './outgoing-body.ts'
+import { bodyAsWritten, encodeBody } from './outgoing-body.ts'
 
 const send = (text: string, contentType?: string) =>
   encodeBody(
-    withNumbersAsWritten(JSON.parse(text), text),
+    bodyAsWritten(JSON.parse(text), `{"url":"x","body":${text}}`),
     contentType ? [['content-type', contentType]] : [],
   ).bytes?.toString()
 

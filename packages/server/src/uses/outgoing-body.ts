@@ -1,6 +1,7 @@
 import { formEncode } from '../egress/append-query.ts'
 import type { HeaderList } from '../egress/header-rules.ts'
 import { invalidField } from '../kernel/vault-error.ts'
+import { compactMember } from '../kernel/written-json.ts'
 
 // Raw JSON text (ES2026); Node 24 has it, the library of TypeScript 7 does not yet.
 declare global {
@@ -16,12 +17,28 @@ const JSON_TYPE = /^application\/(?:[a-z0-9.+-]*\+)?json$/
 /** A number that JavaScript would write differently: `1.0`, `1e5`, or more digits than a double holds. */
 const NUMBER_IN_DOUBT = /\d[.eE]|\d{16}/
 
+/** A body with its compact text, where `JSON.stringify` would write its numbers in another way than they came. */
+class WrittenBody {
+  readonly value: unknown
+  readonly text: string
+
+  constructor(value: unknown, text: string) {
+    this.value = value
+    this.text = text
+  }
+}
+
 /**
- * The members of a parsed request with its numbers as they were written, so that an id of twenty digits or `450.00` reaches
- * the provider unchanged. `value` is `JSON.parse` of `text`; parsing again costs only where a number is in doubt.
+ * The body of a request for `encodeBody`, so that an id of twenty digits or `450.00` reaches the provider unchanged. `text` is the whole
+ * request and `value` what `JSON.parse` made of its member "body".
  */
-export function withNumbersAsWritten(value: unknown, text: string): unknown {
-  if (!NUMBER_IN_DOUBT.test(text)) return value
+export function bodyAsWritten(value: unknown, text: string): unknown {
+  if (value === undefined || !NUMBER_IN_DOUBT.test(text)) return value
+  return new WrittenBody(value, compactMember(text, 'body')!)
+}
+
+/** Called for each value, so only where their number is small. */
+function withNumbersAsWritten(text: string): unknown {
   return JSON.parse(text, (_name, parsed: unknown, context?: { source?: string }) => {
     const source = context?.source
     return typeof parsed === 'number' && source !== undefined && String(parsed) !== source
@@ -34,15 +51,21 @@ export function withNumbersAsWritten(value: unknown, text: string): unknown {
  * The bytes that a call sends, and its headers with a content type (docs/spec/wire-protocol.md#proxied-calls): compact JSON; a form or a
  * text where the caller's content type says so. Any other pairing is 422 `validation_failed`.
  */
-export function encodeBody(body: unknown, headers: HeaderList): { bytes: Buffer | undefined; headers: HeaderList } {
+export function encodeBody(given: unknown, headers: HeaderList): { bytes: Buffer | undefined; headers: HeaderList } {
+  const body = given instanceof WrittenBody ? given.value : given
+  const jsonBytes = () => Buffer.from(given instanceof WrittenBody ? given.text : JSON.stringify(body))
   if (body === undefined) return { bytes: undefined, headers }
-  const given = headers.find(([name]) => name === 'content-type')?.[1]
-  const mediaType = given?.replace(/;.*$/s, '').trim().toLowerCase()
+  const contentType = headers.find(([name]) => name === 'content-type')?.[1]
+  const mediaType = contentType?.replace(/;.*$/s, '').trim().toLowerCase()
   if (mediaType === undefined) {
-    return { bytes: Buffer.from(JSON.stringify(body)), headers: [...headers, ['content-type', 'application/json']] }
+    return { bytes: jsonBytes(), headers: [...headers, ['content-type', 'application/json']] }
   }
-  if (JSON_TYPE.test(mediaType)) return { bytes: Buffer.from(JSON.stringify(body)), headers }
-  if (mediaType === FORM && isPlainObject(body)) return { bytes: Buffer.from(formOf(body)), headers }
+  if (JSON_TYPE.test(mediaType)) return { bytes: jsonBytes(), headers }
+  if (mediaType === FORM && isPlainObject(body)) {
+    assertSmallForm(body)
+    const written = given instanceof WrittenBody ? withNumbersAsWritten(given.text) : body
+    return { bytes: Buffer.from(formOf(written as Record<string, unknown>)), headers }
+  }
   if (mediaType !== FORM && typeof body === 'string') return { bytes: Buffer.from(body), headers }
   throw invalidField(
     '/body',
@@ -51,6 +74,19 @@ export function encodeBody(body: unknown, headers: HeaderList): { bytes: Buffer 
       : `"body" must be a text to be sent as "${mediaType.slice(0, 80)}".`,
     'invalid_type',
   )
+}
+
+const MAX_FORM_FIELDS = 10_000
+
+function assertSmallForm(body: Record<string, unknown>): void {
+  let fields = 0
+  for (const name of Object.keys(body)) {
+    const value = body[name]
+    fields += Array.isArray(value) ? value.length : 1
+  }
+  if (fields > MAX_FORM_FIELDS) {
+    throw invalidField('/body', `"body" holds more than ${MAX_FORM_FIELDS} fields; a form may not.`, 'too_many')
+  }
 }
 
 function formOf(body: Record<string, unknown>): string {
