@@ -1,5 +1,5 @@
 import { type FieldError, invalidField, VaultError } from '../kernel/vault-error.ts'
-import { type CanonicalUrl, withQuery } from './canonical-url.ts'
+import { type CanonicalUrl, MAX_URL_LENGTH, tooLong, withQuery } from './canonical-url.ts'
 
 type Options = {
   /** How a space is written. `+` is the form rule; AWS signs `+` as a plus sign, so its callers take `%20`. */
@@ -19,12 +19,15 @@ export function appendQuery(
   if (queryParams === undefined) return url
   const errors: FieldError[] = []
   const pairs: string[] = []
+  let length = 0
   assertFewPairs(queryParams)
   for (const [name, value] of Object.entries(queryParams)) {
     const pointer = `/query_params/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`
     const values: unknown[] = Array.isArray(value) ? value : [value]
     for (const [index, one] of values.entries()) {
       const text = scalarText(one)
+      length += name.length + (text?.length ?? 0)
+      if (length > MAX_URL_LENGTH) throw tooLong(url.href.length + length)
       if (text !== undefined) pairs.push(`${formEncode(name, space)}=${formEncode(text, space)}`)
       else {
         const at = Array.isArray(value) ? `${pointer}/${index}` : pointer
@@ -38,7 +41,7 @@ export function appendQuery(
 }
 
 /** No URL that may be sent holds more: each takes two characters, `a&`. */
-const MAX_PAIRS = 8_192
+const MAX_PAIRS = MAX_URL_LENGTH / 2
 
 function assertFewPairs(queryParams: Record<string, unknown>): void {
   let pairs = 0
@@ -57,13 +60,30 @@ export function appendPairs(url: CanonicalUrl, pairs: readonly string[]): Canoni
   return withQuery(url, [...(url.query === '' ? [] : [url.query]), ...pairs].join('&'))
 }
 
+const SPACE = 0x20
+const PLUS = 0x2b
+const PERCENT = 0x25
+const HEX = Buffer.from('0123456789ABCDEF')
+const UNRESERVED = new Uint8Array(256)
+for (const byte of Buffer.from('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~'))
+  UNRESERVED[byte] = 1
+
 /** The form encoding of one name or value: unreserved characters stay, the rest is UTF-8 in `%XX`. */
 export function formEncode(text: string, space: '+' | '%20' = '+'): string {
-  const encoded = encodeURIComponent(text).replace(
-    /[!'()*]/g,
-    (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`,
-  )
-  return space === '+' ? encoded.replaceAll('%20', '+') : encoded
+  const bytes = Buffer.from(text)
+  const out = Buffer.allocUnsafe(bytes.length * 3)
+  let length = 0
+  for (let i = 0; i < bytes.length; i++) {
+    const byte = bytes[i]!
+    if (UNRESERVED[byte] === 1) out[length++] = byte
+    else if (byte === SPACE && space === '+') out[length++] = PLUS
+    else {
+      out[length++] = PERCENT
+      out[length++] = HEX[byte >> 4]!
+      out[length++] = HEX[byte & 15]!
+    }
+  }
+  return out.toString('latin1', 0, length)
 }
 
 function scalarText(value: unknown): string | undefined {

@@ -153,6 +153,8 @@ function percentEncode(character: string): string {
   return out
 }
 
+const MAX_ESCAPE_DEPTH = 16
+
 /**
  * Refuses a segment that some server behind the upstream could read as a way out of its folder: a dot segment that was
  * written with escapes, one inside a segment behind an escaped slash (`..%2Fadmin`), at any depth of escaping, with
@@ -162,7 +164,9 @@ function assertPlainSegment(escaped: string): void {
   if (!escaped.includes('%') && !escaped.startsWith('.')) return
   if (escaped.includes('%5C') || escaped.includes('%00')) throw notCanonical('The path holds %5C or %00.')
   let decoded = escaped
-  for (;;) {
+  for (let depth = 0; ; depth++) {
+    // Each look takes as long as the segment, and nobody escapes so often.
+    if (depth === MAX_ESCAPE_DEPTH) throw notCanonical(`The path is escaped more than ${MAX_ESCAPE_DEPTH} times.`)
     if (decoded.split(/[/\\]/).some((part) => /^\.\.?(?:;|$)/.test(part))) {
       throw notCanonical('The path holds a dot segment that is hidden by escapes.')
     }
@@ -180,7 +184,7 @@ function notCanonical(message: string): VaultError {
   return new VaultError('blocked_destination', { message, fields: { detail: 'url_not_canonical' } })
 }
 
-function tooLong(length: number): VaultError {
+export function tooLong(length: number): VaultError {
   return new VaultError('query_too_long', {
     message: `The URL with its query has ${length} characters; at most ${MAX_URL_LENGTH} are sent.`,
   })

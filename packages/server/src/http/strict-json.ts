@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import { type Ambiguity, findAmbiguity } from '../kernel/strict-json.ts'
+import type { Turn } from '../kernel/turn.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import { holdsMoreValues } from '../kernel/written-json.ts'
 
@@ -24,26 +25,48 @@ const refuse = (message: string) => new VaultError('invalid_json', { message })
  * values than `JSON_MAX_VALUES`, are well-formed, so those are `validation_failed`.
  */
 export function parseStrictJson(bytes: Buffer): unknown {
+  const text = readText(bytes)
+  const value = parse(text)
+  assertUnambiguous(text)
+  return value
+}
+
+/** As `parseStrictJson`, step by step, so that others get their turn between the steps on a long body. */
+export async function parseStrictJsonInTurns(bytes: Buffer, turn: Turn): Promise<unknown> {
+  const text = readText(bytes)
+  await turn()
+  const value = parse(text)
+  await turn()
+  assertUnambiguous(text)
+  await turn()
+  return value
+}
+
+function readText(bytes: Buffer): string {
   if (!isUtf8(bytes)) throw refuse('The body is not valid UTF-8. Nothing was done.')
   if (holdsMoreValues(bytes, JSON_MAX_VALUES)) {
     throw new VaultError('validation_failed', {
-      message: `The body holds more than ${JSON_MAX_VALUES} values. Nothing was done.`,
+      message: `The body may hold at most ${JSON_MAX_VALUES} values, ${JSON_MAX_VALUES / 2} of them with a name. Nothing was done.`,
     })
   }
-  const text = bytes.toString('utf8')
-  let value: unknown
+  return bytes.toString('utf8')
+}
+
+function parse(text: string): unknown {
   try {
-    value = JSON.parse(text)
+    return JSON.parse(text)
   } catch {
     // The parser's own message quotes the body, which may hold a secret.
     throw refuse('The body is not one JSON value. Nothing was done.')
   }
+}
+
+function assertUnambiguous(text: string): void {
   const ambiguity = findAmbiguity(text, JSON_MAX_DEPTH)
   if (ambiguity === 'number_too_large') {
     throw new VaultError('validation_failed', { message: 'A number in the body is too large. Nothing was done.' })
   }
   if (ambiguity !== undefined) throw refuse(SENTENCES[ambiguity])
-  return value
 }
 
 /**

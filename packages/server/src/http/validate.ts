@@ -158,6 +158,7 @@ function prepare(
     if (holdsNul(value)) unfit.push(nulWithin(value, pointer))
     return value
   }
+  if (typeof value === 'object' && value !== null) assertFewMembers(value, pointer)
   if (Array.isArray(value)) {
     const items = schema.items ?? schema.anyOf?.find((part) => part.items !== undefined)?.items ?? {}
     return value.map((element, index) => prepare(items, element, `${pointer}/${index}`, nullIsAbsent, unfit))
@@ -173,6 +174,16 @@ function prepare(
     define(prepared, name, prepare(property ?? {}, member, at(pointer, name), nullIsAbsent, unfit))
   }
   return prepared
+}
+
+/** More than any declared list or object takes. */
+const MAX_MEMBERS = 10_000
+
+function assertFewMembers(value: object, pointer: string): void {
+  const count = Array.isArray(value) ? value.length : Object.keys(value).length
+  if (count <= MAX_MEMBERS) return
+  const message = `${pointer === '' ? 'The body' : JSON.stringify(pointer.slice(1))} holds ${count} members; at most ${MAX_MEMBERS} are read`
+  throw refusal('validation_failed', [{ pointer, code: 'too_many', message }])
 }
 
 const NUL = '\0'

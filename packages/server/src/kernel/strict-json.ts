@@ -84,13 +84,13 @@ export function endOfString(text: string, start: number): number {
 }
 
 // Loops of their own: inside of a generator each step costs several times as much.
-function endOfSpace(text: string, start: number): number {
+export function endOfSpace(text: string, start: number): number {
   let end = start
   while (text.charCodeAt(end + 1) <= SPACE) end++
   return end
 }
 
-function endOfNumber(text: string, start: number): number {
+export function endOfNumber(text: string, start: number): number {
   let end = start
   while (isInsideNumber(text.charCodeAt(end + 1))) end++
   return end

@@ -1,4 +1,4 @@
-import { endOfString } from './strict-json.ts'
+import { endOfNumber, endOfSpace, endOfString } from './strict-json.ts'
 
 const QUOTE = 0x22
 const COMMA = 0x2c
@@ -8,18 +8,21 @@ const isOpening = (character: number) => character === 0x7b || character === 0x5
 const isClosing = (character: number) => character === 0x7d || character === 0x5d
 
 /**
- * How many values a text that may be JSON holds, from its bytes alone and without looking further once it is more than `limit`. Of a text
- * that is no JSON it counts what a reader would meet before it gives up.
+ * True when a text that may be JSON holds more than `limit` values, or half as many members, which cost more. Told from its bytes alone, and
+ * without looking further. Of a text that is no JSON it counts what a reader would meet before it gives up.
  */
 export function holdsMoreValues(bytes: Buffer, limit: number): boolean {
   // Each value but the first has a comma or a bracket of its own before it.
   if (bytes.length <= limit) return false
   let values = 1
+  let names = 0
   let texts = 0
   for (let i = 0; i < bytes.length; i++) {
     const character = bytes[i]!
     if (character === COMMA || isOpening(character)) {
       if (++values > limit) return true
+    } else if (character === COLON) {
+      if (++names > limit / 2) return true
     } else if (character === QUOTE) {
       if (++texts > 2 * limit) return true
       i = endOfText(bytes, i)
@@ -80,9 +83,9 @@ export function compactMember(text: string, member: string): string | undefined 
       nameIsNext = depth === 1
     } else if (character <= SPACE) {
       if (isInside) compact += text.slice(from, i)
-      while (text.charCodeAt(i + 1) <= SPACE) i++
+      i = endOfSpace(text, i)
       from = i + 1
-    } else if (character === COLON) nameIsNext = false
+    } else i = endOfNumber(text, i)
   }
   return undefined
 }

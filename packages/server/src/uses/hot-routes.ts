@@ -10,13 +10,13 @@ import type { Presented } from '../http/authenticators.ts'
 import { sendJson } from '../http/error-response.ts'
 import { PROXY_BODY_MAX_BYTES } from '../http/request-body.ts'
 import type { RawHandler } from '../http/routes.ts'
-import { assertJsonContent, parseStrictJson } from '../http/strict-json.ts'
+import { assertJsonContent, parseStrictJson, parseStrictJsonInTurns } from '../http/strict-json.ts'
 import { compileBody } from '../http/validate.ts'
 import { createTurn, type Turn } from '../kernel/turn.ts'
 import { bodyAsWritten } from './outgoing-body.ts'
 import type { Incoming } from './presented-use.ts'
 import type { ProxyUse } from './proxy-use.ts'
-import type { RunUse } from './run-use.ts'
+import { LONG_BODY_BYTES, type RunUse } from './run-use.ts'
 import type { TokenUse } from './token-use.ts'
 
 const STYLE = { problem: false, nullIsAbsent: true }
@@ -82,11 +82,19 @@ async function serve<Body extends Type.Static<typeof ProxyRequestBody> | Type.St
       requestId: context.requestId,
     }
     let body: Body | undefined
+    const readLong = async () => {
+      // The hash of these bytes has just been made.
+      await turn()
+      body = check(await parseStrictJsonInTurns(rawBody, turn), rawBody)
+      await turn()
+      return body
+    }
     const { status, body: answer } = await use({
       presented,
       body() {
         if (body === undefined) {
           assertJsonContent(request.headers)
+          if (rawBody.length > LONG_BODY_BYTES) return readLong()
           body = check(parseStrictJson(rawBody), rawBody)
         }
         return body

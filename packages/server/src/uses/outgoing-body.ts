@@ -77,16 +77,24 @@ export function encodeBody(given: unknown, headers: HeaderList): { bytes: Buffer
 }
 
 const MAX_FORM_FIELDS = 10_000
+const MAX_FORM_LENGTH = 4 * 1024 * 1024
 
+/** A form is written in one go, and takes up to three times the length of its text. */
 function assertSmallForm(body: Record<string, unknown>): void {
   let fields = 0
+  let length = 0
   for (const name of Object.keys(body)) {
-    const value = body[name]
-    fields += Array.isArray(value) ? value.length : 1
+    const values = Array.isArray(body[name]) ? (body[name] as unknown[]) : [body[name]]
+    fields += values.length
+    for (const value of values) length += name.length + (typeof value === 'string' ? value.length : 0)
+    if (fields > MAX_FORM_FIELDS || length > MAX_FORM_LENGTH) break
   }
-  if (fields > MAX_FORM_FIELDS) {
-    throw invalidField('/body', `"body" holds more than ${MAX_FORM_FIELDS} fields; a form may not.`, 'too_many')
-  }
+  if (fields <= MAX_FORM_FIELDS && length <= MAX_FORM_LENGTH) return
+  throw invalidField(
+    '/body',
+    `"body" may hold at most ${MAX_FORM_FIELDS} fields and ${MAX_FORM_LENGTH} characters to be sent as a form.`,
+    'too_many',
+  )
 }
 
 function formOf(body: Record<string, unknown>): string {

@@ -16,7 +16,7 @@ import type { UseKind } from './use-kind.ts'
 export type Incoming<Body> = {
   presented: Presented
   /** The body in its declared shape; throws `validation_failed` and its kin. */
-  body: () => Body
+  body: () => Body | Promise<Body>
   /** Called as soon as the caller is known, so that refusals carry its headers too. */
   onCaller: (attempt: CallAttempt) => void
 }

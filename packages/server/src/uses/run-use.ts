@@ -3,6 +3,7 @@ import { type AuditLog, appScope, type RateMeter } from '../audit/index.ts'
 import type { Clock } from '../kernel/clock.ts'
 import type { Faults } from '../kernel/faults.ts'
 import { addVersion, isStale, joinVersions, type Stale } from '../kernel/read-versions.ts'
+import { createTurn } from '../kernel/turn.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 import { agentScopesAt, type CallAttempt } from '../keys/index.ts'
 import type { Caller } from '../management/index.ts'
@@ -26,6 +27,8 @@ export type RunDeps = {
 }
 
 const MAX_TRIES = 3
+/** What is done with a longer body is done in several turns of the loop, so that others do not wait for all of it. */
+export const LONG_BODY_BYTES = 256 * 1024
 
 /**
  * Every use of a credential, in the one order that is the security argument: nothing is opened or sent before a durable intent, which is
@@ -34,6 +37,7 @@ const MAX_TRIES = 3
  */
 export function createRunUse(deps: RunDeps) {
   const { clock } = deps
+  const turn = createTurn()
 
   return async function runUse<Given, Request, End extends object, Result extends object>(
     kind: UseKind<Given, Request, End, Result>,
@@ -67,11 +71,12 @@ export function createRunUse(deps: RunDeps) {
     let grant: GrantFacts | null = null
     let admitted: AdmittedUse<Given, Request>
     try {
-      const request = kind.read(given)
+      const request = await kind.read(given)
       requestColumns = kind.requestColumns(request)
       grant = await kind.resolve(attempt, request)
       assertAgentMayUse(caller, grant, clock.now())
       const { call, declared } = kind.prepare(request, grant)
+      if ((call?.body?.length ?? 0) > LONG_BODY_BYTES) await turn()
       const policy = await readPolicy(deps, caller.appId)
       addVersion(readVersions, policy.epoch)
       const versions = fresh(joinVersions(readVersions))

@@ -67,7 +67,7 @@ export type UseKind<Given, Request, End extends object, Result extends object> =
   ]
   identify(given: Given): Promise<Identified>
   /** The request in its declared shape; throws `validation_failed` and its kin. */
-  read(given: Given): Request
+  read(given: Given): Request | Promise<Request>
   requestColumns(request: Request): RequestColumns
   /** The live grant that the request names; adds what it read to the attempt. */
   resolve(attempt: CallAttempt, request: Request): Promise<GrantFacts>
