@@ -1,6 +1,7 @@
 import { formEncode } from '../egress/append-query.ts'
 import type { HeaderList } from '../egress/header-rules.ts'
 import { invalidField } from '../kernel/vault-error.ts'
+import { bodyKindOf } from '../policy/request-body.ts'
 
 // Raw JSON text (ES2026); Node 24 has it, the library of TypeScript 7 does not yet.
 declare global {
@@ -9,9 +10,6 @@ declare global {
     isRawJSON(value: unknown): boolean
   }
 }
-
-const FORM = 'application/x-www-form-urlencoded'
-const JSON_TYPE = /^application\/(?:[a-z0-9.+-]*\+)?json$/
 
 /** A number that JavaScript would write differently: `1.0`, `1e5`, or more digits than a double holds. */
 const NUMBER_IN_DOUBT = /\d[.eE]|\d{16}/
@@ -36,22 +34,29 @@ export function withNumbersAsWritten(value: unknown, text: string): unknown {
  */
 export function encodeBody(body: unknown, headers: HeaderList): { bytes: Buffer | undefined; headers: HeaderList } {
   if (body === undefined) return { bytes: undefined, headers }
-  const given = headers.find(([name]) => name === 'content-type')?.[1]
-  const mediaType = given?.replace(/;.*$/s, '').trim().toLowerCase()
-  if (mediaType === undefined) {
+  const contentType = headers.find(([name]) => name === 'content-type')?.[1]
+  if (contentType === undefined) {
     return { bytes: Buffer.from(JSON.stringify(body)), headers: [...headers, ['content-type', 'application/json']] }
   }
-  if (JSON_TYPE.test(mediaType)) return { bytes: Buffer.from(JSON.stringify(body)), headers }
-  if (mediaType === FORM && isPlainObject(body)) return { bytes: Buffer.from(formOf(body)), headers }
-  if (mediaType !== FORM && typeof body === 'string') return { bytes: Buffer.from(body), headers }
-  throw invalidField(
-    '/body',
-    mediaType === FORM
-      ? '"body" must be an object of texts, numbers, booleans or lists of them to be sent as a form.'
-      : `"body" must be a text to be sent as "${mediaType.slice(0, 80)}".`,
-    'invalid_type',
-  )
+  switch (bodyKindOf(contentType)?.kind) {
+    case 'json':
+      return { bytes: Buffer.from(JSON.stringify(body)), headers }
+    case 'form':
+      if (isPlainObject(body)) return { bytes: Buffer.from(formOf(body)), headers }
+      throw mismatch('an object of texts, numbers, booleans or lists of them to be sent as a form')
+    case 'other':
+      if (typeof body === 'string') return { bytes: Buffer.from(body), headers }
+      throw mismatch(`a text to be sent as "${contentType.slice(0, 80)}"`)
+    case undefined:
+      throw invalidField(
+        '/headers/content-type',
+        '"content-type" must be a media type such as "application/json", and bodies are sent in UTF-8: no other "charset" can be named.',
+        'invalid_value',
+      )
+  }
 }
+
+const mismatch = (what: string) => invalidField('/body', `"body" must be ${what}.`, 'invalid_type')
 
 function formOf(body: Record<string, unknown>): string {
   const pairs: string[] = []
