@@ -6,7 +6,7 @@ import { appScope } from '../audit/index.ts'
 import type { Secret } from '../crypto/secret.ts'
 import type { Database, Tx } from '../db/database.ts'
 import type { Clock } from '../kernel/clock.ts'
-import { type AppRef, type ChangeAuthor, changeOnce } from '../management/index.ts'
+import { type AppRef, type ChangeAuthor, changeOnce, type Endings } from '../management/index.ts'
 import { getOrganization, organizationSettings } from '../organizations/index.ts'
 import { markKey, renameKey } from './change-key.ts'
 import { type SeenKey, toAgentKey, toKey } from './key.ts'
@@ -21,6 +21,7 @@ export type KeysDeps = {
   audit: Pick<AuditLog, 'change'>
   clock: Clock
   keyDigest: (plain: string) => Buffer
+  endings: Endings
 }
 
 export type Keys = ReturnType<typeof keyUseCases>
