@@ -15,6 +15,7 @@ import {
   type AppFacts,
   findPendingTwin,
   findSimilar,
+  readAgentName,
   readApp,
   readSealedRequest,
   readSealedResult,
@@ -37,8 +38,8 @@ const HISTORY_LENGTH = 5
 const LINK = 'link'
 
 /**
- * What the holder of a link sees: the whole request while the gate is pending, afterwards the outcome and no longer the
- * request. Reading decides nothing. Refusal: `approval_not_found`.
+ * What the holder of a link sees: the whole request while the gate is pending, afterwards the outcome, and of the request
+ * method, host, path and who asked. Reading decides nothing. Refusal: `approval_not_found`.
  */
 export function createReadApprovalPage({ db, keyring, openApproval, wouldBeDenied }: Deps) {
   return async function readApprovalPage(
@@ -119,8 +120,9 @@ export function createReadApprovalPage({ db, keyring, openApproval, wouldBeDenie
   async function endedPage(opened: OpenedApproval): Promise<EndedApprovalPage> {
     const { group, now } = opened
     const { appId, approvalGroupId } = group
-    const { app, sealed } = await db.readForApp(appId, async (tx) => ({
+    const { app, agent, sealed } = await db.readForApp(appId, async (tx) => ({
       app: await readApp(tx, appId),
+      agent: group.agentId === null ? null : await readAgentName(tx, appId, group.agentId),
       sealed: hasResult(group, now) ? await readSealedResult(tx, appId, approvalGroupId) : null,
     }))
     const plaintext = sealed === null ? null : await keyring.openFor(appId, resultPlace(approvalGroupId), sealed)
@@ -130,6 +132,8 @@ export function createReadApprovalPage({ db, keyring, openApproval, wouldBeDenie
     return {
       view: 'ended',
       ...always(opened, app),
+      action: group.actionLine,
+      asked_by: { app: app.name, agent },
       outcome: {
         decided_at: group.decidedAt?.toISOString() ?? null,
         decision_reason: withdrawn === null ? group.decisionReason : null,
