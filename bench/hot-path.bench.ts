@@ -138,6 +138,7 @@ const proxy = createUses({
   faults: noFaults,
   facts: {
     findKey: async () => key,
+    findKeyById: async () => key,
     findAgent: async () => undefined,
     findGrant: async () => grant,
     findCandidates: async () => ({ grants: [], version: fence('') }),

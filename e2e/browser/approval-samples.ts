@@ -35,16 +35,17 @@ export function bodyOf(
       json: 'application/json',
       form: 'application/x-www-form-urlencoded',
       text: 'text/plain',
-      multipart: 'multipart/form-data; boundary=x',
       binary: 'application/octet-stream',
     }[kind],
     size_bytes: whole.length,
     sha256: sha256(whole),
     encoding,
     content: shown.toString(encoding),
-    truncated: whole.length > shownBytes,
-    duplicate_keys: false,
-    parts: null,
+    tail: null,
+    omitted_bytes: whole.length - shown.length,
+    doubt: null,
+    values: [],
+    values_total: 0,
     ...rest,
   }
 }
@@ -56,9 +57,11 @@ export const emptyBody: BodyView = {
   sha256: sha256(''),
   encoding: null,
   content: null,
-  truncated: false,
-  duplicate_keys: false,
-  parts: null,
+  tail: null,
+  omitted_bytes: 0,
+  doubt: null,
+  values: [],
+  values_total: 0,
 }
 
 export const hiddenBody: BodyView = {
@@ -104,8 +107,17 @@ export function openPage(about: Partial<OpenApprovalPage> = {}): OpenApprovalPag
     request: {
       method: 'POST',
       url: 'https://api.stripe.com/v1/refunds?expand=charge',
-      url_parts: { scheme: 'https', host: 'api.stripe.com', host_unicode: null, port: null, path: '/v1/refunds' },
+      url_parts: {
+        scheme: 'https',
+        host: 'api.stripe.com',
+        host_unicode: null,
+        port: null,
+        path: '/v1/refunds',
+        path_reads: null,
+      },
       query: [{ name: 'expand', value: 'charge' }],
+      query_ambiguous: false,
+      names_other_method: false,
       headers: [
         { name: 'content-type', value: 'application/json' },
         { name: 'idempotency-key', value: 'refund-ticket-1234' },
@@ -114,6 +126,15 @@ export function openPage(about: Partial<OpenApprovalPage> = {}): OpenApprovalPag
       body: bodyOf(
         'json',
         '{"charge":"ch_3PqXbZ2eZvKYlo2C1abcdefg","amount":45000,"currency":"eur","metadata":{"ticket":"1234","refunded_by":"support-bot"}}',
+        {
+          values: [
+            { name: 'charge', value: '"ch_3PqXbZ2eZvKYlo2C1abcdefg"', cut: false },
+            { name: 'amount', value: '45000', cut: false },
+            { name: 'currency', value: '"eur"', cut: false },
+            { name: 'metadata', value: '{"ticket":"1234","refunded_by":"support-bot"}', cut: false },
+          ],
+          values_total: 4,
+        },
       ),
     },
     meaning: 'Refund 450.00 EUR of charge ch_3PqXbZ2eZvKYlo2C1abcdefg',
@@ -200,6 +221,8 @@ export function endedPage(
     created_at: '2026-03-02T09:47:00Z',
     expires_at: gate.expires_at,
     server_now: SAMPLE_NOW,
+    action: 'POST api.stripe.com/v1/refunds',
+    asked_by: { app: 'Acme Support', agent: 'support-bot' },
     outcome: {
       decided_at: '2026-03-02T09:59:40Z',
       decision_reason: null,

@@ -104,6 +104,7 @@ describe('a held call', () => {
     const page = await openPage(pending)
     await page.getByText('Refund of order 1, ticket 77').waitFor()
     await page.getByText('1250').first().waitFor()
+    await page.keyboard.press('End')
     await page.getByRole('button', { name: 'Approve', exact: true, disabled: false }).click()
 
     const result = await waiting

@@ -9,47 +9,67 @@ import {
 import { audited, noAudit } from './endpoint.ts'
 import { Exactly, Nullable, Sha256Hex, Timestamp, Uuid } from './primitives.ts'
 
-/** Body text shown inline, in bytes; the rest is read on demand with `?body=whole`. */
-export const SHOWN_BODY_BYTES = 65_536
+/** Body text shown inline, in bytes: the first part and the last; the rest is read on demand with `?body=whole`. */
+export const SHOWN_HEAD_BYTES = 49_152
+export const SHOWN_TAIL_BYTES = 16_384
+/** Values of a body that are listed by themselves, and the characters that are shown of each. */
+export const LISTED_VALUES = 100
+export const LISTED_VALUE_CHARACTERS = 200
 /** The longest reason a person may give with a decision, in characters. */
 export const DECISION_REASON_MAX_CHARACTERS = 500
 /** Request header that carries the link token of `{PUBLIC_URL}/wallet/approvals/<id>#t=<token>`. */
 export const LINK_TOKEN_HEADER = 'x-alter-link-token'
 
 /** Why a request ended although nobody decided it. */
-const WithdrawnReason = Type.Enum(['cancelled', 'grant_revoked', 'agent_revoked', 'user_not_active', 'app_archived'])
+const WithdrawnReason = Type.Enum([
+  'cancelled',
+  'grant_revoked',
+  'agent_revoked',
+  'key_revoked',
+  'user_not_active',
+  'app_archived',
+])
+
+/**
+ * Why nobody can say how the provider reads a body; rules then take what is in it for unknown. `content_type`: neither plain JSON nor a
+ * plain form. `malformed`: not what its type says. `ambiguous`: it has several readings, such as a member named twice.
+ */
+export const BodyDoubt = Type.Enum([
+  'content_type',
+  'content_encoding',
+  'too_long',
+  'not_utf8',
+  'malformed',
+  'ambiguous',
+])
 
 /**
  * A body as a person reads it.
  *
  * `utf8`: `content` is the exact text of the bytes, byte order mark included. `base64`: the bytes were not valid UTF-8.
- * `json`, `form` and `text` are always `utf8`; `binary` is always `base64`. A cut `utf8` body ends at a character border.
- * `hidden` (rule says `show_body: false`) and `empty` carry no content.
+ * `json`, `form` and `text` are always `utf8`; `binary` is always `base64`. A cut `utf8` body is cut at character borders.
+ * `hidden` (every rule of the gate says `show_body: false`) and `empty` carry no content. `json` and `form` are what rules read too.
  */
 export const BodyView = Exactly({
-  kind: Type.Enum(['json', 'form', 'text', 'multipart', 'binary', 'empty', 'hidden']),
+  kind: Type.Enum(['json', 'form', 'text', 'binary', 'empty', 'hidden']),
   content_type: Nullable(Type.String()),
   size_bytes: Type.Integer({ minimum: 0 }),
-  /** Of the whole body, also when `truncated`. */
+  /** Of the whole body, also when some of it is left out. */
   sha256: Sha256Hex,
   encoding: Nullable(Type.Enum(['utf8', 'base64'])),
+  /** The whole body, or its first part. */
   content: Nullable(Type.String()),
-  /** `content` holds only the first part of the body. */
-  truncated: Type.Boolean(),
-  /** `json` only: an object names a member twice, so two readers may understand two things. Looked for in the whole body. */
-  duplicate_keys: Type.Boolean(),
-  /** `multipart` only, else null. */
-  parts: Nullable(
-    Type.Array(
-      Exactly({
-        name: Nullable(Type.String()),
-        filename: Nullable(Type.String()),
-        content_type: Nullable(Type.String()),
-        size_bytes: Type.Integer({ minimum: 0 }),
-        sha256: Sha256Hex,
-      }),
-    ),
-  ),
+  /** The last part of a body of which some is left out. */
+  tail: Nullable(Type.String()),
+  /** Bytes between `content` and `tail`. */
+  omitted_bytes: Type.Integer({ minimum: 0 }),
+  doubt: Nullable(BodyDoubt),
+  /** Members of the JSON value, or fields of the form, of the whole body and in order; values as they are written, cut when long. */
+  values: Type.Array(Exactly({ name: Type.String(), value: Type.String(), cut: Type.Boolean() }), {
+    maxItems: LISTED_VALUES,
+  }),
+  /** How many there are, listed or not. */
+  values_total: Type.Integer({ minimum: 0 }),
 })
 
 const NameAndValue = Exactly({ name: Type.String(), value: Type.String() })
@@ -70,9 +90,15 @@ export const RequestView = Exactly({
     port: Nullable(Type.Integer({ minimum: 1, maximum: 65_535 })),
     /** As sent, percent-encoded. */
     path: Type.String(),
+    /** How a server may read the path otherwise: decoded, without doubled slashes and path parameters. Null when all read it as sent. */
+    path_reads: Nullable(Type.String()),
   }),
   /** Decoded, in order, repeats kept. */
   query: Type.Array(NameAndValue),
+  /** Readers may find other names and values in the query. */
+  query_ambiguous: Type.Boolean(),
+  /** A parameter such as `_method` is there, by which frameworks take a request for one of another method. */
+  names_other_method: Type.Boolean(),
   /** Headers whose values may be seen, lower-case names, in sending order, repeats kept. */
   headers: Type.Array(NameAndValue),
   /** Names whose values only the vault knows or sets: injected credentials, `authorization`, `cookie`, signatures. */
@@ -214,10 +240,13 @@ export const OpenApprovalPage = Exactly({
   }),
 })
 
-/** The page after this gate ended: the outcome, and no longer the request. */
+/** The page after this gate ended: what was asked in one line, and the outcome; no longer query, headers and body. */
 export const EndedApprovalPage = Exactly({
   view: Type.Literal('ended'),
   ...always,
+  /** Method, host and path. */
+  action: Type.String(),
+  asked_by: Exactly({ app: Type.String(), agent: Nullable(Type.String()) }),
   outcome: Exactly({
     decided_at: Nullable(Timestamp),
     /** Reason of the decision that ended the group. */

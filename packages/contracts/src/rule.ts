@@ -135,20 +135,20 @@ const approvalMembers = {
     ),
   ),
   four_eyes: Type.Optional(Type.Boolean()),
-  show_body: Type.Optional(Type.Boolean()),
-  show_result: Type.Optional(Type.Boolean()),
 }
 
 /** How a gate is decided. Defaults are filled in when a request is held, from the rule and then from the app. */
 export const ApprovalConfig = Exactly({
   ...approvalMembers,
+  show_body: Type.Optional(Type.Boolean()),
+  show_result: Type.Optional(Type.Boolean()),
   approve_for_window: Type.Optional(
     Nullable(
       Exactly({ max_seconds: Type.Integer({ minimum: 60, maximum: 86_400 }), match: Type.Enum(['exact', 'endpoint']) }),
     ),
   ),
 })
-/** As {@link ApprovalConfig}; one request cannot ask for a pass that outlives it. */
+/** As {@link ApprovalConfig}; one request cannot ask for a pass that outlives it, nor say what whoever decides on it may see. */
 export const RequestRuleApprovalConfig = Exactly(approvalMembers)
 
 const Expression = Type.String({ minLength: 1, maxLength: 2_048 })

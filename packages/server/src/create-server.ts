@@ -79,7 +79,7 @@ export async function createServer(config: Config, options: ServerOptions): Prom
   const audit = createAudit({ ...installation, clock, log, pace: { ...PACE, ...options.pace } })
   const endings = createEndings(listeners)
   const facts = createUseFacts(db)
-  const executions = createExecutions({ clock, log, facts })
+  const executions = createExecutions({ clock, log, facts, audit })
   const upstream = createUpstream({ clock })
   closeLater(upstream.close)
   const shared = { db, audit, clock, keyring, keyDigest, endings }

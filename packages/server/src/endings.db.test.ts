@@ -33,7 +33,9 @@ const BEFORE: Live = {
 const ofGrant = ['approval.denied', 'grant.revoked', 'rule.deleted']
 
 type Case = {
-  call: (server: TestServer) => readonly [method: string, path: string, body?: object]
+  call: (
+    server: TestServer,
+  ) => readonly [method: string, path: string, body?: object] | Promise<readonly [string, string]>
   leaves: Partial<Live>
   events: readonly string[]
 }
@@ -70,6 +72,11 @@ const cases: Record<Exclude<Ended['type'], Nested> | 'archived app', Case> = {
       waiting: ['app'],
     },
     events: ['agent.revoked', 'key.revoked', ...ofGrant, 'rule.deleted'],
+  },
+  key: {
+    call: async (server) => ['POST', `/keys/${(await keysOf(server)).app}/revoke`],
+    leaves: { keys: ['agent'], waiting: ['agent'] },
+    events: ['approval.denied', 'key.revoked'],
   },
   'archived app': {
     call: () => ['POST', '/archive'],
@@ -110,7 +117,7 @@ test.each<[string, Case]>(Object.entries(cases))(
     await fill(server)
     expect(await live(server)).toEqual(BEFORE)
     const earlier = (await server.auditRows(dev.app_id)).length
-    const [method, path, body = {}] = one.call(server)
+    const [method, path, body = {}] = await one.call(server)
     ok(await manage(server, method, path, body))
     expect(await live(server)).toEqual({ ...BEFORE, ...one.leaves })
     const events = (await server.auditRows(dev.app_id)).slice(earlier).map(({ keep }) => keep.event)
@@ -118,16 +125,21 @@ test.each<[string, Case]>(Object.entries(cases))(
   },
 )
 
+async function keysOf(server: TestServer): Promise<{ app: string }> {
+  const keys = ok(await manage(server, 'GET', '/keys')).items as { id: string; agent_id: string | null }[]
+  return { app: keys.find(({ agent_id }) => agent_id === null)!.id }
+}
+
 /** Rules on everything that can have one, and a held request of the app and of its agent. */
 async function fill(server: TestServer): Promise<void> {
   const { dev } = server
-  const keys = ok(await manage(server, 'GET', '/keys')).items as { id: string; agent_id: string | null }[]
+  const keys = await keysOf(server)
   const targets = [
     { type: 'agent', id: dev.agent_id },
     { type: 'app', id: dev.app_id },
     { type: 'grant', id: dev.grants.payments_agent },
     { type: 'grant', id: dev.grants.payments_system },
-    { type: 'key', id: keys.find(({ agent_id }) => agent_id === null)!.id },
+    { type: 'key', id: keys.app },
   ]
   for (const target of targets) {
     const body = { effect: 'deny', when: { method: 'DELETE' } }

@@ -23,7 +23,7 @@ async function createManagementApi() {
   const t = await createManagementTest()
   const endings = createEndings([endKeysWith, endRulesWith])
   const rules = createRules(t)
-  const keys = createKeys(t)
+  const keys = createKeys({ ...t, endings })
   const agents = createAgents({ ...t, endings, keys, rules })
   const apps = createApps({ ...t, endings, keyring: { forget: () => undefined } })
   const tokens = createTokens(t)

@@ -61,6 +61,12 @@ const describe = (character: string) => {
   return { label, name: 'invisible or unassigned character' }
 }
 
+/** A line break, alone or behind its carriage return, or a tab. */
+function isLayout(text: string, at: number): boolean {
+  const character = text[at]
+  return character === '\n' || character === '\t' || (character === '\r' && text[at + 1] === '\n')
+}
+
 /**
  * Splits text so that nothing in it is invisible or reorders what surrounds it: direction controls, zero-width characters, controls,
  * odd spaces and piled-up combining marks become marked runs (repeats counted in the label). The runs' `text` joined is the input.
@@ -70,6 +76,7 @@ export function visibleCharacters(text: string, { multiline }: Options): TextRun
   const runs: TextRun[] = []
   let plain = ''
   let from = 0
+  let repeats = 0
   const flush = () => {
     if (plain) runs.push({ kind: 'plain', text: plain })
     plain = ''
@@ -78,17 +85,19 @@ export function visibleCharacters(text: string, { multiline }: Options): TextRun
     const [character, emojiJoint] = match
     plain += text.slice(from, match.index)
     from = match.index + character.length
-    if (emojiJoint !== undefined || (multiline && (character === '\n' || character === '\t'))) {
+    if (emojiJoint !== undefined || (multiline && isLayout(text, match.index))) {
       plain += character
       continue
     }
     flush()
     const before = runs.at(-1)
     const { label, name } = describe(character)
-    if (before?.kind === 'marked' && before.label.replace(/ ×\d+$/, '') === label) {
+    if (before?.kind === 'marked' && before.text.startsWith(character)) {
+      repeats += 1
       before.text += character
-      before.label = `${label} ×${[...before.text].length}`
+      before.label = `${label} ×${repeats}`
     } else {
+      repeats = 1
       runs.push({ kind: 'marked', text: character, label, name })
     }
   }

@@ -25,7 +25,7 @@ function setUp(t: ManagementTest) {
     endRulesWith,
     async (_tx, _record, what) => void ended.push(what),
   ])
-  const keys = createKeys(t)
+  const keys = createKeys({ ...t, endings })
   const agents = createAgents({ ...t, endings, keys, rules })
   const create = async ({ idempotencyKey: key, ...over }: Partial<NewAgent> & { idempotencyKey?: string } = {}) => {
     const input = { app: t.app, author: t.owner, name: 'refund-bot', ...over }

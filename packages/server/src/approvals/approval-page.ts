@@ -11,7 +11,7 @@ import {
   refusalOfBearer,
   withdrawnReason,
 } from './approval.ts'
-import { type AppFacts, findPendingTwin, findSimilar, readApp, readSealed } from './approval-store.ts'
+import { type AppFacts, findPendingTwin, findSimilar, readAgentName, readApp, readSealed } from './approval-store.ts'
 import { bodyView } from './body-view.ts'
 import { heldRequest, openFrozenRequest, resultPlace, type WouldBeDenied } from './held-request.ts'
 import type { OpenApprovalByLink, OpenedApproval } from './open-approval.ts'
@@ -30,8 +30,8 @@ const HISTORY_LENGTH = 5
 const LINK = 'link'
 
 /**
- * What the holder of a link sees: the whole request while the gate is pending, afterwards the outcome and no longer the
- * request. Reading decides nothing. Refusal: `approval_not_found`.
+ * What the holder of a link sees: the whole request while the gate is pending, afterwards the outcome, and of the request
+ * method, host, path and who asked. Reading decides nothing. Refusal: `approval_not_found`.
  */
 export function createReadApprovalPage({ db, keyring, openApproval, wouldBeDenied }: Deps) {
   return async function readApprovalPage(
@@ -112,8 +112,9 @@ export function createReadApprovalPage({ db, keyring, openApproval, wouldBeDenie
   async function endedPage(opened: OpenedApproval): Promise<EndedApprovalPage> {
     const { group, now } = opened
     const { appId, approvalGroupId } = group
-    const { app, sealed } = await db.readForApp(appId, async (tx) => ({
+    const { app, agent, sealed } = await db.readForApp(appId, async (tx) => ({
       app: await readApp(tx, appId),
+      agent: group.agentId === null ? null : await readAgentName(tx, appId, group.agentId),
       sealed: hasResult(group, now) ? await readSealed(tx, group, 'sealed_result') : null,
     }))
     const plaintext = sealed === null ? null : await keyring.openFor(appId, resultPlace(approvalGroupId), sealed)
@@ -123,6 +124,8 @@ export function createReadApprovalPage({ db, keyring, openApproval, wouldBeDenie
     return {
       view: 'ended',
       ...always(opened, app),
+      action: group.actionLine,
+      asked_by: { app: app.name, agent },
       outcome: {
         decided_at: group.decidedAt?.toISOString() ?? null,
         decision_reason: withdrawn === null ? group.decisionReason : null,

@@ -14,6 +14,7 @@ import {
   type GroupStatus,
   isLegalMove,
   type RecordedDecision,
+  type Whose,
 } from './approval.ts'
 import { scheduleWork } from './due-work-store.ts'
 
@@ -368,44 +369,33 @@ export async function insertDecision(
     .execute()
 }
 
-/** Pending groups of a grant, an agent or the app, by id: the order in which locks are taken. */
-export async function findPendingOf(tx: Tx, appId: string, whose: Whose): Promise<string[]> {
-  let query = tx
+/** The column that says whose a group is; null for the app, whose they all are. */
+export const OWNER = { grant: 'grant_id', agent: 'agent_id', key: 'key_id', app: null } as const
+
+/** Pending groups of a grant, an agent, a key or the app, by id: the order in which locks are taken. */
+export async function findPendingOf(tx: Tx, appId: string, { type, id }: Whose): Promise<string[]> {
+  const owner = OWNER[type]
+  const rows = await tx
     .selectFrom('approval_groups')
     .select('approval_group_id')
     .where('app_id', '=', appId)
     .where('status', '=', 'pending')
+    .$if(owner !== null, (query) => query.where(owner!, '=', id))
     .orderBy('approval_group_id')
-  if ('grantId' in whose) query = query.where('grant_id', '=', whose.grantId)
-  else if ('agentId' in whose) query = query.where('agent_id', '=', whose.agentId)
-  return (await query.execute()).map((row) => row.approval_group_id)
+    .execute()
+  return rows.map((row) => row.approval_group_id)
 }
 
-/** Whose requests: of one grant or agent, or every one of the app. */
-export type Whose = { grantId: string } | { agentId: string } | { all: true }
-
-/** True when the grant, the agent or the app has ended, so that its requests must not wait. */
-export async function hasEnded(tx: Tx, appId: string, whose: Whose): Promise<boolean> {
-  if ('grantId' in whose) {
-    const row = await tx
-      .selectFrom('grants')
-      .select('status')
-      .where('app_id', '=', appId)
-      .where('grant_id', '=', whose.grantId)
-      .executeTakeFirst()
-    return row?.status !== 'active'
-  }
-  if ('agentId' in whose) {
-    const row = await tx
-      .selectFrom('agents')
-      .select('status')
-      .where('app_id', '=', appId)
-      .where('agent_id', '=', whose.agentId)
-      .executeTakeFirst()
-    return row?.status === undefined || row.status === 'revoked'
-  }
-  const row = await tx.selectFrom('apps').select('status').where('app_id', '=', appId).executeTakeFirst()
-  return row?.status !== 'live'
+/** True when the grant, the agent, the key or the app has ended, so that its requests must not wait. */
+export async function hasEnded(tx: Tx, appId: string, { type, id }: Whose): Promise<boolean> {
+  const isAlive = {
+    grant: sql`from grants where app_id = ${appId} and grant_id = ${id} and status = 'active'`,
+    agent: sql`from agents where app_id = ${appId} and agent_id = ${id} and status <> 'revoked'`,
+    key: sql`from keys where app_id = ${appId} and key_id = ${id} and revoked_at is null`,
+    app: sql`from apps where app_id = ${appId} and status = 'live'`,
+  }[type]
+  const { rows } = await sql`select ${isAlive}`.execute(tx)
+  return rows.length === 0
 }
 
 /** Earlier requests of the same agent (or key) to the same method, host and path, newest first. */
@@ -511,6 +501,17 @@ export async function readApp(tx: Tx, appId: string): Promise<AppFacts> {
     branding: row.branding as Record<string, unknown>,
     settings: appSettings(row.settings),
   }
+}
+
+/** The name of an agent, also of one that has ended; null when its row is gone. */
+export async function readAgentName(tx: Tx, appId: string, agentId: string): Promise<string | null> {
+  const row = await tx
+    .selectFrom('agents')
+    .select('name')
+    .where('app_id', '=', appId)
+    .where('agent_id', '=', agentId)
+    .executeTakeFirst()
+  return row?.name ?? null
 }
 
 /** Versions of the groups that somebody waits for. A version that grew is a change. */

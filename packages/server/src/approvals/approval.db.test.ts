@@ -214,7 +214,7 @@ test('any course of events leads where the state machine says, and sends at most
             break
           case 'withdraw':
             await actor.audit.change(fixture.scope, (tx, record) =>
-              endWaitingApprovals(tx, appId, { grantId }, 'grant_revoked', record),
+              endWaitingApprovals(tx, appId, { type: 'grant', id: grantId }, record),
             )
             break
           case 'claim': {

@@ -10,7 +10,7 @@ import type { GateConfiguration, GateRule } from '../policy/approval-gate.ts'
  *                │                                  lease ended, not sent ──┘   │ └─ refused at the last check, no usable
  *                │                                  (another attempt) ──────────┘    answer, sent with unknown outcome,
  *                │                                                                   too late ─▶ failed
- *                ├─ any denial, cancel, grant, agent or user ended, app archived ─▶ denied
+ *                ├─ any denial, cancel, grant, agent, key or user ended, app archived ─▶ denied
  *                └─ window of any pending gate ends ─▶ expired
  *
  * A gate: pending ─▶ approved | denied | expired. When a group ends, its gates that were still pending end the same way.
@@ -105,10 +105,14 @@ export const WITHDRAWN_REASONS = [
   'cancelled',
   'grant_revoked',
   'agent_revoked',
+  'key_revoked',
   'user_not_active',
   'app_archived',
 ] as const
 export type WithdrawnReason = (typeof WITHDRAWN_REASONS)[number]
+
+/** Whose requests: of one grant, agent or key, or every one of the app. */
+export type Whose = { type: 'grant' | 'agent' | 'key' | 'app'; id: string }
 
 /** Approvals counted so far. */
 export const approvalsOf = (gate: Pick<Gate, 'decisions'>): number =>

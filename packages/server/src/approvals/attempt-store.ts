@@ -2,14 +2,15 @@ import { sql } from 'kysely'
 import { camelCased, snakeCased } from '../db/column-names.ts'
 import type { Tx } from '../db/database.ts'
 import type { NewRow } from '../db/schema.generated.ts'
-import type { Attempt, Group } from './approval.ts'
-import { clock, type Whose } from './approval-store.ts'
+import type { Attempt, Group, Whose } from './approval.ts'
+import { clock, OWNER } from './approval-store.ts'
 
 /* Every statement about attempts to send an approved request. The row of the group is locked before that of its attempt. */
 
 /** Attempts whose request has been handed to the provider and is not answered yet. */
-export async function findInFlight(tx: Tx, appId: string, whose: Whose): Promise<string[]> {
-  let query = tx
+export async function findInFlight(tx: Tx, appId: string, { type, id }: Whose): Promise<string[]> {
+  const owner = OWNER[type]
+  const rows = await tx
     .selectFrom('approval_attempts as a')
     .innerJoin('approval_groups as g', (join) =>
       join.onRef('g.app_id', '=', 'a.app_id').onRef('g.approval_group_id', '=', 'a.approval_group_id'),
@@ -20,9 +21,9 @@ export async function findInFlight(tx: Tx, appId: string, whose: Whose): Promise
     .where('a.sent_at', 'is not', null)
     .where('a.ended_at', 'is', null)
     .orderBy('a.attempt_id')
-  if ('grantId' in whose) query = query.where('g.grant_id', '=', whose.grantId)
-  else if ('agentId' in whose) query = query.where('g.agent_id', '=', whose.agentId)
-  return (await query.execute()).map((row) => row.attempt_id)
+    .$if(owner !== null, (query) => query.where(`g.${owner!}`, '=', id))
+    .execute()
+  return rows.map((row) => row.attempt_id)
 }
 
 /** The attempt that has not ended, locked. */

@@ -1,138 +1,134 @@
-import { BodyView, SHOWN_BODY_BYTES } from '@alter-vault/contracts'
+import { BodyView, LISTED_VALUES, SHOWN_HEAD_BYTES, SHOWN_TAIL_BYTES } from '@alter-vault/contracts'
 import fc from 'fast-check'
 import { Value } from 'typebox/value'
 import { describe, expect, test } from 'vitest'
-import { bodyView, namesMemberTwice } from './body-view.ts'
+import { bodyView } from './body-view.ts'
 
+const SHOWN = SHOWN_HEAD_BYTES + SHOWN_TAIL_BYTES
 const view = (text: string | Buffer, contentType: string | null = 'application/json', options = {}) =>
   bodyView(Buffer.from(text as string), contentType, options)
 
 describe('a body as a person reads it', () => {
-  test('is what its bytes are, not what its type claims', () => {
-    const cases = [
-      ['{"a":1}', 'application/json', 'json'],
-      ['{"a":1}', 'application/json; charset=utf-8', 'json'],
-      ['{"a":1}', 'application/vnd.api+json', 'json'],
-      ['{"a":1}', null, 'json'],
-      ['{"a":1', 'application/json', 'text'],
-      ['\ufeff{"a":1}', 'application/json', 'text'],
-      ['a=1&b=2', 'application/x-www-form-urlencoded', 'form'],
-      ['hello', 'text/plain', 'text'],
-      ['<a/>', 'application/xml', 'text'],
-      [Buffer.from([0xff, 0xfe, 0x00]), 'application/json', 'binary'],
-      [Buffer.from([0x1f, 0x8b, 0x08, 0xff]), null, 'binary'],
-      ['', 'application/json', 'empty'],
-    ] as const
-    for (const [body, type, kind] of cases) expect([type, view(body as string, type).kind]).toEqual([type, kind])
+  test.each([
+    ['{"a":1}', 'application/json', 'json', null],
+    ['{"a":1}', 'application/json; charset=utf-8', 'json', null],
+    ['{"a":1}', 'application/vnd.api+json', 'json', null],
+    ['{"a":1}', null, 'text', 'content_type'],
+    ['{"a":1}', 'text/plain', 'text', 'content_type'],
+    ['{"a":1}', 'application/json; odata=verbose', 'text', 'content_type'],
+    ['{"a":1', 'application/json', 'text', 'malformed'],
+    ['\ufeff{"a":1}', 'application/json', 'text', 'malformed'],
+    ['a=1&b=2', 'application/x-www-form-urlencoded', 'form', null],
+    ['a=1;b=2', 'application/x-www-form-urlencoded', 'text', 'malformed'],
+    ['<a/>', 'application/xml', 'text', 'content_type'],
+    [Buffer.from([0xff, 0xfe, 0x00]), 'application/json', 'binary', 'not_utf8'],
+    ['', 'application/json', 'empty', null],
+  ] as const)('is read as rules read it: %j as %s is %s', (body, type, kind, doubt) => {
+    expect(view(body as string, type)).toMatchObject({ kind, doubt })
+  })
+
+  test.each([
+    ['a=1&A=2', 'ambiguous'],
+    ['amount=1&amount%5B%5D=2', 'ambiguous'],
+    ['+amount=1', 'ambiguous'],
+    ['metadata%5Ba%5D=1&metadata%5Bb%5D=2&expand%5B%5D=x', null],
+  ])('the form %s: %s', (body, doubt) => {
+    expect(view(body, 'application/x-www-form-urlencoded')).toMatchObject({ kind: 'form', doubt })
+  })
+
+  test('that is compressed is not read', () => {
+    expect(view('{"a":1}', 'application/json', { contentEncoding: 'gzip' })).toMatchObject({
+      kind: 'text',
+      doubt: 'content_encoding',
+    })
   })
 
   test('is always of the declared shape, and text comes back exactly', () => {
-    const types = fc.constantFrom('application/json', 'text/plain', 'multipart/form-data; boundary=x', null)
+    const types = fc.constantFrom('application/json', 'text/plain', 'application/x-www-form-urlencoded', null)
+    const bytes = fc.oneof(
+      fc.uint8Array({ maxLength: 300 }),
+      fc.json().map((json) => Buffer.from(json)),
+    )
     fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 300 }), types, fc.boolean(), (bytes, type, hidden) => {
-        const shown = bodyView(Buffer.from(bytes), type, { hidden })
+      fc.property(bytes, types, fc.boolean(), (body, type, hidden) => {
+        const shown = bodyView(Buffer.from(body), type, { hidden })
         expect(Value.Check(BodyView, shown)).toBe(true)
-        expect(shown.size_bytes).toBe(bytes.length)
+        expect(shown.size_bytes).toBe(body.length)
         if (shown.content === null) return
         const back = Buffer.from(shown.content, shown.encoding === 'utf8' ? 'utf8' : 'base64')
-        expect(back.equals(Buffer.from(bytes))).toBe(true)
+        expect(back.equals(Buffer.from(body))).toBe(true)
       }),
     )
   })
 
-  test('long text is cut at a character, and read whole on demand', () => {
-    const text = '€'.repeat(SHOWN_BODY_BYTES)
+  test('of great length shows its first and its last part, cut at characters, and is read whole on demand', () => {
+    const text = `${'€'.repeat(SHOWN)}end`
     const cut = view(text, 'text/plain')
-    expect(cut).toMatchObject({ truncated: true, size_bytes: Buffer.byteLength(text) })
-    expect(cut.content).toBe('€'.repeat(Math.floor(SHOWN_BODY_BYTES / 3)))
+    expect(cut.content).toBe('€'.repeat(SHOWN_HEAD_BYTES / 3))
+    expect(cut.tail).toMatch(/^€+end$/)
+    expect(Buffer.byteLength(cut.content! + cut.tail!) + cut.omitted_bytes).toBe(cut.size_bytes)
     const whole = view(text, 'text/plain', { whole: true })
-    expect(whole).toMatchObject({ truncated: false, content: text, sha256: cut.sha256 })
-    expect(view('x'.repeat(SHOWN_BODY_BYTES), 'text/plain').truncated).toBe(false)
+    expect(whole).toMatchObject({ omitted_bytes: 0, tail: null, content: text, sha256: cut.sha256 })
+    expect(view('x'.repeat(SHOWN), 'text/plain').omitted_bytes).toBe(0)
   })
 
-  test('a member named twice is found behind the cut too', () => {
-    const json = `{"amount":1,"note":"${'x'.repeat(SHOWN_BODY_BYTES)}","amount":9}`
-    expect(view(json)).toMatchObject({ kind: 'json', truncated: true, duplicate_keys: true })
+  test.each(['"amount"', '"AMOUNT"', '"\\u0061mount"'])('in doubt for a second %s is so behind the cut too', (name) => {
+    const json = `{"amount":1,"note":"${'x'.repeat(SHOWN)}",${name}:9}`
+    expect(view(json)).toMatchObject({ kind: 'json', doubt: 'ambiguous' })
   })
 
-  test('a hidden body leaves size and hash', () => {
+  test('that is hidden leaves size and hash', () => {
     expect(view('{"a":1}', 'application/json', { hidden: true, whole: true })).toMatchObject({
       kind: 'hidden',
       size_bytes: 7,
       content: null,
       encoding: null,
+      values: [],
     })
   })
 })
 
-describe('members named twice', () => {
-  test('are found at any depth and in any spelling', () => {
-    const twice = [
-      '{"a":1,"a":2}',
-      '[{"b":[{"a":1,"\\u0061":2}]}]',
-      '{"a":{"x":1},"b":[],"a":null}',
-      '{"":1,"":1}',
-      '{"x":"\\ud800","a":1e999,"a":2}',
-    ]
-    const once = [
-      '{"a":1,"b":{"a":1}}',
-      '[{"a":1},{"a":1}]',
-      '{"a":"\\"a\\":1,\\"a\\":2"}',
-      '["a","a"]',
-      '"a"',
-      '{"a":["a","a"]}',
-    ]
-    for (const text of twice) expect([text, namesMemberTwice(text)]).toEqual([text, true])
-    for (const text of once) expect([text, namesMemberTwice(text)]).toEqual([text, false])
+describe('the values of a body', () => {
+  const listed = (text: string, type?: string) => view(text, type).values.map(({ name, value }) => [name, value])
+
+  test('are those at the top of JSON, as they are written, the last one of a long body too', () => {
+    const json = `{"amount": 450.00, "pad":[${'7,'.repeat(40_000)}7], "to":"attac\\u006ber", "x":{"y":[1,{}]}, "none":{}}`
+    expect(view(json).values_total).toBe(5)
+    const values = listed(json)
+    expect(values.map(([name]) => name)).toEqual(['amount', 'pad', 'to', 'x', 'none'])
+    expect(values.map(([, value]) => value).filter((value) => value!.length < 60)).toEqual([
+      '450.00',
+      '"attac\\u006ber"',
+      '{"y":[1,{}]}',
+      '{}',
+    ])
+    expect(view(json).values[1]).toMatchObject({ cut: true })
   })
 
-  test('no JSON that JavaScript writes has them; one more copy of any member does', () => {
-    fc.assert(
-      fc.property(fc.jsonValue(), fc.dictionary(fc.string(), fc.jsonValue(), { minKeys: 1 }), (value, object) => {
-        expect(namesMemberTwice(JSON.stringify(value, null, 1))).toBe(false)
-        const [name, member] = Object.entries(object)[0]!
-        const text = JSON.stringify(object)
-        const doubled = `${text.slice(0, -1)},${JSON.stringify(name)}:${JSON.stringify(member)}}`
-        expect(namesMemberTwice(doubled)).toBe(true)
-      }),
-    )
-  })
-})
-
-describe('multipart', () => {
-  const body = [
-    '--x',
-    'Content-Disposition: form-data; name="note"',
-    '',
-    'hi',
-    '--x',
-    'content-disposition: form-data; name="file"; filename="a \\"b\\".txt"',
-    'Content-Type: text/plain',
-    '',
-    'line 1\r\nline 2',
-    '--x--',
-    '',
-  ].join('\r\n')
-
-  test('lists its parts', () => {
-    const { kind, parts, content } = view(body, 'multipart/form-data; boundary=x')
-    expect([kind, content]).toEqual(['multipart', body])
-    expect(parts).toMatchObject([
-      { name: 'note', filename: null, content_type: null, size_bytes: 2 },
-      { name: 'file', filename: 'a "b".txt', content_type: 'text/plain', size_bytes: 14 },
+  test('of a list are its elements, of a scalar itself, of a form its fields with repeats', () => {
+    expect(listed('[1,"a,b",[2,3]]')).toEqual([
+      ['0', '1'],
+      ['1', '"a,b"'],
+      ['2', '[2,3]'],
+    ])
+    expect(listed(' 7 ')).toEqual([['', '7']])
+    expect(listed('[]')).toEqual([])
+    expect(listed('a=1&b=x+y&a=2', 'application/x-www-form-urlencoded')).toEqual([
+      ['a', '1'],
+      ['a', '2'],
+      ['b', 'x y'],
     ])
   })
 
-  test('what other readers might take apart otherwise is shown as it is', () => {
-    const odd = [
-      `preamble\r\n${body}`,
-      `${body}epilogue`,
-      body.replace('--x--', ''),
-      body.replace('\r\n\r\nhi', '\r\nhi'),
-      body.replaceAll('\r\n', '\n'),
-    ]
-    for (const text of odd)
-      expect(view(text, 'multipart/form-data; boundary=x')).toMatchObject({ kind: 'text', parts: null })
-    expect(view(body, 'multipart/form-data').kind).toBe('text')
+  test('are as many as JSON has', () => {
+    fc.assert(
+      fc.property(fc.dictionary(fc.string(), fc.jsonValue()), fc.constantFrom(0, 1), (object, indent) => {
+        const { values, values_total } = view(JSON.stringify(object, null, indent))
+        expect(values_total).toBe(Object.keys(object).length)
+        for (const { name, value, cut } of values.slice(0, LISTED_VALUES)) {
+          if (!cut) expect(JSON.parse(value)).toEqual(JSON.parse(JSON.stringify(object[name])))
+        }
+      }),
+    )
   })
 })

@@ -1,19 +1,25 @@
 import { hash } from 'node:crypto'
-import { type BodyView, SHOWN_BODY_BYTES } from '@alter-vault/contracts'
-import { findAmbiguities } from '../kernel/strict-json.ts'
-import { multipartParts, parameterOf } from './multipart-parts.ts'
+import {
+  type BodyView,
+  LISTED_VALUE_CHARACTERS,
+  LISTED_VALUES,
+  SHOWN_HEAD_BYTES,
+  SHOWN_TAIL_BYTES,
+} from '@alter-vault/contracts'
+import { topMembers } from '../kernel/strict-json.ts'
+import { FormData } from '../policy/form-data.ts'
+import { type BodyReading, readBody } from '../policy/request-body.ts'
 
-const FORM = 'application/x-www-form-urlencoded'
-const JSON_TYPE = /^(?:application\/json|text\/json|[^;]+\+json)$/
+type Options = { contentEncoding?: string | null; hidden?: boolean; whole?: boolean }
 
 /**
- * A body as a person reads it: its exact text where it is text, never a rendering. `hidden`: only size and hash. Unless
- * `whole`, text over 64 KiB is cut at a character.
+ * A body as a person reads it: its exact text where it is text, never a rendering, and read as the rules read it. `hidden`: only size and
+ * hash. Unless `whole`, only the first and the last part of a long one.
  */
 export function bodyView(
   bytes: Buffer,
   contentType: string | null,
-  { hidden = false, whole = false }: { hidden?: boolean; whole?: boolean } = {},
+  { contentEncoding = null, hidden = false, whole = false }: Options = {},
 ): BodyView {
   const known = {
     content_type: contentType,
@@ -21,61 +27,62 @@ export function bodyView(
     sha256: hash('sha256', bytes, 'hex'),
     encoding: null,
     content: null,
-    truncated: false,
-    duplicate_keys: false,
-    parts: null,
+    tail: null,
+    omitted_bytes: 0,
+    doubt: null,
+    values: [],
+    values_total: 0,
   }
   if (bytes.length === 0) return { ...known, kind: 'empty' }
   if (hidden) return { ...known, kind: 'hidden' }
-
-  const text = decodeUtf8(bytes)
-  const mediaType = (contentType ?? '').split(';', 1)[0]!.trim().toLowerCase()
-  const boundary = mediaType.startsWith('multipart/') ? parameterOf(contentType!, 'boundary') : null
-  const parts = boundary === null ? null : multipartParts(bytes, boundary)
-  const limit = whole ? bytes.length : SHOWN_BODY_BYTES
-  const content =
-    text === undefined
-      ? { encoding: 'base64' as const, content: bytes.subarray(0, limit).toString('base64') }
-      : { encoding: 'utf8' as const, content: bytes.length <= limit ? text : cutAtCharacter(bytes, limit) }
-  const shown = { ...known, ...content, truncated: bytes.length > limit }
-
-  if (parts !== null) return { ...shown, kind: 'multipart', parts }
-  if (text === undefined) return { ...shown, kind: 'binary' }
-  if (mediaType === FORM) return { ...shown, kind: 'form' }
-  if ((mediaType === '' || JSON_TYPE.test(mediaType)) && isJson(text)) {
-    return { ...shown, kind: 'json', duplicate_keys: namesMemberTwice(text) }
-  }
-  return { ...shown, kind: 'text' }
-}
-
-/** True when an object of this valid JSON text names a member twice: readers then disagree which one counts (RFC 8259, 4). */
-export function namesMemberTwice(json: string): boolean {
-  for (const ambiguity of findAmbiguities(json, Number.POSITIVE_INFINITY))
-    if (ambiguity === 'duplicate_member') return true
-  return false
-}
-
-function decodeUtf8(bytes: Buffer): string | undefined {
-  try {
-    // The byte order mark is part of what is sent, so it is part of what is shown.
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
-  } catch {
-    return undefined
+  const reading = readBody(bytes, contentType, contentEncoding)
+  const { kind, text, value } = reading
+  const isMisleading = value instanceof FormData && value.isMisleading
+  return {
+    ...known,
+    kind: text === null ? 'binary' : kind === 'json' || kind === 'form' ? kind : 'text',
+    doubt: isMisleading ? 'ambiguous' : reading.doubt,
+    ...shownOf(bytes, text === null ? 'base64' : 'utf8', whole),
+    ...valuesOf(reading),
   }
 }
 
-/** The first bytes of valid UTF-8 without half a character at the end. */
-function cutAtCharacter(bytes: Buffer, limit: number): string {
-  let end = limit
-  while (end > 0 && (bytes[end]! & 0xc0) === 0x80) end--
-  return bytes.toString('utf8', 0, end)
+function shownOf(
+  bytes: Buffer,
+  encoding: 'utf8' | 'base64',
+  whole: boolean,
+): Pick<BodyView, 'encoding' | 'content' | 'tail' | 'omitted_bytes'> {
+  if (whole || bytes.length <= SHOWN_HEAD_BYTES + SHOWN_TAIL_BYTES) {
+    return { encoding, content: bytes.toString(encoding), tail: null, omitted_bytes: 0 }
+  }
+  let end = SHOWN_HEAD_BYTES
+  let start = bytes.length - SHOWN_TAIL_BYTES
+  if (encoding === 'utf8') {
+    while (isContinuation(bytes[end])) end--
+    while (isContinuation(bytes[start])) start++
+  }
+  return {
+    encoding,
+    content: bytes.toString(encoding, 0, end),
+    tail: bytes.toString(encoding, start),
+    omitted_bytes: start - end,
+  }
 }
 
-function isJson(text: string): boolean {
-  try {
-    JSON.parse(text)
-    return true
-  } catch {
-    return false
-  }
+/** A byte of UTF-8 in the midst of a character. */
+const isContinuation = (byte: number | undefined): boolean => byte !== undefined && (byte & 0xc0) === 0x80
+
+function valuesOf({ kind, text, value }: BodyReading): Pick<BodyView, 'values' | 'values_total'> {
+  const { members, total } = kind === 'json' ? topMembers(text!, LISTED_VALUES) : fieldsOf(value)
+  const values = members.map((member) => {
+    const cut = member.value.length > LISTED_VALUE_CHARACTERS
+    return { ...member, value: cut ? member.value.slice(0, LISTED_VALUE_CHARACTERS).toWellFormed() : member.value, cut }
+  })
+  return { values, values_total: total }
+}
+
+function fieldsOf(form: unknown): ReturnType<typeof topMembers> {
+  const fields = form instanceof FormData ? [...form] : []
+  const members = fields.flatMap(([name, values]) => values.map((value) => ({ name, value })))
+  return { members: members.slice(0, LISTED_VALUES), total: members.length }
 }

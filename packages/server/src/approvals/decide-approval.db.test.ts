@@ -514,7 +514,7 @@ describe('races', () => {
             .where('app_id', '=', appId)
             .where('grant_id', '=', grantId)
             .execute()
-          return endWaitingApprovals(tx, appId, { grantId }, 'grant_revoked', record)
+          return endWaitingApprovals(tx, appId, { type: 'grant', id: grantId }, record)
         }),
       ])
       expect(revoked.status === 'fulfilled' && revoked.value.ended).toContain(early.approval_group_id)
@@ -546,11 +546,11 @@ describe('ending what waits', () => {
       await fixture.decisionOf(approved.approval_group_id, 'approve'),
     )
     const ofAgent = await server.audit.change(fixture.scope, (tx, record) =>
-      endWaitingApprovals(tx, appId, { agentId }, 'agent_revoked', record),
+      endWaitingApprovals(tx, appId, { type: 'agent', id: agentId }, record),
     )
     expect(ofAgent).toEqual({ ended: [mine.approval_group_id], inFlight: [] })
     const ofApp = await server.audit.change(fixture.scope, (tx, record) =>
-      endWaitingApprovals(tx, appId, { all: true }, 'app_archived', record),
+      endWaitingApprovals(tx, appId, { type: 'app', id: appId }, record),
     )
     expect(ofApp.ended).toEqual([ours.approval_group_id])
     expect((await fixture.read(approved.approval_group_id)).status).toBe('approved')
@@ -573,7 +573,7 @@ describe('ending what waits', () => {
     await fixture.intend(server, claimed)
     const { grantId, appId } = fixture.ids
     const ended = await server.audit.change(fixture.scope, (tx, record) =>
-      endWaitingApprovals(tx, appId, { grantId }, 'grant_revoked', record),
+      endWaitingApprovals(tx, appId, { type: 'grant', id: grantId }, record),
     )
     expect(ended).toEqual({ ended: [], inFlight: [claimed.attemptId] })
   })

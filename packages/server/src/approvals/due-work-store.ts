@@ -1,17 +1,19 @@
 import { sql } from 'kysely'
 import type { Tx } from '../db/database.ts'
+import type { Whose } from './approval.ts'
 
 /**
  * What must happen at a time although nobody asks: the end of a window, an approved request to send, an answer to erase, and
- * the requests that were being held while their grant, agent or app ended.
+ * the requests that were being held while their grant, agent, key or app ended.
  */
 export type WorkKind =
   | 'approval_expiry'
   | 'approval_execution'
   | 'approval_result_erasure'
-  | 'approval_withdrawal.grant'
-  | 'approval_withdrawal.agent'
-  | 'approval_withdrawal.app'
+  | `${typeof WITHDRAWAL}${Whose['type']}`
+
+/** What kinds of work begin with that end requests of somebody who has ended. */
+export const WITHDRAWAL = 'approval_withdrawal.'
 
 export type DueWork = { kind: WorkKind; appId: string; subjectId: string }
 

@@ -19,7 +19,7 @@ type Deps = {
 
 const BATCH = 50
 
-/** Does what is due by the clock: ends windows, ends what was held while its grant, agent or app ended, erases answers. */
+/** Does what is due by the clock: ends windows, ends what was held while its grant, agent, key or app ended, erases answers. */
 export function createExpireApprovals({ db, audit, readAppScope, announce, log }: Deps) {
   /** Expires one group if a window of it has ended. Somebody who reads it need not wait for the background job. */
   async function expireIfDue(appId: string, approvalGroupId: string): Promise<void> {
@@ -40,6 +40,7 @@ export function createExpireApprovals({ db, audit, readAppScope, announce, log }
             'approval_result_erasure',
             'approval_withdrawal.grant',
             'approval_withdrawal.agent',
+            'approval_withdrawal.key',
             'approval_withdrawal.app',
           ],
           BATCH,

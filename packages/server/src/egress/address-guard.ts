@@ -1,8 +1,7 @@
 import { lookup } from 'node:dns/promises'
 import { isIP } from 'node:net'
-import { VaultError } from '../kernel/vault-error.ts'
 import { type CanonicalUrl, hostAndPort } from './canonical-url.ts'
-import { specialUseRange } from './special-use-ranges.ts'
+import { assertDestination, assertGlobal } from './static-destination.ts'
 import { type After, systemAfter } from './timer.ts'
 import { UpstreamError, upstreamTimeout } from './upstream-error.ts'
 
@@ -68,12 +67,7 @@ export function createAddressGuard({
   return {
     async guard(url, allowedPrivateHosts) {
       const isAllowedPrivate = allowedPrivateHosts.has(hostAndPort(url))
-      if (url.scheme === 'http' && !isAllowedPrivate) {
-        throw new VaultError('blocked_destination', {
-          message: 'Expected an https URL: plain http is for private hosts that the operator has allowed.',
-          fields: { detail: 'scheme_not_allowed' },
-        })
-      }
+      assertDestination(url, allowedPrivateHosts)
       const literal = url.host.startsWith('[') ? url.host.slice(1, -1) : url.host
       const answers = isIP(literal) === 0 ? await resolveOnce(url.host) : [{ address: literal, family: isIP(literal) }]
       const first = answers[0]
@@ -88,15 +82,4 @@ export function createAddressGuard({
       return { address: first.address, family: isIP(first.address) === 6 ? 6 : 4 }
     },
   }
-}
-
-/** The answer names no range and no address: it would tell a caller what the server's network looks like inside. */
-function assertGlobal(host: string, address: string): void {
-  const range = specialUseRange(address)
-  if (range === undefined) return
-  throw new VaultError('blocked_destination', {
-    message: `The host "${host}" does not lead to a public address. An operator can allow a private host and port by name.`,
-    fields: { detail: 'address_not_public' },
-    log: { address, range },
-  })
 }

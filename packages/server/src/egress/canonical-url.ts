@@ -1,3 +1,4 @@
+import { decodeFully } from '../kernel/escapes.ts'
 import { VaultError } from '../kernel/vault-error.ts'
 
 /**
@@ -153,30 +154,18 @@ function percentEncode(character: string): string {
   return out
 }
 
-const MAX_ESCAPE_DEPTH = 16
-
 /**
  * Refuses a segment that some server behind the upstream could read as a way out of its folder: a dot segment that was
- * written with escapes, one inside a segment behind an escaped slash (`..%2Fadmin`), at any depth of escaping, with
- * overlong UTF-8, or with path parameters (`..;v=1`), and `%5C` or `%00` anywhere.
+ * written with escapes, one inside a segment behind an escaped slash (`..%2Fadmin`), at any depth and in any way of escaping, one with
+ * path parameters (`..;v=1`) or with the spaces that Windows drops, and `%5C` or `%00` anywhere.
  */
 function assertPlainSegment(escaped: string): void {
   if (!escaped.includes('%') && !escaped.startsWith('.')) return
   if (escaped.includes('%5C') || escaped.includes('%00')) throw notCanonical('The path holds %5C or %00.')
-  let decoded = escaped
-  for (let depth = 0; ; depth++) {
-    // Each look takes as long as the segment, and nobody escapes so often.
-    if (depth === MAX_ESCAPE_DEPTH) throw notCanonical(`The path is escaped more than ${MAX_ESCAPE_DEPTH} times.`)
-    if (decoded.split(/[/\\]/).some((part) => /^\.\.?(?:;|$)/.test(part))) {
-      throw notCanonical('The path holds a dot segment that is hidden by escapes.')
-    }
-    const next = decoded
-      .replace(/%C0%AE/gi, '.')
-      .replace(/%C0%AF/gi, '/')
-      .replace(/%C1%9C/gi, '\\')
-      .replace(/%([0-7][0-9a-f])/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
-    if (next === decoded) return
-    decoded = next
+  const decoded = decodeFully(escaped)
+  if (decoded === undefined) throw notCanonical('The path is escaped more often than anybody needs.')
+  if (decoded.split(/[/\\]/).some((part) => /^\s*\.\.?(?:;|\s|$)/.test(part))) {
+    throw notCanonical('The path holds a dot segment that is hidden by escapes.')
   }
 }
 

@@ -11,10 +11,10 @@ const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
 // RFC 9110, 5.5: visible characters, space, tab and the bytes 80-FF (here as characters of Latin-1).
 const FIELD_VALUE = /^[\t\u0020-\u007e\u0080-\u00ff]*$/
 
-/**
- * Names a caller never sets: they carry credentials, frame the message, or change what the rules saw
- * (docs/spec/wire-protocol.md#proxied-calls).
- */
+/** What every server keeps apart. Those of the tradition of CGI (PHP, WSGI, Rack) make `_` of `-`, some of any other character. */
+const PLAIN_NAME = /^[0-9A-Za-z-]+$/
+
+/** Names a caller never sets: they carry credentials or frame the message (docs/spec/wire-protocol.md#proxied-calls). */
 const FORBIDDEN = new Set([
   'authentication',
   'authorization',
@@ -36,13 +36,17 @@ const FORBIDDEN = new Set([
   'x-auth-token',
   'x-goog-authorization',
   'x-goog-iam-authorization-token',
-  'x-http-method',
-  'x-http-method-override',
-  'x-method-override',
   'x-shopify-access-token',
   'x-stripe-account',
 ])
 const FORBIDDEN_PREFIX = 'x-alter-'
+
+/**
+ * Names by which frameworks and proxies take a request for one with another method, path, host or sender than rules have seen:
+ * `X-HTTP-Method-Override`, `X-Original-URL`, `X-Rewrite-URL`, `X-Forwarded-*`, `Forwarded`, `X-Real-IP` and their kin.
+ */
+const OVERRIDES =
+  /override|rewrite|^forwarded$|^x-forwarded(?:-|$)|^x-original-|^x-http-(?:method|host|url|uri|path)|^x-(?:method|host|server|uri|url|path|scheme|proto|port|url-scheme|script-name|real-ip)$|^x-(?:accel|middleware|sendfile)-/
 
 /** RFC 9110, 7.6.1, with the old names still seen. `expect` goes too: the body is sent at once, so nobody waits for 100. */
 const HOP_BY_HOP = new Set([
@@ -60,10 +64,10 @@ const HOP_BY_HOP = new Set([
   'upgrade',
 ])
 
-/** True for a name that a caller may not set (any case). */
+/** True for a name that a caller may not set, in any letter case, or with characters that some servers fold. */
 export function isForbiddenCallerHeader(name: string): boolean {
   const lower = name.toLowerCase()
-  return FORBIDDEN.has(lower) || lower.startsWith(FORBIDDEN_PREFIX)
+  return FORBIDDEN.has(lower) || !PLAIN_NAME.test(name) || lower.startsWith(FORBIDDEN_PREFIX) || OVERRIDES.test(lower)
 }
 
 /**
@@ -91,8 +95,9 @@ export function parseCallerHeaders(headers: Record<string, string> | undefined):
     if (!TOKEN.test(given)) {
       errors.push({ pointer, code: 'invalid_name', message: `"${printable(given)}" is not a header name.` })
     } else if (isForbiddenCallerHeader(name)) {
+      const why = PLAIN_NAME.test(given) ? '' : ' Only letters, digits and "-" are read alike by every server.'
       throw new VaultError('forbidden_header', {
-        message: `The header "${name}" cannot be set by a caller.`,
+        message: `The header "${name}" cannot be set by a caller.${why}`,
         fields: { header: name },
       })
     } else if (!FIELD_VALUE.test(value)) {

@@ -81,17 +81,17 @@ describe('a credential on a request', () => {
   })
 
   test("replaces the caller's own headers and query parameters of the same name", () => {
-    const url = canonicalUrl('https://api.example.com/v1?api%5Fkey=mine&q=1&acct=mine&API_KEY=kept&api_key')
+    const url = canonicalUrl('https://api.example.com/v1?api%5Fkey=mine&q=1&acct=mine&account=kept&api_key')
     const headers: [string, string][] = [
       ['x-account', 'mine'],
       ['x-other', 'kept'],
     ]
     const { headers: sent, url: sentUrl } = injectCredential(CUSTOM, CUSTOM_INJECTION, { url, headers })
     expect(sent.filter(([name]) => name === 'x-account')).toEqual([['x-account', 'acct/1']])
-    expect(sentUrl.query).toBe('q=1&API_KEY=kept&api_key=tok-%24%26-1&acct=acct%2F1')
+    expect(sentUrl.query).toBe('q=1&account=kept&api_key=tok-%24%26-1&acct=acct%2F1')
     const cleared = dropInjectedNames(injectedNames('custom', CUSTOM_INJECTION), url, headers)
     expect(cleared.dropped).toEqual({ headers: ['x-account'], queryParams: ['api_key', 'acct'] })
-    expect(cleared.url.query).toBe('q=1&API_KEY=kept')
+    expect(cleared.url.query).toBe('q=1&account=kept')
     expect(cleared.headers).toEqual([['x-other', 'kept']])
   })
 
@@ -112,7 +112,20 @@ describe('a credential on a request', () => {
   })
 
   test("is the only value of its names, whatever the caller's query is", () => {
-    const name = fc.constantFrom('api_key', 'api%5Fkey', '%61pi_key', 'acct', 'a%63ct', 'other', '')
+    const name = fc.constantFrom(
+      'api_key',
+      'api%5Fkey',
+      '%61pi_key',
+      'API_KEY',
+      'api.key',
+      'x;api_key',
+      'api_key[]',
+      '+api_key',
+      'acct',
+      'a%63ct',
+      'other',
+      '',
+    )
     const value = fc.constantFrom('', '=', '=mine', '=mi%26ne', '==')
     const pieces = fc.array(
       fc.tuple(name, value).map((pair) => pair.join('')),
@@ -124,6 +137,7 @@ describe('a credential on a request', () => {
         const query = new URLSearchParams(injectCredential(CUSTOM, CUSTOM_INJECTION, { url, headers: [] }).url.query)
         expect(query.getAll('api_key')).toEqual(['tok-$&-1'])
         expect(query.getAll('acct')).toEqual(['acct/1'])
+        expect([...query.keys()].filter((name) => /api.key/i.test(name))).toEqual(['api_key'])
       }),
     )
   })

@@ -1,4 +1,5 @@
 import type { Secret } from '../crypto/secret.ts'
+import { skeletonOf, skeletonsOf } from '../kernel/names.ts'
 import { appendPairs, formEncode } from './append-query.ts'
 import { type CanonicalUrl, withQuery } from './canonical-url.ts'
 import type { InjectedNames, Opened, RetrieveFields } from './credential-kind.ts'
@@ -34,7 +35,8 @@ export function takenNames(kind: InjectionTraits, injection: Injection): Injecte
 }
 
 /**
- * Drops the caller's own headers and query parameters of the names that will be injected, and says which were there.
+ * Drops the caller's own headers and query parameters of the names that will be injected, or that a reader may take for them, and says
+ * which were there.
  * Done before rules read the request and before it is frozen, so that what they see is what is sent.
  */
 export function dropInjectedNames(names: InjectedNames, url: CanonicalUrl, headers: HeaderList): Cleared {
@@ -45,9 +47,10 @@ export function dropInjectedNames(names: InjectedNames, url: CanonicalUrl, heade
     return false
   })
   if (names.queryParams.length === 0 || url.query === '') return { url, headers: keptHeaders, dropped }
+  const taken = new Map(names.queryParams.map((name) => [skeletonOf(name), name]))
   const keptPairs = url.query.split('&').filter((pair) => {
-    const name = decodedName(pair)
-    if (!names.queryParams.includes(name)) return true
+    const name = takenBy(pair, taken)
+    if (name === undefined) return true
     if (!dropped.queryParams.includes(name)) dropped.queryParams.push(name)
     return false
   })
@@ -108,7 +111,11 @@ function sourceValue({ token, fields }: Carried, valueSource: string): string {
   return field.reveal()
 }
 
-function decodedName(pair: string): string {
-  const [name] = new URLSearchParams(pair).keys()
-  return name ?? ''
+/** The injected name that some reader finds in a pair, also behind a `;`. */
+function takenBy(pair: string, taken: ReadonlyMap<string, string>): string | undefined {
+  const names = pair.split(';').flatMap((part) => [...new URLSearchParams(part).keys()])
+  return names
+    .flatMap(skeletonsOf)
+    .map((skeleton) => taken.get(skeleton))
+    .find((name) => name !== undefined)
 }

@@ -2,6 +2,8 @@ import { describe, expect, test } from 'vitest'
 import { newId } from '../kernel/ids.ts'
 import { parsePage } from '../kernel/page.ts'
 import type { Ended } from '../management/index.ts'
+import { requestWith } from '../policy/context-for-tests.ts'
+import type { PolicyRequest } from '../policy/policy-context.ts'
 import { findRulesOf } from '../rules/index.ts'
 import { createManagementTest, type ManagementTest } from '../testing/management.ts'
 import { loadCandidates, loadGrantFacts } from '../uses/grant-facts-store.ts'
@@ -60,7 +62,7 @@ describe('creating a grant', () => {
     expect(found.grants.map((facts) => facts.grantId)).toEqual([grant.id])
     const facts = found.grants[0]!
     expect(
-      facts.checkRestrictions!({ method: 'POST', scheme: 'https', host: 'api.stripe.com', port: 443, path: '/' }),
+      facts.checkRestrictions!(requestWith({ method: 'POST', host: 'api.stripe.com', path: '/' }) as PolicyRequest),
     ).toEqual({ list: 'allowed_methods' })
     expect(facts.target.allowedHosts.allows({ scheme: 'https', host: 'api.stripe.com', port: 443 })).toBe(true)
     expect(facts.credential.injection).toEqual({ header: 'Authorization', format: 'Bearer {token}', additional: [] })

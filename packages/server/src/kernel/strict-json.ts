@@ -1,9 +1,16 @@
+import { foldCase } from './names.ts'
+
 /*
  * What JSON.parse (RFC 8259) lets through and two readers may understand differently.
  */
 
 /** Why a text that is valid JSON has no single reading. */
 export type Ambiguity = 'duplicate_member' | 'lone_surrogate' | 'number_too_large' | 'too_deep'
+
+type Options = {
+  /** Two names that differ only by letter case are one, as for readers such as Go's and .NET's. */
+  foldsCase?: boolean
+}
 
 const QUOTE = 0x22
 const BACKSLASH = 0x5c
@@ -13,20 +20,25 @@ const OPEN_BRACKET = 0x5b
 const CLOSE_BRACKET = 0x5d
 const SPACE = 0x20
 const COMMA = 0x2c
+const COLON = 0x3a
 const MINUS = 0x2d
 const ZERO = 0x30
 const NINE = 0x39
 
 /** The first ambiguity of a text that `JSON.parse` accepts. */
-export function findAmbiguity(text: string, maxDepth: number): Ambiguity | undefined {
-  return findAmbiguities(text, maxDepth).next().value
+export function findAmbiguity(text: string, maxDepth: number, options?: Options): Ambiguity | undefined {
+  return findAmbiguities(text, maxDepth, options).next().value
 }
 
 /**
  * The ambiguities of a text that `JSON.parse` accepts, as they come: a member named twice in one object, a lone surrogate, a number too
  * large for a double, nesting over `maxDepth`. Every quote outside of a string opens one, so no grammar is needed.
  */
-export function* findAmbiguities(text: string, maxDepth: number): Generator<Ambiguity, undefined> {
+export function* findAmbiguities(
+  text: string,
+  maxDepth: number,
+  { foldsCase = false }: Options = {},
+): Generator<Ambiguity, undefined> {
   /** One set of names per open object, null per open array. */
   const open: (Set<string> | null)[] = []
   let names: Set<string> | null = null
@@ -41,8 +53,9 @@ export function* findAmbiguities(text: string, maxDepth: number): Generator<Ambi
       const token = text.slice(start, i + 1)
       const escaped = token.includes('\\')
       if (nameIsNext) {
-        const name = escaped ? (JSON.parse(token) as string) : token.slice(1, -1)
-        if (escaped && !name.isWellFormed()) yield 'lone_surrogate'
+        const written = escaped ? (JSON.parse(token) as string) : token.slice(1, -1)
+        if (escaped && !written.isWellFormed()) yield 'lone_surrogate'
+        const name = foldsCase ? foldCase(written) : written
         if (names!.has(name)) yield 'duplicate_member'
         names!.add(name)
         nameIsNext = false
@@ -69,6 +82,45 @@ export function* findAmbiguities(text: string, maxDepth: number): Generator<Ambi
     }
   }
   return undefined
+}
+
+/** A member of the object, or an element of the array, that is the whole of a JSON text. The value as it is written. */
+export type TopMember = { name: string; value: string }
+
+/** The first members at the top of a text that `JSON.parse` accepts, and how many there are; a scalar is one without a name. */
+export function topMembers(text: string, limit: number): { members: TopMember[]; total: number } {
+  const members: TopMember[] = []
+  let total = 0
+  let depth = 0
+  let name: string | null = null
+  let from = 0
+  const take = (to: number) => {
+    if (total < limit) members.push({ name: name ?? `${total}`, value: text.slice(from, to).trim() })
+    total++
+  }
+
+  for (let i = 0; i < text.length; i++) {
+    const character = text.charCodeAt(i)
+    if (character === QUOTE) {
+      i = endOfString(text, i)
+    } else if (character === OPEN_BRACE || character === OPEN_BRACKET) {
+      depth++
+      if (depth === 1) from = i + 1
+    } else if (character === CLOSE_BRACE || character === CLOSE_BRACKET) {
+      depth--
+      if (depth === 0) {
+        if (text.slice(from, i).trim() !== '') take(i)
+        return { members, total }
+      }
+    } else if (depth === 1 && character === COLON) {
+      if (total < limit) name = JSON.parse(text.slice(from, i)) as string
+      from = i + 1
+    } else if (depth === 1 && character === COMMA) {
+      take(i)
+      from = i + 1
+    }
+  }
+  return { members: [{ name: '', value: text.trim() }], total: 1 }
 }
 
 /** Index of the quote that closes the string opened at `start`. */

@@ -5,7 +5,7 @@ import type { AuditLog } from '../audit/index.ts'
 import { appScope } from '../audit/index.ts'
 import type { Database } from '../db/database.ts'
 import type { Clock } from '../kernel/clock.ts'
-import { type AppRef, changeOnce } from '../management/index.ts'
+import { type AppRef, changeOnce, type Endings } from '../management/index.ts'
 import { markKey, renameKey, type ShowKey } from './change-key.ts'
 import { toAgentKey, toKey } from './key.ts'
 import { getKey, listKeys } from './key-store.ts'
@@ -19,6 +19,7 @@ export type KeysDeps = {
   audit: Pick<AuditLog, 'change'>
   clock: Clock
   keyDigest: (plain: string) => Buffer
+  endings: Endings
 }
 
 export type Keys = ReturnType<typeof keyUseCases>

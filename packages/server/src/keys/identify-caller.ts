@@ -144,11 +144,7 @@ export function createIdentifyCaller(deps: IdentifyDeps) {
       assertKeyLive(key, nowMs, needs.inactiveAgent === true)
       const rawBody = await request.readBody(key.keyId)
       assertSigned(rawBody, request, parts, signingKeyOf(digest.toString('latin1'), plainKey), nowMs)
-      if (key.addresses !== null && !key.addresses.contains(request.clientIp)) {
-        throw new VaultError('ip_not_allowed', {
-          message: `The key "${key.keyPrefix}…" may not be used from ${request.clientIp}.`,
-        })
-      }
+      assertKeyAddress(key, request.clientIp)
       const scope = appScope(key.appId, key.organizationId)
       const rate = await assertRate(scope, 'api_key', `rpm:key:${key.keyId}`, key.rateLimitRpm)
       const ofOrganization = organizationScope(key.organizationId)
@@ -232,7 +228,8 @@ const refusedUnknown = (message?: string): Identified => ({
   known: null,
 })
 
-function assertKeyLive(key: KeyFacts, nowMs: number, mayBePaused: boolean): void {
+/** Refuses a key that has ended, in whatever way. */
+export function assertKeyLive(key: KeyFacts, nowMs: number, mayBePaused: boolean): void {
   if (key.revoked || key.agent?.status === 'revoked') throw new VaultError('key_revoked')
   if (key.appStatus === 'deleted') throw new VaultError('key_revoked')
   if (key.appStatus !== 'live')
@@ -240,6 +237,12 @@ function assertKeyLive(key: KeyFacts, nowMs: number, mayBePaused: boolean): void
   if (key.graceUntilMs !== null && key.graceUntilMs <= nowMs) throw new VaultError('key_rotated_grace_expired')
   if (key.expiresAtMs !== null && key.expiresAtMs <= nowMs) throw new VaultError('key_expired')
   if (key.agent?.status === 'inactive' && !mayBePaused) throw new VaultError('agent_inactive')
+}
+
+/** Refuses an address that the key may not be used from. */
+export function assertKeyAddress(key: KeyFacts, clientIp: string): void {
+  if (key.addresses === null || key.addresses.contains(clientIp)) return
+  throw new VaultError('ip_not_allowed', { message: `The key "${key.keyPrefix}…" may not be used from ${clientIp}.` })
 }
 
 function signedParts(request: Presented): SignedParts {

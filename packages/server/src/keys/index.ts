@@ -4,6 +4,8 @@ import { createKeyRoutes } from './routes.ts'
 export { type AgentFacts, agentScopesAt, type KeyFacts } from './caller-facts.ts'
 export type { Keys, KeysDeps } from './create-keys.ts'
 export {
+  assertKeyAddress,
+  assertKeyLive,
   type CallAttempt,
   createIdentifyCaller,
   createSettle,

@@ -11,7 +11,7 @@ const HOUR_MS = 3_600_000
 const page = () => parsePage({})
 
 function setUp(t: ManagementTest) {
-  const keys = createKeys(t)
+  const keys = createKeys({ ...t, endings: createEndings([]) })
   const mint = (over: Partial<Parameters<typeof keys.mintKey>[0]> = {}) =>
     keys.mintKey({ app: t.app, author: t.owner, name: 'server', scopes: ['proxy:execute', 'keys:derive'], ...over })
   const derive = (parentKeyId: string, expiresAt: Date | null = null) =>

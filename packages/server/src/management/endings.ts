@@ -9,6 +9,7 @@ import type { AppRef, ChangeAuthor } from './change-author.ts'
 export type Ended =
   | { type: 'app'; id: string; reason: 'archived' | 'deleted' }
   | { type: 'agent'; id: string; reason: 'revoked' }
+  | { type: 'key'; id: string; reason: 'revoked' }
   | { type: 'secret'; id: string; reason: 'deleted' }
   | { type: 'provider'; id: string; reason: 'secret_deleted' }
   | { type: 'grant'; id: string; reason: string | null }

@@ -42,6 +42,9 @@ const DECISION_REASONS = ['optional', 'on_deny', 'always'] as const
 /**
  * The gates of a held request: one for each set of approvers, in the order of its first rule, so that the executor gate is the
  * first. Rules of one gate are merged into the highest quorum, the shortest window and the strictest of every other option.
+ *
+ * A one-off rule comes from the requester. Beside stored rules it has no say in what people see and in how they decide: their page, their
+ * time and their duties are those of the stored rules.
  */
 export function planGates(holds: readonly FiredHold[], defaults: ApprovalDefaults): GatePlan[] {
   const plans = new Map<string, GatePlan>()
@@ -55,7 +58,19 @@ export function planGates(holds: readonly FiredHold[], defaults: ApprovalDefault
     const known = plans.get(key)
     plans.set(key, known === undefined ? plan : merge(known, plan))
   }
-  return [...plans.values()]
+  return withoutHaste([...plans.values()])
+}
+
+const isOfRequester = ({ rules }: GatePlan): boolean => rules.every(({ target_type }) => target_type === 'request')
+
+/** The first gate that ends ends the request, so a gate that the requester asks for ends no sooner than those of stored rules. */
+function withoutHaste(plans: GatePlan[]): GatePlan[] {
+  const windows = plans.filter((plan) => !isOfRequester(plan)).map(({ configuration }) => configuration.window_seconds)
+  return plans.map((plan) => {
+    if (windows.length === 0 || !isOfRequester(plan)) return plan
+    const window_seconds = Math.max(plan.configuration.window_seconds, Math.min(...windows))
+    return { ...plan, configuration: { ...plan.configuration, window_seconds } }
+  })
 }
 
 /** The approvers of a rule in one spelling, sorted, each once. */
@@ -112,7 +127,18 @@ function completeConfiguration(approval: ApprovalConfig, defaults: ApprovalDefau
   }
 }
 
+/** What people see, and how they decide: the requester's rule takes it from the stored ones of its gate. */
+const FOR_PEOPLE = ['window_seconds', 'decision_reason', 'edit_allowed', 'show_body', 'show_result'] as const
+
 function merge(a: GatePlan, b: GatePlan): GatePlan {
+  const stored = isOfRequester(a) ? b : a
+  const merged = mergeAsEquals(a, b)
+  if (isOfRequester(a) === isOfRequester(b)) return merged
+  const kept = Object.fromEntries(FOR_PEOPLE.map((name) => [name, stored.configuration[name]]))
+  return { ...merged, configuration: { ...merged.configuration, ...kept } }
+}
+
+function mergeAsEquals(a: GatePlan, b: GatePlan): GatePlan {
   const x = a.configuration
   const y = b.configuration
   return {
@@ -133,7 +159,8 @@ function merge(a: GatePlan, b: GatePlan): GatePlan {
       approve_for_window: mergePasses(x.approve_for_window, y.approve_for_window),
       step_up: mergeStepUps(x.step_up, y.step_up),
       four_eyes: x.four_eyes || y.four_eyes,
-      show_body: x.show_body && y.show_body,
+      // Whoever decides for a rule that shows the body has to see it.
+      show_body: x.show_body || y.show_body,
       show_result: x.show_result && y.show_result,
     },
   }

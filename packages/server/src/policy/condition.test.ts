@@ -31,6 +31,7 @@ describe('condition', () => {
     expect(match({ method: 'get', host: 'API.Example.COM' })).toBe(true)
     expect(match({ environment: 'Production' })).toBe(false)
     expect(match({ header_names: 'X-Trace' }, { request: requestWith({ headers: [['x-TRACE', '1']] }) })).toBe(true)
+    expect(match({ header_names: 'X_Trace' }, { request: requestWith({ headers: [['x-trace', '1']] }) })).toBe(true)
   })
 
   test('a client address is compared with addresses and ranges', () => {

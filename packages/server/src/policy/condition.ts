@@ -1,9 +1,11 @@
 import type { Condition, RuleRemark, When } from '@alter-vault/contracts'
 import { type Address, type CidrFault, type IpRange, parseCidr, parseRange } from '../kernel/ip-range.ts'
+import { foldCase } from '../kernel/names.ts'
 import { type Fact, UNKNOWN } from './fact.ts'
 import { compileGlob, type GlobKind } from './glob.ts'
 import { parsePointer, pointerOf, valuesAt } from './json-pointer.ts'
 import type { Moment } from './moment.ts'
+import { withoutFinalSlash } from './path-readings.ts'
 import type { PolicyRequest } from './policy-context.ts'
 
 /** Why a condition could not be decided; it counts as matched. Goes into a reason's `details`. */
@@ -42,10 +44,16 @@ type Attribute = {
   read(moment: Moment): Fact<unknown>
   fold?: (text: string) => string
   globs?: GlobKind
+  /** The ways in which servers may read the attribute. A restriction fires on any of them. */
+  readings?(request: PolicyRequest, isNegative: boolean): readonly string[]
+  /** The provider may see another value than the one that is sent. */
+  isUncertain?(request: PolicyRequest): boolean
 }
 
 const upper = (text: string) => text.toUpperCase()
 const lower = (text: string) => text.toLowerCase()
+/** Servers of the tradition of CGI see `_` where `-` was sent. */
+const headerName = (text: string) => lower(text).replaceAll('_', '-')
 
 const OPERATORS: Record<AttributeType, readonly Operator[]> = {
   text: ['plain', 'eq', 'in', 'not_in', 'glob', 'not_glob', 'prefix', 'exists'],
@@ -79,7 +87,7 @@ function fact(read: (moment: Moment) => Fact<unknown>, type: AttributeType = 'te
 function ofRequest(
   type: AttributeType,
   read: (request: PolicyRequest) => Fact<unknown>,
-  options: Pick<Attribute, 'fold' | 'globs'> = {},
+  options: Pick<Attribute, 'fold' | 'globs' | 'readings' | 'isUncertain'> = {},
 ): Attribute {
   return {
     type,
@@ -90,7 +98,10 @@ function ofRequest(
 }
 
 const attributes: Readonly<Record<string, Attribute>> = {
-  method: ofRequest('text', (request) => request.method, { fold: upper }),
+  method: ofRequest('text', (request) => request.method, {
+    fold: upper,
+    isUncertain: (request) => request.namesOtherMethod,
+  }),
   provider_id: fact(({ context }) => context.provider.id),
   app_id: fact(({ context }) => context.app.id),
   agent_id: fact(({ context }) => context.agent?.id ?? null),
@@ -118,8 +129,12 @@ const attributes: Readonly<Record<string, Attribute>> = {
   parent_agent: fact(({ context }) => context.asserted.parentAgent),
   host: ofRequest('text', (request) => request.host, { fold: lower }),
   port: ofRequest('integer', (request) => request.port),
-  path: ofRequest('text', (request) => request.path, { globs: 'path' }),
-  header_names: ofRequest('set', (request) => request.headerNames, { fold: lower }),
+  path: ofRequest('text', (request) => request.path, {
+    fold: foldCase,
+    globs: 'path',
+    readings: ({ pathReadings }, isNegative) => (isNegative ? pathReadings.all : pathReadings.loose),
+  }),
+  header_names: ofRequest('set', (request) => request.headerNames, { fold: headerName }),
   content_type: ofRequest('text', (request) => request.contentType, { fold: lower }),
   body_size: ofRequest('integer', (request) => request.bodySize),
 }
@@ -131,10 +146,7 @@ function findAttribute(name: string): Attribute | undefined {
   if (Object.hasOwn(attributes, name)) return attributes[name]
   if (name.startsWith(QUERY_PREFIX) && name.length > QUERY_PREFIX.length) {
     const parameter = name.slice(QUERY_PREFIX.length)
-    return ofRequest('set', ({ query }) => {
-      if (query === UNKNOWN || query === null) return query
-      return query.get(parameter) ?? null
-    })
+    return ofRequest('set', ({ query }) => (query === UNKNOWN || query === null ? query : query.named(parameter)))
   }
   if (name.startsWith(BODY_PREFIX)) {
     const tokens = parsePointer(name.slice(BODY_PREFIX.length))
@@ -250,13 +262,26 @@ function compileCondition(name: string, condition: Condition): CompiledWhen {
     }
   }
 
-  const test = compileTest(attribute, operator, operand)
   const onAbsent = NEGATIVE.has(operator)
+  if (attribute.readings !== undefined) {
+    const { readings } = attribute
+    const test = compileReadingTest(attribute, operator, operand)
+    return (moment) => {
+      const { request } = moment.context
+      if (request === UNKNOWN || read(moment) === UNKNOWN) return undecided(moment)
+      const all = readings(request, onAbsent)
+      if (all.length === 0) return undecided(moment)
+      return all.length === 1 ? test(all[0]!) : all.some(test)
+    }
+  }
+  const test = compileTest(attribute, operator, operand)
   if (attribute.type !== 'set' && attribute.type !== 'json') {
+    const { isUncertain } = attribute
     return (moment) => {
       const value = read(moment)
       if (value === null) return onAbsent
       const truth = value === UNKNOWN ? UNKNOWN : test(value)
+      if (truth === false && isUncertain?.(moment.context.request as PolicyRequest) === true) return undecided(moment)
       return truth === UNKNOWN ? undecided(moment) : truth
     }
   }
@@ -273,6 +298,21 @@ function compileCondition(name: string, condition: Condition): CompiledWhen {
     }
     return truth === UNKNOWN ? undecided(moment) : truth
   }
+}
+
+/**
+ * What an operator says of one reading. Readings are in lower case and folders have no final slash, so a value that is looked for is
+ * compared in that form too; what a path must not be outside of is compared as it is written.
+ */
+function compileReadingTest(attribute: Attribute, operator: Operator, operand: unknown): (reading: string) => boolean {
+  if (NEGATIVE.has(operator)) {
+    const test = compileTest({ ...attribute, fold: (text) => text }, operator, operand)
+    return (reading) => test(reading) === true
+  }
+  const list = (Array.isArray(operand) ? operand : [operand]) as readonly unknown[]
+  const folders = operator === 'prefix' ? [] : list.flatMap((value) => withoutFinalSlash(String(value)) ?? [])
+  const [test, ...others] = [operand, ...folders].map((value) => compileTest(attribute, operator, value))
+  return (reading) => test!(reading) === true || others.some((other) => other(reading) === true)
 }
 
 /** An empty set is absent: it has no member that a condition could look at. */

@@ -2,6 +2,7 @@ import { hash } from 'node:crypto'
 import { canonicalJson, canonicalString } from '../kernel/canonical-json.ts'
 import { isoOf } from '../kernel/instant.ts'
 import { type Fact, UNKNOWN } from './fact.ts'
+import { FormData } from './form-data.ts'
 import type { Moment } from './moment.ts'
 import type { PolicyContext, PolicyRequest } from './policy-context.ts'
 
@@ -24,6 +25,8 @@ export type DocumentAttribute = {
   readonly ofRequest: boolean
   /** Timestamps are read as milliseconds since the Unix epoch. */
   read(moment: Moment): Fact<unknown>
+  /** The provider may see something else than is sent, so an expression sees something unknown. The digest is of what is sent. */
+  isUncertain?(request: PolicyRequest): boolean
 }
 
 type Read = (moment: Moment) => Fact<unknown>
@@ -37,13 +40,16 @@ const maybe = (type: DocumentType, read: Read): DocumentAttribute => ({ type, nu
 const ofRequest = (
   type: DocumentType,
   read: (request: PolicyRequest) => Fact<unknown>,
-  nullable = false,
+  { nullable = false, isUncertain }: { nullable?: boolean; isUncertain?: (request: PolicyRequest) => boolean } = {},
 ): DocumentAttribute => ({
   type,
   nullable,
   ofRequest: true,
   read: ({ context: { request } }) => (request === UNKNOWN ? UNKNOWN : read(request)),
+  ...(isUncertain === undefined ? {} : { isUncertain }),
 })
+const nullable = { nullable: true }
+const isAmbiguous = (value: unknown): boolean => value instanceof FormData && value.isAmbiguous
 
 const operation = (request: PolicyRequest, member: 'operation' | 'family'): Fact<string> => {
   const facts = request.operation
@@ -103,18 +109,25 @@ export const contextDocument: Readonly<Record<string, DocumentAttribute>> = Obje
 
   'client.ip': maybe('string', ({ context }) => context.clientIp),
 
-  'request.method': ofRequest('string', (request) => request.method),
+  'request.method': ofRequest('string', (request) => request.method, {
+    isUncertain: (request) => request.namesOtherMethod,
+  }),
   'request.scheme': ofRequest('string', (request) => request.scheme),
   'request.host': ofRequest('string', (request) => request.host),
   'request.port': ofRequest('int', (request) => request.port),
   'request.path': ofRequest('string', (request) => request.path),
-  'request.query': ofRequest('map<string, list<string>>', (request) => request.query),
+  'request.query': ofRequest('map<string, list<string>>', (request) => request.query, {
+    isUncertain: (request) => isAmbiguous(request.query),
+  }),
   'request.header_names': ofRequest('list<string>', (request) => request.headerNames),
-  'request.content_type': ofRequest('string', (request) => request.contentType, true),
+  'request.content_type': ofRequest('string', (request) => request.contentType, nullable),
   'request.body_size': ofRequest('int', (request) => request.bodySize),
-  'request.body': ofRequest('dyn', (request) => request.body, true),
-  'request.operation': ofRequest('string', (request) => operation(request, 'operation'), true),
-  'request.family': ofRequest('string', (request) => operation(request, 'family'), true),
+  'request.body': ofRequest('dyn', ({ body }) => (body instanceof FormData ? body.toObject() : body), {
+    nullable: true,
+    isUncertain: (request) => isAmbiguous(request.body),
+  }),
+  'request.operation': ofRequest('string', (request) => operation(request, 'operation'), nullable),
+  'request.family': ofRequest('string', (request) => operation(request, 'family'), nullable),
   'request.declared_method': maybe('string', ({ context }) => context.declared?.method ?? null),
   'request.declared_url': maybe('string', ({ context }) => context.declared?.url ?? null),
 

@@ -290,7 +290,7 @@ describe('hold', () => {
         approve_for_window: { max_seconds: 300, match: 'exact' },
         step_up: { max_auth_age_seconds: 300, methods: ['passkey', 'totp'] },
         four_eyes: true,
-        show_body: false,
+        show_body: true,
       }),
     ])
     expect(decision.gates).toHaveLength(1)
@@ -310,7 +310,7 @@ describe('hold', () => {
         approve_for_window: { max_seconds: 300, match: 'exact' },
         step_up: { max_auth_age_seconds: 300, methods: ['passkey', 'totp'] },
         four_eyes: true,
-        show_body: false,
+        show_body: true,
         show_result: false,
       },
     })

@@ -11,7 +11,7 @@ import type { CompiledRules } from './compile-rules.ts'
 import { UNKNOWN } from './fact.ts'
 import type { BudgetUse, Firing } from './firing.ts'
 import { createMoment, type Moment } from './moment.ts'
-import type { PolicyContext } from './policy-context.ts'
+import type { PolicyContext, PolicyRequest } from './policy-context.ts'
 import type { CompiledRule } from './rule-list.ts'
 import { createRuleList, type RuleList } from './rule-list.ts'
 
@@ -87,7 +87,7 @@ export function decide(input: DecideInput): Decision {
 
   const { request } = context
   visitRules(input, (list) => {
-    const rules = request === UNKNOWN || context.mode !== 'proxy' ? list.all : list.about(request.method, request.host)
+    const rules = request === UNKNOWN || context.mode !== 'proxy' ? list.all : rulesAbout(list, request)
     rulesEvaluated += list.all.length - rules.length
     for (const rule of rules) {
       if (!inTime) return
@@ -109,6 +109,12 @@ export function decide(input: DecideInput): Decision {
     rulesEvaluated,
     durationUs: Math.round((budget.monotonic() - startedMs) * 1000),
   })
+}
+
+/** What is left out by method must be back where another method may be meant. That is looked for only when something was left out. */
+function rulesAbout(list: RuleList, request: PolicyRequest): readonly CompiledRule[] {
+  const rules = list.about(request.method, request.host)
+  return rules.length < list.all.length && request.namesOtherMethod ? list.all : rules
 }
 
 /** Shows the rules on everything that a use involves, target by target. */

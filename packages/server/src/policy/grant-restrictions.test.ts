@@ -1,14 +1,9 @@
 import { describe, expect, test } from 'vitest'
+import { requestWith } from './context-for-tests.ts'
 import { checkGrantRestrictions, compileGrantRestrictions } from './grant-restrictions.ts'
+import type { PolicyRequest } from './policy-context.ts'
 
-const request = (different: object = {}) => ({
-  method: 'GET',
-  scheme: 'https',
-  host: 'api.example.com',
-  port: 443,
-  path: '/v1/items',
-  ...different,
-})
+const request = (different: object = {}) => requestWith(different) as PolicyRequest
 const listOf = (restrictions: unknown, different: object = {}) =>
   compileGrantRestrictions([restrictions])(request(different))?.list ?? null
 

@@ -2,11 +2,15 @@ import { GrantRestrictions, type RuleRemark } from '@alter-vault/contracts'
 import { Compile } from 'typebox/compile'
 import { explainMismatch } from '../kernel/explain-mismatch.ts'
 import type { JsonSchema } from '../kernel/json-schema.ts'
-import { compileGlob } from './glob.ts'
 import { compileHostPattern, isHostPattern } from './host-pattern.ts'
+import { compilePathList, isPathInside, type PathList } from './path-list.ts'
+import type { PolicyRequest } from './policy-context.ts'
 
-/** The canonical parts of a URL that restrictions look at. The query is not among them. */
-export type RestrictedRequest = { method: string; scheme: string; host: string; port: number; path: string }
+/** What restrictions look at of a request. */
+export type RestrictedRequest = Pick<
+  PolicyRequest,
+  'method' | 'namesOtherMethod' | 'scheme' | 'host' | 'port' | 'path' | 'pathReadings'
+>
 
 /** Which list a request is outside of, or `invalid` for stored restrictions that cannot be understood. */
 export type RestrictionFault = { list: 'allowed_methods' | 'allowed_endpoints' | 'allowed_hosts' | 'invalid' }
@@ -62,25 +66,25 @@ function compileOne(restrictions: unknown): CheckRestrictions {
   const hosts = allowed_hosts?.map(compileHostPattern)
   const endpoints = allowed_endpoints?.map((endpoint) => compileEndpoint(endpoint)!)
   return (request) => {
-    if (methods !== undefined && !methods.has(request.method)) return { list: 'allowed_methods' }
+    if (methods !== undefined && (!methods.has(request.method) || request.namesOtherMethod))
+      return { list: 'allowed_methods' }
     if (hosts !== undefined && !hosts.some((matches) => matches(request.host))) return { list: 'allowed_hosts' }
-    if (endpoints !== undefined && !endpoints.some((isInside) => isInside(request)))
-      return { list: 'allowed_endpoints' }
-    return null
+    if (endpoints === undefined) return null
+    const paths = endpoints.flatMap((endpoint) => endpoint(request) ?? [])
+    return isPathInside(paths, request) ? null : { list: 'allowed_endpoints' }
   }
 }
 
-/** The host of an endpoint is compared as a host and never as a glob, so no wildcard reaches over its end into the path. */
-function compileEndpoint(endpoint: string): ((request: RestrictedRequest) => boolean) | undefined {
+/** The paths that an endpoint allows of a request; null at another place. Its host is compared as a host and never as a glob. */
+function compileEndpoint(endpoint: string): ((request: RestrictedRequest) => PathList | null) | undefined {
   if (endpoint.startsWith('/')) {
-    const matchesPath = compileGlob(endpoint, 'path')
-    return ({ path }) => matchesPath(path)
+    const paths = compilePathList([endpoint])
+    return () => paths
   }
   const parts = HTTPS_ENDPOINT.exec(endpoint)
   if (parts === null || !isHostPattern(parts[1]!)) return undefined
   const matchesHost = compileHostPattern(parts[1]!)
   const port = parts[2] === undefined ? DEFAULT_PORT : Number(parts[2])
-  const matchesPath = compileGlob(parts[3]!, 'path')
-  return (request) =>
-    request.scheme === 'https' && request.port === port && matchesHost(request.host) && matchesPath(request.path)
+  const paths = compilePathList([parts[3]!])
+  return ({ scheme, port: asked, host }) => (scheme === 'https' && asked === port && matchesHost(host) ? paths : null)
 }

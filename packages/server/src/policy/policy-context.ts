@@ -1,6 +1,8 @@
 import { type Fact, UNKNOWN } from './fact.ts'
-import { parseForm } from './form-data.ts'
-import { parseBody } from './request-body.ts'
+import { type FormData, parseForm } from './form-data.ts'
+import { namesOtherMethod } from './method-override.ts'
+import { type PathReadings, readPath } from './path-readings.ts'
+import { type BodyReading, readBody } from './request-body.ts'
 
 /** Memberships of a user, as last confirmed by the identity provider. */
 export type GroupFacts = { externalGroupIds: readonly string[]; confirmedAtMs: number }
@@ -15,16 +17,20 @@ export type OperationFacts = {
 
 /** The request as it will be sent, after canonicalization and without the headers and parameters that the grant injects. */
 export type PolicyRequest = {
-  /** Upper case. */
+  /** Upper case, as sent. */
   readonly method: string
+  /** The query or the body holds a parameter such as `_method`, by which frameworks take a request for one of another method. */
+  readonly namesOtherMethod: boolean
   readonly scheme: string
   /** Lower case, no trailing dot. */
   readonly host: string
   readonly port: number
   /** Canonical, escapes kept. */
   readonly path: string
-  /** Decoded name → decoded values in order; unknown when an escape does not decode. */
-  readonly query: Fact<ReadonlyMap<string, readonly string[]>>
+  /** The path as servers may read it. */
+  readonly pathReadings: PathReadings
+  /** Unknown when it does not decode, or readers part its pairs in different ways. */
+  readonly query: Fact<FormData>
   /** Lower case. */
   readonly headerNames: readonly string[]
   /** Media type in lower case without parameters. */
@@ -32,7 +38,7 @@ export type PolicyRequest = {
   readonly bodySize: Fact<number>
   /** SHA-256 input of the context digest: the bytes as they will be sent. */
   readonly bodyBytes: Fact<Uint8Array>
-  /** Parsed JSON or form data; `null` without a body; unknown as in docs/spec/decisions-and-rules.md#unknown. Parsed at most once. */
+  /** The value of JSON, or the `FormData` of a form; `null` without a body; unknown as in docs/spec/decisions-and-rules.md#unknown. Parsed at most once. */
   readonly body: Fact<unknown>
   readonly operation: Fact<OperationFacts>
 }
@@ -119,52 +125,88 @@ export type PolicyRequestParts = {
   operation?: Fact<OperationFacts>
 }
 
-/** Makes the request part of a context. Query and body are read when a rule asks for them, each at most once. */
-export function createPolicyRequest(parts: PolicyRequestParts): PolicyRequest {
-  const headerValue = (wanted: string): string | null => {
+/** Makes the request part of a context. Query, path and body are read when a rule asks for them, each at most once. */
+export const createPolicyRequest = (parts: PolicyRequestParts): PolicyRequest => new ReadRequest(parts)
+
+/* A class, since one is made for each decision: getters of an object literal and closures cost several times as much. */
+class ReadRequest implements PolicyRequest {
+  readonly method: string
+  readonly scheme: string
+  readonly host: string
+  readonly port: number
+  readonly path: string
+  readonly bodyBytes: Fact<Uint8Array>
+  readonly operation: Fact<OperationFacts>
+  private readonly parts: PolicyRequestParts
+  private readQuery: Fact<FormData> | undefined
+  private readBody: BodyReading | null | undefined
+  private readPath: PathReadings | undefined
+  private overridden: boolean | undefined
+
+  constructor(parts: PolicyRequestParts) {
+    this.parts = parts
+    this.method = parts.method.toUpperCase()
+    this.scheme = parts.scheme
+    this.host = parts.host
+    this.port = parts.port
+    this.path = parts.path
+    this.bodyBytes = parts.body
+    this.operation = parts.operation ?? UNKNOWN
+  }
+
+  get namesOtherMethod(): boolean {
+    const bytes = this.bodyBytes === UNKNOWN ? null : this.bodyBytes
+    this.overridden ??= namesOtherMethod(this.parts.query, bytes, () => this.reading())
+    return this.overridden
+  }
+
+  get pathReadings(): PathReadings {
+    this.readPath ??= readPath(this.path)
+    return this.readPath
+  }
+
+  get query(): Fact<FormData> {
+    this.readQuery ??= parseForm(this.parts.query) ?? UNKNOWN
+    return this.readQuery
+  }
+
+  get headerNames(): readonly string[] {
+    return [...new Set(this.parts.headers.map(([name]) => name.toLowerCase()))]
+  }
+
+  get contentType(): string | null {
+    const value = this.header('content-type')
+    return value === null ? null : value.split(';', 1)[0]!.trim().toLowerCase()
+  }
+
+  get bodySize(): Fact<number> {
+    if (this.bodyBytes === UNKNOWN) return UNKNOWN
+    return this.bodyBytes === null ? 0 : this.bodyBytes.byteLength
+  }
+
+  get body(): Fact<unknown> {
+    if (this.bodyBytes === UNKNOWN) return UNKNOWN
+    const reading = this.reading()
+    if (reading === null) return null
+    return reading.doubt === null ? reading.value : UNKNOWN
+  }
+
+  private reading(): BodyReading | null {
+    if (this.readBody === undefined) {
+      const bytes = this.bodyBytes
+      this.readBody =
+        bytes === UNKNOWN || bytes === null
+          ? null
+          : readBody(bytes, this.header('content-type'), this.header('content-encoding'))
+    }
+    return this.readBody
+  }
+
+  private header(wanted: string): string | null {
     let found: string | null = null
-    for (const [name, value] of parts.headers) {
+    for (const [name, value] of this.parts.headers) {
       if (name.toLowerCase() === wanted) found = found === null ? value : `${found}, ${value}`
     }
     return found
-  }
-  let query: PolicyRequest['query'] | undefined
-  let body: Fact<unknown> | undefined
-  const mediaType = () => {
-    const value = headerValue('content-type')
-    return value === null ? null : (value.split(';', 1)[0] ?? '').trim().toLowerCase()
-  }
-
-  return {
-    method: parts.method.toUpperCase(),
-    scheme: parts.scheme,
-    host: parts.host,
-    port: parts.port,
-    path: parts.path,
-    get query() {
-      query ??= parseForm(parts.query) ?? UNKNOWN
-      return query
-    },
-    get headerNames() {
-      return [...new Set(parts.headers.map(([name]) => name.toLowerCase()))]
-    },
-    get contentType() {
-      return mediaType()
-    },
-    get bodySize() {
-      if (parts.body === UNKNOWN) return UNKNOWN
-      return parts.body === null ? 0 : parts.body.byteLength
-    },
-    bodyBytes: parts.body,
-    get body() {
-      if (body === undefined) {
-        body =
-          parts.body === UNKNOWN || parts.body === null
-            ? parts.body
-            : parseBody(parts.body, mediaType(), headerValue('content-encoding'))
-      }
-      return body
-    },
-    operation: parts.operation ?? UNKNOWN,
   }
 }

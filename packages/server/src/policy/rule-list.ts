@@ -62,10 +62,11 @@ function isContent(rule: CompiledRule, moment: Moment): boolean {
   }
 }
 
-/** A proxied call of which method and host are known and nothing else: every other member is {@link UNKNOWN}. */
+/** A proxied call of which method and host are known and nothing else: whatever else is asked of it is {@link UNKNOWN}. */
 function partlyKnown(method: string, host: string): Moment {
   const unknownPart = new Proxy({}, { get: () => UNKNOWN })
-  const request = new Proxy({ method, host } as Record<string | symbol, unknown>, {
+  const known = { method, host, namesOtherMethod: false, pathReadings: { all: [UNKNOWN], loose: [UNKNOWN] } }
+  const request = new Proxy(known as Record<string | symbol, unknown>, {
     get: (known, member) => (Object.hasOwn(known, member) ? known[member] : UNKNOWN),
   })
   const context = new Proxy({ mode: 'proxy', request } as Record<string | symbol, unknown>, {

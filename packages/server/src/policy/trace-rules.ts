@@ -79,6 +79,12 @@ const PARTS: ReadonlySet<string> = new Set([
   'approval',
 ])
 
+/** Readings of a fact that has a name of its own. */
+const SAME_FACT: Readonly<Record<string, string>> = {
+  'request.namesOtherMethod': 'request.method',
+  'request.pathReadings': 'request.path',
+}
+
 function recording<T extends object>(target: T, prefix: string, reads: Set<string>): T {
   return new Proxy(target, {
     get(of, member) {
@@ -87,7 +93,7 @@ function recording<T extends object>(target: T, prefix: string, reads: Set<strin
       if (prefix === '' && PARTS.has(path) && typeof value === 'object' && value !== null) {
         return recording(value, `${path}.`, reads)
       }
-      reads.add(path)
+      reads.add(SAME_FACT[path] ?? path)
       return value
     },
   })

@@ -70,8 +70,8 @@ export function createSlowTwin({ db, clock, keyDigest }: Deps) {
     })
     const grant = await resolveGrant(attempt, request, clock.now())
     assertAgentMayUse(caller, grant, clock.now())
-    const call = prepareCall(request, grant)
     const policy = await loadAppPolicy(tx, appId)
+    const call = prepareCall(request, grant, policy)
     const lastUse = await findLastUse(tx, appId, `grant:${grant.grantId}`)
     const judgment = decideUse(
       { caller, grant, reason: null, call, declared: null, lastUsedAtMs: lastUse?.getTime() ?? null },

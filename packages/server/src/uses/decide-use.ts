@@ -7,11 +7,11 @@ import type { Caller } from '../management/index.ts'
 import { type Decision, decide, refuseSpentBudgets, type SpentBudget } from '../policy/decide.ts'
 import { decisionRecord, reasonsForCaller } from '../policy/decision-record.ts'
 import { UNKNOWN } from '../policy/fact.ts'
-import { createPolicyRequest, type PolicyContext } from '../policy/policy-context.ts'
+import type { PolicyContext } from '../policy/policy-context.ts'
 import type { CompiledRule } from '../policy/rule-list.ts'
 import type { AppPolicy } from './app-policy.ts'
 import type { GrantFacts } from './grant-facts.ts'
-import type { PreparedCall } from './prepare-call.ts'
+import { type PreparedCall, policyRequestOf } from './prepare-call.ts'
 
 /** One use, as its decision sees it. */
 export type UseView = {
@@ -68,19 +68,7 @@ export function contextOf(use: UseView, nowMs: number, approval: PolicyContext['
       depth: 0,
     },
     clientIp: caller.clientIp,
-    request:
-      call === null
-        ? UNKNOWN
-        : createPolicyRequest({
-            method: call.method,
-            scheme: call.url.scheme,
-            host: call.url.host,
-            port: call.url.port,
-            path: call.url.path,
-            query: call.url.query,
-            headers: call.headers,
-            body: call.body ?? null,
-          }),
+    request: call === null ? UNKNOWN : policyRequestOf(call),
     declared: use.declared,
     asserted: {
       tool: tool ?? null,

@@ -260,7 +260,7 @@ describe('before the intent', () => {
     ['appPolicy', 'cannot reach the store', refuses('service_unavailable'), 'policy_unavailable'],
     ['appPolicy', 'throws', breaks, 'policy_unavailable'],
     ['appPolicy', 'answers nothing', answers(undefined), 'fault'],
-    ['appPolicy', 'answers no rules', answers({ epoch: { subject: 'epoch', version: 1 } }), 'policy_unavailable'],
+    ['appPolicy', 'answers no rules', answers({ epoch: { subject: 'epoch', version: 1 } }), 'fault'],
     ['lastUsedAtMs', 'cannot reach the store', refuses('service_unavailable'), 'service_unavailable'],
     ['lastUsedAtMs', 'throws', breaks, 'fault'],
     ['appendIntent', 'cannot reach the store', refuses('audit_unavailable'), 'audit_unavailable'],

@@ -139,6 +139,7 @@ export function createUses(deps: UsesDeps): Uses {
     runUse,
     findGrant: facts.findGrant,
     findAgent: facts.findAgent,
+    findKeyById: facts.findKeyById,
     appPolicy: facts.appPolicy,
     sendCall,
     outcomeOf,

@@ -1,49 +1,66 @@
 import type { FrozenRequest, HeldRequest, WouldBeDenied } from '../approvals/index.ts'
-import { assertAllowedHost } from '../egress/allowed-hosts.ts'
+import { appScope } from '../audit/index.ts'
 import { canonicalUrl } from '../egress/canonical-url.ts'
-import type { HeaderList } from '../egress/header-rules.ts'
 import type { Clock } from '../kernel/clock.ts'
 import { noFaults } from '../kernel/faults.ts'
-import { addVersion, addVersions, readVersionsOf } from '../kernel/read-versions.ts'
+import type { ReadVersion } from '../kernel/read-version.ts'
+import { addVersion, addVersions, isStale, joinVersions, readVersionsOf, type Stale } from '../kernel/read-versions.ts'
 import { VaultError } from '../kernel/vault-error.ts'
-import type { AgentFacts, CallAttempt, Identified } from '../keys/index.ts'
+import {
+  type AgentFacts,
+  assertKeyAddress,
+  assertKeyLive,
+  type CallAttempt,
+  type Identified,
+  type KeyFacts,
+} from '../keys/index.ts'
 import type { Caller, CallerAgent } from '../management/index.ts'
 import type { AppPolicy } from './app-policy.ts'
 import { assumedCaller } from './assumed-caller.ts'
 import { Denial, type UseDecision } from './decide-use.ts'
 import type { GrantFacts } from './grant-facts.ts'
-import type { PreparedCall } from './prepare-call.ts'
+import { assertSendable, type PreparedCall } from './prepare-call.ts'
 import { assertLive } from './resolve-grant.ts'
 import { createRunUse, type RunDeps, readPolicy } from './run-use.ts'
-import type { Ended, UseKind } from './use-kind.ts'
+import type { Ended, NotStored, Use, UseKind } from './use-kind.ts'
 
 export type FactDeps = {
   clock: Clock
   findGrant: (appId: string, grantId: string) => Promise<GrantFacts | undefined>
   findAgent: (appId: string, agentId: string) => Promise<AgentFacts | undefined>
+  findKeyById: (appId: string, keyId: string) => Promise<KeyFacts | undefined>
   appPolicy: (appId: string) => Promise<AppPolicy>
 }
 
 /** What of a held request the last check looks at. */
 type Held = Pick<HeldRequest, 'appId' | 'organizationId' | 'approvalId' | 'request' | 'satisfied' | 'approverIds'>
 
-/** Everything that a revocation, a rule or a clock may have changed since a request was frozen. */
+/** Everything that a revocation, a rule or a clock may have changed since a request was frozen: every subject that a call rests on. */
 export function createLastCheck(deps: FactDeps) {
   return {
     name: 'execution',
     faults: [null, 'after_sent_at', 'after_result', 'after_record'],
     async identify(held: Held): Promise<Identified> {
       const policy = await readPolicy(deps, held.appId)
-      const { agent: frozen } = held.request
+      const { agent: frozen, clientIp } = held.request
       const readVersions = readVersionsOf([policy.epoch])
       const isLive = policy.appStatus === 'live'
       const agent = frozen === null || !isLive ? undefined : await deps.findAgent(held.appId, frozen.id)
       if (agent !== undefined) addVersion(readVersions, agent.version)
+      const key = isLive ? await deps.findKeyById(held.appId, held.request.key.id) : undefined
+      if (key !== undefined) addVersions(readVersions, key.versions)
       const caller = callerFromFrozen(held, policy, agent ?? null)
-      const refused = (error: VaultError) => ({ kind: 'refused' as const, error, known: { caller, readVersions } })
-      if (!isLive) return refused(new VaultError('key_not_active', { fields: { execution_error: 'app_archived' } }))
-      if (frozen !== null && agent?.status !== 'active') {
-        return refused(new VaultError(agent?.status === 'inactive' ? 'agent_inactive' : 'agent_revoked'))
+      try {
+        if (!isLive) throw new VaultError('key_not_active', { fields: { execution_error: 'app_archived' } })
+        if (frozen !== null && agent?.status !== 'active') {
+          throw new VaultError(agent?.status === 'inactive' ? 'agent_inactive' : 'agent_revoked')
+        }
+        if (key === undefined) throw new VaultError('key_revoked')
+        assertKeyLive(key, deps.clock.now(), true)
+        assertKeyAddress(key, clientIp)
+      } catch (error) {
+        if (error instanceof VaultError) return { kind: 'refused', error, known: { caller, readVersions } }
+        throw error
       }
       return { kind: 'caller', attempt: { caller, readVersions, nonce: null, requestRule: null, answerHeaders: {} } }
     },
@@ -56,7 +73,11 @@ export function createLastCheck(deps: FactDeps) {
       assertLive(grant, { agentId: null }, deps.clock.now())
       return grant
     },
-    prepare: (request: FrozenRequest, grant: GrantFacts) => ({ call: callFromFrozen(request, grant), declared: null }),
+    prepare(request: FrozenRequest, grant: GrantFacts, policy: AppPolicy) {
+      const call = callFromFrozen(request)
+      assertSendable(call, grant, policy)
+      return { call, declared: null }
+    },
     lastUsedAtMs: async () => null,
     decideBy: ({ satisfied, approvalId, approverIds }: Held) => ({
       phase: 'execution' as const,
@@ -74,19 +95,13 @@ export function createLastCheck(deps: FactDeps) {
 export const executionErrorOf = (error: VaultError): string =>
   typeof error.fields.execution_error === 'string' ? error.fields.execution_error : error.code
 
-/** The frozen bytes as a call, held against the grant as it is now. */
-function callFromFrozen(request: FrozenRequest, grant: GrantFacts): PreparedCall {
-  const url = canonicalUrl(request.url)
-  assertAllowedHost(grant.target.allowedHosts, url)
-  if (grant.checkRestrictions?.({ method: request.method, ...url }) != null) throw new VaultError('grant_restriction')
-  return {
-    method: request.method,
-    url,
-    headers: request.headers.map(([name, value]) => [name, value]) as HeaderList,
-    body: request.body ?? undefined,
-    dropped: { headers: [], queryParams: [] },
-  }
-}
+const callFromFrozen = ({ method, url, headers, body }: FrozenRequest): PreparedCall => ({
+  method,
+  url: canonicalUrl(url),
+  headers: headers.map(([name, value]) => [name, value]),
+  body: body ?? undefined,
+  dropped: { headers: [], queryParams: [] },
+})
 
 /** Who asked, as frozen: rules on key, caller and address judge the requester, never the approver. */
 function callerFromFrozen(
@@ -116,30 +131,45 @@ function callerFromFrozen(
 }
 
 type Reasons = { error: VaultError | null }
-const MAY_BE_SENT: Promise<Ended<Reasons>> = Promise.resolve({ kind: 'ended', result: { error: null } })
 
-/** Why a held request would not be sent if it were approved now; empty when it would be. Ends with the decision and writes nothing. */
-export function createWouldBeDenied(deps: FactDeps & Pick<RunDeps, 'forget'>): WouldBeDenied {
+/**
+ * Why a held request would not be sent if it were approved now; empty when it would be. Ends with the decision and writes nothing. What it
+ * says holds: the versions that it was decided on are compared with the stored ones, and what has moved is read and decided again.
+ */
+export function createWouldBeDenied(deps: FactDeps & Pick<RunDeps, 'forget' | 'audit'>): WouldBeDenied {
   const never = (): never => {
     throw new Error('A check ends with its decision.')
   }
-  const runUse = createRunUse({
-    ...deps,
-    audit: { append: never },
-    meter: { take: never },
-    usableCredentials: {},
-    faults: noFaults,
-  })
+  const runUse = createRunUse({ ...deps, meter: { take: never }, usableCredentials: {}, faults: noFaults })
+
+  /** What has moved since the versions were read; null when all of them hold. */
+  async function movedSince(held: Held, versions: readonly ReadVersion[] | Stale): Promise<Stale | null> {
+    if (isStale(versions)) return versions
+    const stored = await deps.audit.append(appScope(held.appId, held.organizationId), { rows: [], fences: versions })
+    return stored.kind === 'stale' ? stored : null
+  }
+
+  async function mayBeSent({ given, versions }: Use<Held, FrozenRequest>): Promise<Ended<Reasons> | NotStored> {
+    const moved = await movedSince(given, versions)
+    return moved === null ? { kind: 'ended', result: { error: null } } : { ...moved, subjects: [...moved.subjects] }
+  }
+
+  const lastCheck = createLastCheck(deps)
   const check: UseKind<Held, FrozenRequest, never, Reasons> = {
-    ...createLastCheck(deps),
-    onlyDecide: (_use, judgment) => (judgment.decision.effect === 'allow' ? MAY_BE_SENT : null),
+    ...lastCheck,
+    onlyDecide(use, judgment) {
+      const { effect } = judgment.decision
+      if (effect === 'deny') return null
+      return effect === 'hold' ? lastCheck.hold(use, judgment) : mayBeSent(use)
+    },
     intent: never,
     intentId: never,
     perform: never,
     record: never,
     result: never,
-    refuse: async (_held, { error }) => ({ error }),
-    refuseCaller: async (_held, _known, error) => ({ error }),
+    refuse: async (held, { error, versions }) => (await movedSince(held, versions)) ?? { error },
+    refuseCaller: async (held, { readVersions }, error) =>
+      (await movedSince(held, joinVersions(readVersions))) ?? { error },
   }
   return async (held) => {
     const { error } = await runUse(check, held).catch((error: unknown) => {

@@ -2,6 +2,7 @@ import { formEncode } from '../egress/append-query.ts'
 import type { HeaderList } from '../egress/header-rules.ts'
 import { invalidField } from '../kernel/vault-error.ts'
 import { compactMember } from '../kernel/written-json.ts'
+import { bodyKindOf } from '../policy/request-body.ts'
 
 // Raw JSON text (ES2026); Node 24 has it, the library of TypeScript 7 does not yet.
 declare global {
@@ -10,9 +11,6 @@ declare global {
     isRawJSON(value: unknown): boolean
   }
 }
-
-const FORM = 'application/x-www-form-urlencoded'
-const JSON_TYPE = /^application\/(?:[a-z0-9.+-]*\+)?json$/
 
 /** A number that JavaScript would write differently: `1.0`, `1e5`, or more digits than a double holds. */
 const NUMBER_IN_DOUBT = /\d[.eE]|\d{16}/
@@ -56,25 +54,34 @@ export function encodeBody(given: unknown, headers: HeaderList): { bytes: Buffer
   const jsonBytes = () => Buffer.from(given instanceof WrittenBody ? given.text : JSON.stringify(body))
   if (body === undefined) return { bytes: undefined, headers }
   const contentType = headers.find(([name]) => name === 'content-type')?.[1]
-  const mediaType = contentType?.replace(/;.*$/s, '').trim().toLowerCase()
-  if (mediaType === undefined) {
+  if (contentType === undefined) {
     return { bytes: jsonBytes(), headers: [...headers, ['content-type', 'application/json']] }
   }
-  if (JSON_TYPE.test(mediaType)) return { bytes: jsonBytes(), headers }
-  if (mediaType === FORM && isPlainObject(body)) {
-    assertSmallForm(body)
-    const written = given instanceof WrittenBody ? withNumbersAsWritten(given.text) : body
-    return { bytes: Buffer.from(formOf(written as Record<string, unknown>)), headers }
+  switch (bodyKindOf(contentType)?.kind) {
+    case 'json':
+      return { bytes: jsonBytes(), headers }
+    case 'form':
+      if (!isPlainObject(body))
+        throw mismatch('an object of texts, numbers, booleans or lists of them to be sent as a form')
+      assertSmallForm(body)
+      return { bytes: Buffer.from(formOf(writtenForm(given, body))), headers }
+    case 'other':
+      if (typeof body === 'string') return { bytes: Buffer.from(body), headers }
+      throw mismatch(`a text to be sent as "${contentType.slice(0, 80)}"`)
+    case undefined:
+      throw invalidField(
+        '/headers/content-type',
+        '"content-type" must be a media type such as "application/json", and bodies are sent in UTF-8: no other "charset" can be named.',
+        'invalid_value',
+      )
   }
-  if (mediaType !== FORM && typeof body === 'string') return { bytes: Buffer.from(body), headers }
-  throw invalidField(
-    '/body',
-    mediaType === FORM
-      ? '"body" must be an object of texts, numbers, booleans or lists of them to be sent as a form.'
-      : `"body" must be a text to be sent as "${mediaType.slice(0, 80)}".`,
-    'invalid_type',
-  )
 }
+
+/** The fields with numbers as the caller wrote them. */
+const writtenForm = (given: unknown, body: Record<string, unknown>): Record<string, unknown> =>
+  given instanceof WrittenBody ? (withNumbersAsWritten(given.text) as Record<string, unknown>) : body
+
+const mismatch = (what: string) => invalidField('/body', `"body" must be ${what}.`, 'invalid_type')
 
 const MAX_FORM_FIELDS = 10_000
 const MAX_FORM_LENGTH = 4 * 1024 * 1024

@@ -102,7 +102,7 @@ export function createProxyUse(deps: ProxyUseDeps): ProxyUse {
       reason: reasonOf(reason).text,
       declared: false,
     }),
-    prepare: (request, grant) => ({ call: prepareCall(request, grant), declared: null }),
+    prepare: (request, grant, policy) => ({ call: prepareCall(request, grant, policy), declared: null }),
     onlyDecide: (use, judgment) => (use.request.dry_run === true ? simulated(use, judgment) : null),
     hold,
     intent: (use, judgment, intentId) => ({ rows: [intentRow('proxy', use, judgment.record, intentId)] }),

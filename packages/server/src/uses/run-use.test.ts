@@ -167,7 +167,7 @@ const codeOf = (error: unknown): string => {
 const FAST_LIMIT: [string, object] = ['rate_limit', { limit: 1_000, window_seconds: 60 }]
 const DENIED: [string, object] = ['json_match', { effect: 'deny', when: { provider_id: 'payments' } }]
 const HELD: [string, object] = ['require_approval', { effect: 'require_approval', approval: {}, when: {} }]
-const UP_TO_DECISION = ['identify', 'read', 'resolve', 'prepare', 'policy', 'decide']
+const UP_TO_DECISION = ['identify', 'read', 'resolve', 'policy', 'prepare', 'decide']
 const ALL = [...UP_TO_DECISION, 'charge', 'usable', 'proxy.requested', 'perform', 'record', 'result']
 
 describe('the order of a use', () => {

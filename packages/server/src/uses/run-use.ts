@@ -75,10 +75,10 @@ export function createRunUse(deps: RunDeps) {
       requestColumns = kind.requestColumns(request)
       grant = await kind.resolve(attempt, request)
       assertAgentMayUse(caller, grant, clock.now())
-      const { call, declared } = kind.prepare(request, grant)
-      if ((call?.body?.length ?? 0) > LONG_BODY_BYTES) await turn()
       const policy = await readPolicy(deps, caller.appId)
       addVersion(readVersions, policy.epoch)
+      const { call, declared } = kind.prepare(request, grant, policy)
+      if ((call?.body?.length ?? 0) > LONG_BODY_BYTES) await turn()
       const versions = fresh(joinVersions(readVersions))
       const lastUsedAtMs = await kind.lastUsedAtMs(caller.appId, grant.grantId)
       const { reason } = requestColumns

@@ -74,6 +74,7 @@ export function createSimulate(deps: Deps) {
               ...(request.body === undefined ? {} : { body: request.body }),
             },
             grant,
+            policy,
           )
     const caller = assumedCaller({
       appId,

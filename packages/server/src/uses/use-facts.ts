@@ -38,6 +38,12 @@ export function createUseFacts(db: Pick<Database, 'unscoped' | 'readForApp'>, so
   const subjectsOf = (appId: string, versions: readonly ReadVersion[]) =>
     versions.map(({ subject }) => `${appId} ${subject}`)
 
+  const findKeyById = (appId: string, keyId: string): Promise<KeyFacts | undefined> =>
+    keys.get(`${appId} ${keyId}`, async () => {
+      const key = await db.readForApp(appId, (tx) => loadKeyForAuthentication(tx, appId, keyId))
+      return key && { value: key, subjects: subjectsOf(appId, key.versions) }
+    })
+
   return {
     /** The key of a digest. A route never changes, so only the key itself rests on versions. */
     async findKey(digest: Buffer): Promise<KeyFacts | undefined> {
@@ -46,12 +52,10 @@ export function createUseFacts(db: Pick<Database, 'unscoped' | 'readForApp'>, so
         const stored = await db.unscoped((tx) => findKeyRoute(tx, digest))
         return stored && { value: stored, subjects: [] }
       })
-      if (route === undefined) return undefined
-      return keys.get(`${route.appId} ${route.keyId}`, async () => {
-        const key = await db.readForApp(route.appId, (tx) => loadKeyForAuthentication(tx, route.appId, route.keyId))
-        return key && { value: key, subjects: subjectsOf(route.appId, key.versions) }
-      })
+      return route && findKeyById(route.appId, route.keyId)
     },
+
+    findKeyById,
 
     findAgent: (appId: string, agentId: string): Promise<AgentFacts | undefined> =>
       agents.get(`${appId} ${agentId}`, async () => {

@@ -71,8 +71,8 @@ export type UseKind<Given, Request, End extends object, Result extends object> =
   requestColumns(request: Request): RequestColumns
   /** The live grant that the request names; adds what it read to the attempt. */
   resolve(attempt: CallAttempt, request: Request): Promise<GrantFacts>
-  /** Pure: what will be sent, held against the grant. */
-  prepare(request: Request, grant: GrantFacts): Pick<UseView, 'call' | 'declared'>
+  /** Pure: what will be sent, held against the grant and where the app may reach. */
+  prepare(request: Request, grant: GrantFacts, policy: AppPolicy): Pick<UseView, 'call' | 'declared'>
   lastUsedAtMs(appId: string, grantId: string): Promise<number | null>
   decideBy(given: Given, attempt: CallAttempt): DecideOptions
   /** A use that ends with its decision; null: it goes on. */

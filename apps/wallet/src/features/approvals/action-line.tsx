@@ -10,6 +10,15 @@ type Props = Pick<OpenApprovalPage, 'request' | 'requester' | 'credential' | 'me
   titleRef: Ref<HTMLHeadingElement>
 }
 
+const NAMES_SHOWN = 8
+
+/** The names in a query; their values stand below. */
+const namesOf = (query: readonly { name: string }[]) =>
+  query
+    .slice(0, NAMES_SHOWN)
+    .map(({ name }) => `${name}=…`)
+    .join('&') + (query.length > NAMES_SHOWN ? '&…' : '')
+
 /** What would happen, in one sentence and one line, both made from the frozen request and never from the requester's words. */
 export function ActionLine({ request, requester, credential, meaning, titleRef }: Props) {
   const { url_parts } = request
@@ -42,9 +51,26 @@ export function ActionLine({ request, requester, credential, meaning, titleRef }
         <span>
           <UntrustedText className={styles.host} text={host} />
           <UntrustedText className={styles.path} text={url_parts.path} />
-          {request.query.length > 0 && <span className={styles.query}>?…</span>}
+          {request.query.length > 0 && (
+            <span className={styles.query}>
+              ?<UntrustedText text={namesOf(request.query)} />
+            </span>
+          )}
         </span>
+        {url_parts.path_reads !== null && (
+          <span className={styles.reads}>
+            A server may read the path as <UntrustedText className={styles.path} text={url_parts.path_reads} />
+          </span>
+        )}
       </p>
+      {request.names_other_method && (
+        <Notice tone="stop" icon="warning" title="This request names another method">
+          <p>
+            A parameter such as “_method” is in it. Some providers obey it and carry out something else than{' '}
+            <UntrustedText text={request.method} />.
+          </p>
+        </Notice>
+      )}
       {warnings.length > 0 && (
         <Notice tone="wait" icon="warning" title="Look at the address twice">
           {warnings.map((warning) => (

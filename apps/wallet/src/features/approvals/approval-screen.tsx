@@ -5,7 +5,6 @@ import { OpenApproval } from './open-approval.tsx'
 import { OpeningPage } from './opening-page.tsx'
 import { ProblemPage } from './problem-page.tsx'
 import { readApproval } from './read-approval.ts'
-import { actionWords } from './request-words.ts'
 import type { Screen } from './screen-state.ts'
 import { useApproval } from './use-approval.ts'
 
@@ -25,8 +24,8 @@ export function ApprovalScreen({ call, link }: { call: ApiCall; link: { approval
     if (page.view !== 'open') throw new Error('the request is no longer shown')
     return page.request.body
   }, [call, approvalId, token])
-  const action = useRef<string | null>(null)
-  if (screen.at === 'open') action.current = actionWords(screen.page.request)
+  const wasOpen = useRef(false)
+  if (screen.at === 'open') wasOpen.current = true
 
   useEffect(() => {
     document.title = TITLES[screen.at]
@@ -38,7 +37,7 @@ export function ApprovalScreen({ call, link }: { call: ApiCall; link: { approval
     case 'unopened':
       return <ProblemPage problem={screen.problem} />
     case 'ended':
-      return <EndedApproval page={screen.page} mine={screen.mine} action={action.current} stale={screen.stale} />
+      return <EndedApproval page={screen.page} mine={screen.mine} wasOpen={wasOpen.current} stale={screen.stale} />
     case 'open':
       return (
         <OpenApproval

@@ -5,151 +5,114 @@ import { sizeWords } from '@alter-vault/web-kit/quantity-words.ts'
 import { Tabs } from '@alter-vault/web-kit/tabs.tsx'
 import { UntrustedText } from '@alter-vault/web-kit/untrusted-text.tsx'
 import { type ReactNode, useMemo, useState } from 'react'
+import { doubtWords } from './body-doubts.ts'
 import styles from './body-viewer.module.css'
+import { Download, type LoadWholeBody } from './download-body.tsx'
 import { formPairs } from './form-pairs.ts'
 import { JsonBody } from './json-body.tsx'
 import { outlineJson } from './json-outline.ts'
 import { PairTable } from './pair-table.tsx'
 import { bytesOf, escapeBytes } from './raw-bytes.ts'
-
-/** Reads the body uncut. Rejects when it cannot be read any more. */
-export type LoadWholeBody = () => Promise<BodyView>
+import { endAfter, linesAfter } from './text-parts.ts'
 
 const KIND_WORDS: Record<BodyView['kind'], string> = {
   json: 'JSON',
   form: 'Form',
   text: 'Text',
-  multipart: 'Several parts',
   binary: 'Binary',
   empty: 'None',
   hidden: 'Hidden by the rule',
 }
 
-function Scrolling({ label, text }: { label: string; text: string }) {
+/** A long thing in steps, so that drawing it keeps nobody waiting. */
+type Steps = { steps: number; more: () => void }
+
+function ShowMore({ left, unit, steps }: { left: number; unit: string; steps: Steps }) {
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must be reachable by keyboard
-    <section className={styles.code} tabIndex={0} aria-label={label}>
-      <UntrustedText text={text} multiline />
-    </section>
-  )
-}
-
-function Raw({ body }: { body: BodyView }) {
-  const content = body.content ?? ''
-  return <Scrolling label="Raw body" text={body.encoding === 'base64' ? escapeBytes(bytesOf(content)) : content} />
-}
-
-function Parts({ parts }: { parts: NonNullable<BodyView['parts']> }) {
-  return (
-    <ol className={styles.parts}>
-      {parts.map((part, index) => (
-        // biome-ignore lint/suspicious/noArrayIndexKey: parts have no other identity than their place
-        <li key={index} className={styles.part}>
-          <span>
-            <strong>{part.name === null ? 'Part without a name' : <UntrustedText text={part.name} />}</strong>
-            {part.filename !== null && (
-              <>
-                , file <UntrustedText text={part.filename} />
-              </>
-            )}
-          </span>
-          <span className={styles.name}>
-            {sizeWords(part.size_bytes)}
-            {part.content_type && (
-              <>
-                , <UntrustedText text={part.content_type} />
-              </>
-            )}
-          </span>
-          <span className={styles.hash}>{part.sha256}</span>
-        </li>
-      ))}
-    </ol>
-  )
-}
-
-function formattedOf(body: BodyView, outline: ReturnType<typeof outlineJson>): ReactNode {
-  switch (body.kind) {
-    case 'json':
-      return outline ? (
-        <JsonBody outline={outline} />
-      ) : (
-        <Notice tone="wait" icon="warning" title="This says that it is JSON, and it is not">
-          <p>It is shown under Raw, as it will be sent.</p>
-        </Notice>
-      )
-    case 'form':
-      return <PairTable caption="Field" pairs={formPairs(body.content ?? '')} />
-    case 'multipart':
-      return <Parts parts={body.parts ?? []} />
-    case 'text':
-      return <Scrolling label="Text body" text={body.content ?? ''} />
-    default:
-      return null
-  }
-}
-
-const hexOf = (bytes: ArrayBuffer) =>
-  [...new Uint8Array(bytes)].map((byte) => byte.toString(16).padStart(2, '0')).join('')
-
-/* Outside https and loopback a browser computes no hashes; then the download is not compared. */
-async function hasHash(bytes: Uint8Array<ArrayBuffer>, sha256: string): Promise<boolean> {
-  return globalThis.crypto.subtle === undefined || hexOf(await crypto.subtle.digest('SHA-256', bytes)) === sha256
-}
-
-function saveAsFile(bytes: Uint8Array<ArrayBuffer>, sha256: string) {
-  const url = URL.createObjectURL(new Blob([bytes], { type: 'application/octet-stream' }))
-  const anchor = document.createElement('a')
-  anchor.href = url
-  anchor.download = `request-body-${sha256.slice(0, 12)}.bin`
-  anchor.click()
-  URL.revokeObjectURL(url)
-}
-
-function Download({ body, load }: { body: BodyView; load: LoadWholeBody }) {
-  const [state, setState] = useState<'idle' | 'loading' | 'failed' | 'changed'>('idle')
-  const download = async () => {
-    setState('loading')
-    try {
-      const whole = await load()
-      const content = whole.content ?? ''
-      const bytes = whole.encoding === 'base64' ? bytesOf(content) : new TextEncoder().encode(content)
-      if (!(await hasHash(bytes, body.sha256))) return setState('changed')
-      saveAsFile(bytes, body.sha256)
-      setState('idle')
-    } catch {
-      setState('failed')
-    }
-  }
-  return (
-    <div className={styles.download}>
-      <p>The first part is shown here.</p>
-      <Button onPress={() => void download()} inert={state === 'loading'}>
-        Download all {sizeWords(body.size_bytes)}
+    <p>
+      <Button onPress={steps.more}>
+        Show more ({left.toLocaleString('en')} {unit} are not shown)
       </Button>
-      {state === 'failed' && (
-        <Notice tone="stop" icon="cross" title="The body could not be downloaded" role="alert">
-          <p>Nothing was decided and nothing was sent. Try the download again.</p>
-        </Notice>
-      )}
-      {state === 'changed' && (
-        <Notice tone="stop" icon="cross" title="The downloaded body has another hash" role="alert">
-          <p>It is not the body shown here, and it was not saved. Load the page again before you decide.</p>
-        </Notice>
-      )}
-    </div>
+    </p>
   )
+}
+
+function Plain({ label, text, steps }: { label: string; text: string; steps: Steps }) {
+  const end = endAfter(text, steps.steps)
+  return (
+    <>
+      <section className={styles.code} aria-label={label}>
+        <UntrustedText text={text.slice(0, end)} multiline />
+      </section>
+      {end < text.length && <ShowMore left={text.length - end} unit="more characters" steps={steps} />}
+    </>
+  )
+}
+
+/** What stands in the body behind the part that is left out. */
+function LastPart({ body }: { body: BodyView }) {
+  if (body.tail === null) return null
+  const text = body.encoding === 'base64' ? escapeBytes(bytesOf(body.tail)) : body.tail
+  return (
+    <>
+      <p className={styles.gap}>{sizeWords(body.omitted_bytes)} between these two parts are not shown.</p>
+      <section className={styles.code} aria-label="Last part of the body">
+        <UntrustedText text={text} multiline />
+      </section>
+    </>
+  )
+}
+
+function Listed({ body }: { body: BodyView }) {
+  if (body.omitted_bytes === 0 || body.values.length === 0) return null
+  const pairs = body.values.map(({ name, value, cut }) => ({ name, value: cut ? `${value} …` : value }))
+  const left = body.values_total - pairs.length
+  return (
+    <>
+      <PairTable caption="All members" pairs={pairs} />
+      {left > 0 && <p className={styles.name}>{left.toLocaleString('en')} more members are not listed.</p>}
+    </>
+  )
+}
+
+type Props = {
+  body: BodyView
+  /** Null: the body of an answer, which is not decided on. */
+  loadWholeBody: LoadWholeBody | null
+  /** Stands behind the last line, once there is nothing more to show. */
+  end?: ReactNode
 }
 
 /** The body as it will be sent: formatted where its kind allows, and always raw with nothing invisible. */
-export function BodyViewer({ body, loadWholeBody }: { body: BodyView; loadWholeBody: LoadWholeBody | null }) {
-  const outline = useMemo(
-    () => (body.kind === 'json' ? outlineJson(body.content ?? '', { cut: body.truncated }) : undefined),
-    [body.kind, body.content, body.truncated],
+export function BodyViewer({ body, loadWholeBody, end = null }: Props) {
+  const [count, setCount] = useState(0)
+  const steps: Steps = { steps: count, more: () => setCount((before) => before + 1) }
+  const content = body.content ?? ''
+  const raw = useMemo(
+    () => (body.encoding === 'base64' ? escapeBytes(bytesOf(content)) : content),
+    [body.encoding, content],
   )
-  const formatted = formattedOf(body, outline)
-  const hasContent = body.content !== null && body.content !== ''
+  const outline = useMemo(
+    () => (body.kind === 'json' ? outlineJson(content, { cut: body.omitted_bytes > 0 }) : undefined),
+    [body.kind, content, body.omitted_bytes],
+  )
+  const doubt = loadWholeBody === null ? null : doubtWords(body)
   const repeated = outline?.repeatedKeys ?? []
+  const shownLines = linesAfter(count)
+  const isAllShown =
+    body.kind === 'form' || (outline ? outline.lines.length <= shownLines : endAfter(raw, count) === raw.length)
+
+  const plain = <Plain label="Raw body" text={raw} steps={steps} />
+  const formatted = outline ? (
+    <>
+      <JsonBody outline={outline} lines={shownLines} />
+      {outline.lines.length > shownLines && (
+        <ShowMore left={outline.lines.length - shownLines} unit="more lines" steps={steps} />
+      )}
+    </>
+  ) : body.kind === 'form' ? (
+    <PairTable caption="Field" pairs={formPairs(content)} />
+  ) : null
 
   return (
     <div className={styles.viewer}>
@@ -162,10 +125,10 @@ export function BodyViewer({ body, loadWholeBody }: { body: BodyView; loadWholeB
           </>
         )}
       </p>
-      {(body.duplicate_keys || repeated.length > 0) && (
-        <Notice tone="stop" icon="warning" title="This JSON names a member twice">
+      {doubt && (
+        <Notice tone={doubt.tone} icon={doubt.tone === 'info' ? 'info' : 'warning'} title={doubt.title}>
           <p>
-            Two readers may understand two different things.
+            {doubt.sentence}
             {repeated.length > 0 && (
               <>
                 {' '}
@@ -187,21 +150,25 @@ export function BodyViewer({ body, loadWholeBody }: { body: BodyView; loadWholeB
           <p>You see its size and its hash. Approve only what you know from elsewhere.</p>
         </Notice>
       )}
-      {hasContent && formatted !== null && (
-        <Tabs
-          label="How to show the body"
-          tabs={[
-            { id: 'formatted', name: 'Formatted', content: formatted },
-            { id: 'raw', name: 'Raw', content: <Raw body={body} /> },
-          ]}
-        />
-      )}
-      {hasContent && formatted === null && <Raw body={body} />}
-      {!hasContent && body.parts && <Parts parts={body.parts} />}
-      {body.truncated && loadWholeBody && <Download body={body} load={loadWholeBody} />}
+      <Listed body={body} />
+      {content !== '' &&
+        (formatted === null ? (
+          plain
+        ) : (
+          <Tabs
+            label="How to show the body"
+            tabs={[
+              { id: 'formatted', name: 'Formatted', content: formatted },
+              { id: 'raw', name: 'Raw', content: plain },
+            ]}
+          />
+        ))}
+      <LastPart body={body} />
+      {isAllShown && end}
+      {body.omitted_bytes > 0 && loadWholeBody && <Download body={body} load={loadWholeBody} />}
       {body.kind !== 'empty' && (
         <p className={styles.hash}>
-          SHA-256 of the {body.truncated ? 'whole body' : 'body'}: {body.sha256}
+          SHA-256 of the {body.omitted_bytes > 0 ? 'whole body' : 'body'}: {body.sha256}
         </p>
       )}
     </div>

@@ -3,19 +3,23 @@ import { Button } from '@alter-vault/web-kit/button.tsx'
 import { constants } from '@alter-vault/web-kit/generated/endpoints.ts'
 import { Icon } from '@alter-vault/web-kit/icon.tsx'
 import { Notice } from '@alter-vault/web-kit/notice.tsx'
-import { timeLeftWords } from '@alter-vault/web-kit/quantity-words.ts'
+import { sizeWords, timeLeftWords } from '@alter-vault/web-kit/quantity-words.ts'
 import { TextArea } from '@alter-vault/web-kit/text-area.tsx'
 import { UntrustedText } from '@alter-vault/web-kit/untrusted-text.tsx'
-import { useEffect, useRef, useState } from 'react'
+import { useEffect, useId, useRef, useState } from 'react'
 import type { Choice } from './decide-approval.ts'
 import styles from './decision-bar.module.css'
+import { FirstValues } from './first-values.tsx'
 import { ProblemNotice } from './problem-notice.tsx'
 import { mayDecide, type OpenScreen } from './screen-state.ts'
 import { useArmed } from './use-armed.ts'
+import { BAR } from './use-reached.ts'
 
 type Props = {
   screen: OpenScreen
   now: number
+  /** The reader came to the end of what would be sent, and all of it is on the page. */
+  isRead: boolean
   decide: (choice: Choice, actionHash: string, reason: string) => void
   showNewer: () => void
   readAgain: () => void
@@ -99,18 +103,22 @@ function Recorded({ choice, approvals, quorum }: { choice: Choice; approvals: nu
   )
 }
 
-/** Time left, the two answers, and whatever stands between the reader and them. Always at the bottom edge, always the same order. */
-export function DecisionBar({ screen, now, decide, showNewer, readAgain }: Props) {
+/** The first values, the time left, the two answers, and whatever stands between the reader and them. Always in the same order. */
+export function DecisionBar({ screen, now, isRead, decide, showNewer, readAgain }: Props) {
   const { page, sending, recorded, newer, problem, notice, stale } = screen
   const { options, viewer } = page
   const [reason, setReason] = useState('')
   const [reasonOpen, setReasonOpen] = useState(options.decision_reason === 'always')
   const [missingReason, setMissingReason] = useState(false)
   const reasonInput = useRef<HTMLTextAreaElement>(null)
+  const unreadId = useId()
 
   const secondsLeft = (Date.parse(page.expires_at) - now) / 1_000
   const isOver = secondsLeft <= 0
   const armed = useArmed(`${page.action_hash} ${screen.revision} ${newer === null}`)
+  const [unreadFor, setUnreadFor] = useState<string | null>(null)
+  const mayApprove = isRead || unreadFor === page.action_hash
+  const armedToApprove = useArmed(`${page.action_hash} ${mayApprove}`)
   const inert = !armed || isOver || !mayDecide(screen)
   const gate = page.gates.find(({ is_this }) => is_this)
   const decided = recorded?.choice ?? viewer.decision
@@ -119,6 +127,11 @@ export function DecisionBar({ screen, now, decide, showNewer, readAgain }: Props
   useEffect(() => {
     if (isOver) readAgain()
   }, [isOver, readAgain])
+
+  /* Whoever opens the field is about to write in it: what they type must not go elsewhere. */
+  useEffect(() => {
+    if (reasonOpen && options.decision_reason !== 'always') reasonInput.current?.focus()
+  }, [reasonOpen, options.decision_reason])
 
   useEffect(() => {
     if (missingReason) reasonInput.current?.focus()
@@ -135,7 +148,7 @@ export function DecisionBar({ screen, now, decide, showNewer, readAgain }: Props
   }
 
   return (
-    <section className={styles.bar} aria-label="Your decision">
+    <section className={styles.bar} aria-label="Your decision" {...{ [BAR]: true }}>
       <div className={styles.inner}>
         <p className={styles.only} role="status">
           {secondsLeft <= LAST_MINUTE_SECONDS && !isOver && 'One minute left to decide.'}
@@ -166,12 +179,19 @@ export function DecisionBar({ screen, now, decide, showNewer, readAgain }: Props
           />
         )}
         {decided === null && <Refusal page={page} approvers={gate?.approvers ?? []} />}
-        {canEverDecide && (
+        {canEverDecide && <FirstValues request={page.request} />}
+        {canEverDecide && isOver && (
+          <p className={styles.time} role="status">
+            <Icon name="clock" size={18} />
+            The time is over
+          </p>
+        )}
+        {canEverDecide && !isOver && (
           <>
             <div className={styles.top}>
               <span className={styles.time}>
                 <Icon name="clock" size={18} />
-                <span role="timer">{isOver ? 'The time is over' : `${timeLeftWords(secondsLeft)} left`}</span>
+                <span role="timer">{timeLeftWords(secondsLeft)} left</span>
               </span>
               {options.decision_reason !== 'always' && (
                 <Button kind="quiet" expanded={reasonOpen} onPress={() => setReasonOpen(!reasonOpen)}>
@@ -199,21 +219,34 @@ export function DecisionBar({ screen, now, decide, showNewer, readAgain }: Props
                 inputRef={reasonInput}
               />
             )}
+            {!mayApprove && (
+              <div className={styles.unread}>
+                <p id={unreadId}>
+                  {page.request.body.omitted_bytes > 0
+                    ? `${sizeWords(page.request.body.omitted_bytes)} of the body are not shown on this page.`
+                    : 'You have not come to the end of what will be sent.'}
+                </p>
+                <Button kind="quiet" onPress={() => setUnreadFor(page.action_hash)}>
+                  Approve unread
+                </Button>
+              </div>
+            )}
             <div className={styles.buttons}>
               <Button kind="stop" wide inert={inert} onPress={() => choose('deny')}>
                 <Icon name="cross" />
                 {sending === 'deny' ? 'Denying' : 'Deny'}
               </Button>
-              <Button kind="go" wide inert={inert} onPress={() => choose('approve')}>
+              <Button
+                kind="go"
+                wide
+                inert={inert || !mayApprove || !armedToApprove}
+                onPress={() => choose('approve')}
+                {...(mayApprove ? {} : { describedBy: unreadId })}
+              >
                 <Icon name="check" />
                 {sending === 'approve' ? 'Approving' : 'Approve'}
               </Button>
             </div>
-            <p className={styles.small}>
-              {options.link_mode === 'bearer'
-                ? 'Whoever holds this link can decide. Opening it decided nothing.'
-                : 'Opening this page decided nothing.'}
-            </p>
           </>
         )}
       </div>

@@ -19,21 +19,21 @@ import { useServerClock } from './use-server-clock.ts'
 type Props = {
   page: EndedApprovalPage
   mine: Choice | null
-  /** The action as this page showed it before it ended; null when the page was opened after the end. */
-  action: string | null
+  /** The page showed the request before it ended. */
+  wasOpen: boolean
   stale: boolean
 }
 
-/** How the request ended. No longer the request itself. */
-export function EndedApproval({ page, mine, action, stale }: Props) {
+/** What was asked, in a line, and how it ended. No longer the request itself. */
+export function EndedApproval({ page, mine, wasOpen, stale }: Props) {
   const now = useServerClock(page.server_now)
   const { outcome } = page
   const words = outcomeWords(page, mine)
   const decisions = page.gates.flatMap((gate) => gate.decisions)
   const title = useRef<HTMLHeadingElement>(null)
   useEffect(() => {
-    if (action !== null) title.current?.focus()
-  }, [action])
+    if (wasOpen) title.current?.focus()
+  }, [wasOpen])
 
   return (
     <PageFrame branding={page.branding}>
@@ -49,11 +49,9 @@ export function EndedApproval({ page, mine, action, stale }: Props) {
             <p key={sentence}>{sentence}</p>
           ))}
         </div>
-        {action !== null && (
-          <p className={styles.action}>
-            <UntrustedText text={action} />
-          </p>
-        )}
+        <p className={styles.action}>
+          <UntrustedText text={page.action} />
+        </p>
       </div>
       {stale && (
         <Notice tone="wait" icon="warning" title="The vault does not answer" role="status">
@@ -62,8 +60,9 @@ export function EndedApproval({ page, mine, action, stale }: Props) {
       )}
       <Section title="What happened">
         <Facts>
-          <Fact name="Asked">
-            <Ago at={page.created_at} now={now} />
+          <Fact name="Asked by">
+            {page.asked_by.agent === null ? 'App ' : 'Agent '}
+            <UntrustedText text={page.asked_by.agent ?? page.asked_by.app} />, <Ago at={page.created_at} now={now} />
           </Fact>
           {decisions.map((decision) => (
             <Fact

@@ -31,6 +31,8 @@ export function mixedScripts(label: string): string[] {
   return found
 }
 
+const isLoopback = (host: string) => /^(?:localhost|.+\.localhost|127(?:\.\d+){3}|\[::1\])$/.test(host)
+
 /** What a reader should know about the place a request goes to, a sentence each. */
 export function hostWarnings({ scheme, host, host_unicode }: Parts): string[] {
   const warnings: string[] = []
@@ -46,6 +48,8 @@ export function hostWarnings({ scheme, host, host_unicode }: Parts): string[] {
     if (scripts.length)
       warnings.push(`“${label}” mixes letters of ${scripts.join(' and ')}. Honest names hardly ever do.`)
   }
+  // What never leaves the machine of the vault is nothing to look at twice.
+  if (isLoopback(host)) return warnings
   if (host.startsWith('[') || /^\d+(\.\d+){3}$/.test(host)) warnings.push('This is a bare address, not a name.')
   if (scheme === 'http') warnings.push('This request is sent without encryption.')
   return warnings

@@ -7,11 +7,11 @@ import type { JsonOutline } from './json-outline.ts'
 /** Deeper lines keep this indentation, so that deep nesting cannot push values out of sight. */
 const DEEPEST_INDENT = 10
 
-export function JsonBody({ outline }: { outline: JsonOutline }) {
+/** The first lines of JSON, one member a line. */
+export function JsonBody({ outline, lines }: { outline: JsonOutline; lines: number }) {
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must be reachable by keyboard
-    <section className={styles.code} tabIndex={0} aria-label="Formatted body">
-      {outline.lines.map(({ depth, tokens }, row) => (
+    <section className={styles.code} aria-label="Formatted body">
+      {outline.lines.slice(0, lines).map(({ depth, tokens }, row) => (
         // biome-ignore lint/suspicious/noArrayIndexKey: lines of one text never move
         <div key={row} className={styles.line} style={{ '--depth': Math.min(depth, DEEPEST_INDENT) } as CSSProperties}>
           {tokens.map((token, place) => (

@@ -8,7 +8,8 @@ export type JsonToken = {
 export type JsonLine = { depth: number; tokens: JsonToken[] }
 export type JsonOutline = { lines: JsonLine[]; repeatedKeys: string[] }
 
-const TOKEN = /[ \t\r\n]+|"(?:[^"\\]+|\\[\s\S])*"|-?\d[\d.eE+-]*|true|false|null|[{}[\],:]/y
+/* A string that a cut left open is one token too. Each character fits in one way only, so that reading takes time by length alone. */
+const TOKEN = /[ \t\r\n]+|"[^"\\]*(?:\\[\s\S][^"\\]*)*"?|-?\d[\d.eE+-]*|true|false|null|[{}[\],:]/y
 const UNICODE_ESCAPE = /\\u[0-9a-fA-F]{4}/
 
 const isValid = (text: string) => {
@@ -27,6 +28,9 @@ function decoded(source: string): string | undefined {
     return undefined
   }
 }
+
+/* Readers such as Go's and .NET's take two letter cases for one name. */
+const foldCase = (name: string) => name.normalize('NFKC').toUpperCase().toLowerCase()
 
 /**
  * Lays JSON out one member a line without reading any value: numbers keep every digit, strings their escapes, repeated members stay
@@ -52,7 +56,7 @@ export function outlineJson(text: string, { cut }: { cut: boolean }): JsonOutlin
   }
   const addKey = (token: JsonToken) => {
     const keys = open.at(-1)?.keys
-    const name = token.reads ?? decoded(token.source) ?? token.source
+    const name = foldCase(token.reads ?? decoded(token.source) ?? token.source)
     const first = keys?.get(name)
     if (first) {
       if (!first.repeated) repeatedKeys.push(name)

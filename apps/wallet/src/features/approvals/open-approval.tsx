@@ -1,16 +1,17 @@
 import { Badge } from '@alter-vault/web-kit/badge.tsx'
 import { Notice } from '@alter-vault/web-kit/notice.tsx'
 import { UntrustedText } from '@alter-vault/web-kit/untrusted-text.tsx'
-import { useEffect, useRef } from 'react'
+import { useEffect, useMemo, useRef } from 'react'
 import { ActionLine } from './action-line.tsx'
-import type { LoadWholeBody } from './body-viewer.tsx'
 import type { Choice } from './decide-approval.ts'
 import { DecisionBar } from './decision-bar.tsx'
+import type { LoadWholeBody } from './download-body.tsx'
 import { PageFrame } from './page-frame.tsx'
 import { QuotedReason } from './quoted-reason.tsx'
 import { RequestDetails } from './request-details.tsx'
 import type { OpenScreen } from './screen-state.ts'
 import styles from './small-print.module.css'
+import { useReached } from './use-reached.ts'
 import { useServerClock } from './use-server-clock.ts'
 import { WhoAsks } from './who-asks.tsx'
 import { WhyHeld } from './why-held.tsx'
@@ -23,7 +24,7 @@ type Props = {
   loadWholeBody: LoadWholeBody
 }
 
-/** The request that waits, in its fixed order: what, the requester's words, exactly what is sent, who, with what, why, the answers. */
+/** The request that waits, in its fixed order: what, exactly what is sent, the requester's words, who, with what, why, the answers. */
 export function OpenApproval({ screen, decide, showNewer, readAgain, loadWholeBody }: Props) {
   const { page } = screen
   const now = useServerClock(page.server_now)
@@ -34,10 +35,23 @@ export function OpenApproval({ screen, decide, showNewer, readAgain, loadWholeBo
     shownHash.current = page.action_hash
   }, [page.action_hash])
 
+  const end = useRef<HTMLDivElement>(null)
+  const reached = useReached(end, page.action_hash)
+  const endMark = useMemo(() => <div ref={end} data-end-of-request />, [])
+
   return (
     <PageFrame
       branding={page.branding}
-      below={<DecisionBar screen={screen} now={now} decide={decide} showNewer={showNewer} readAgain={readAgain} />}
+      below={
+        <DecisionBar
+          screen={screen}
+          now={now}
+          isRead={reached && page.request.body.omitted_bytes === 0}
+          decide={decide}
+          showNewer={showNewer}
+          readAgain={readAgain}
+        />
+      }
     >
       <div>
         <Badge tone="wait" icon="pause">
@@ -73,8 +87,13 @@ export function OpenApproval({ screen, decide, showNewer, readAgain, loadWholeBo
           <p>Each is decided and sent by itself. Approving both sends it twice.</p>
         </Notice>
       )}
+      <RequestDetails
+        request={page.request}
+        actionHash={page.action_hash}
+        loadWholeBody={loadWholeBody}
+        end={endMark}
+      />
       <QuotedReason reason={page.reason} />
-      <RequestDetails request={page.request} actionHash={page.action_hash} loadWholeBody={loadWholeBody} />
       <WhoAsks requester={page.requester} />
       <WhyHeld page={page} now={now} />
     </PageFrame>

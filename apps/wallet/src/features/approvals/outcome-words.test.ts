@@ -41,6 +41,8 @@ function ended(
     created_at: '2026-03-02T10:00:00Z',
     expires_at: '2026-03-02T12:00:00Z',
     server_now: '2026-03-02T11:00:00Z',
+    action: 'POST api.example.com/v1/refunds',
+    asked_by: { app: 'Shop', agent: null },
     outcome: {
       decided_at: null,
       decision_reason: null,

@@ -16,6 +16,7 @@ const WITHDRAWN: Record<NonNullable<EndedApprovalPage['outcome']['withdrawn_reas
   cancelled: 'An operator cancelled the request.',
   grant_revoked: 'The access it needed was revoked.',
   agent_revoked: 'The agent that asked was revoked.',
+  key_revoked: 'The key with which it was asked was revoked.',
   user_not_active: 'The person for whom the agent acts is no longer active.',
   app_archived: 'The app that asked was archived.',
 }
@@ -31,6 +32,10 @@ const REFUSED_BEFORE_SENDING: Record<string, string> = {
   execution_window_ended: 'The vault could not send it in time after the approval.',
   grant_expired: 'The access it needed has expired.',
   grant_revoked: 'The access it needed was revoked.',
+  ip_not_allowed: 'The key with which it was asked may no longer be used from there.',
+  key_expired: 'The key with which it was asked has expired.',
+  key_revoked: 'The key with which it was asked was revoked.',
+  key_rotated_grace_expired: 'The key with which it was asked was replaced.',
   policy_changed: 'A rule was added or changed after the request was held.',
   policy_denied: 'A rule refuses it now.',
   policy_timeout: 'The rules could not be evaluated in time.',
@@ -125,7 +130,7 @@ export function outcomeWords(page: EndedApprovalPage, mine: Choice | null): Outc
         tone: 'stop',
         icon: 'clock',
         title: 'Nobody decided in time',
-        sentences: ['The request expired.', NOTHING_SENT],
+        sentences: ['The request expired.', NOTHING_SENT, 'To have it decided, the agent or app has to ask again.'],
       }
     case 'executed':
       return executed(outcome.status_code)
@@ -160,11 +165,11 @@ export function outcomeWords(page: EndedApprovalPage, mine: Choice | null): Outc
   }
 }
 
-/** What became of the request, which an ended page does not show. */
+/** What became of the request, of which an ended page shows but one line. */
 export const requestWords = (isErased: boolean): string =>
   isErased
-    ? 'This link shows how the request ended. The request itself was erased: the vault no longer has it.'
-    : 'This link shows how the request ended. The request itself is no longer shown here.'
+    ? 'This link shows how the request ended. What would have been sent was erased: the vault no longer has it.'
+    : 'This link shows how the request ended. What would have been sent is no longer shown here.'
 
 /** Whether the page will still change by itself. */
 export const isSettled = (page: EndedApprovalPage): boolean =>

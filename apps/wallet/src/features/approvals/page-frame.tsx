@@ -3,7 +3,7 @@ import { classNames } from '@alter-vault/web-kit/class-names.ts'
 import { readableOn } from '@alter-vault/web-kit/contrast.ts'
 import { Icon } from '@alter-vault/web-kit/icon.tsx'
 import { UntrustedText } from '@alter-vault/web-kit/untrusted-text.tsx'
-import type { CSSProperties, ReactNode } from 'react'
+import { type CSSProperties, type ReactNode, type RefObject, useEffect, useRef, useState } from 'react'
 import styles from './page-frame.module.css'
 
 type Branding = ApprovalPage['branding']
@@ -16,6 +16,22 @@ function brandColors({ primary_color, background_color }: Branding): CSSProperti
   } as CSSProperties
 }
 
+/** What stays at the lower edge may take so much of the window's height. */
+const MOST_OF_WINDOW = 0.45
+
+function useIsTall(element: RefObject<HTMLElement | null>): boolean {
+  const [isTall, setIsTall] = useState(false)
+  useEffect(() => {
+    const { current } = element
+    if (current === null) return
+    const changes = new ResizeObserver(() => setIsTall(current.offsetHeight > window.innerHeight * MOST_OF_WINDOW))
+    changes.observe(current)
+    changes.observe(document.documentElement)
+    return () => changes.disconnect()
+  }, [element])
+  return isTall
+}
+
 type Props = { branding: Branding | null; children: ReactNode; below?: ReactNode }
 
 /**
@@ -23,6 +39,8 @@ type Props = { branding: Branding | null; children: ReactNode; below?: ReactNode
  */
 export function PageFrame({ branding, children, below }: Props) {
   const name = branding?.display_name ?? 'Alter Vault'
+  const bar = useRef<HTMLDivElement>(null)
+  const isTall = useIsTall(bar)
   return (
     <div className={styles.page}>
       <header className={styles.header} style={branding ? brandColors(branding) : undefined}>
@@ -34,7 +52,9 @@ export function PageFrame({ branding, children, below }: Props) {
         </div>
       </header>
       <main className={classNames(styles.column, styles.main)}>{children}</main>
-      <div className={styles.below}>{below}</div>
+      <div className={classNames(styles.below, !isTall && styles.stays)} ref={bar}>
+        {below}
+      </div>
       <footer className={styles.footer}>
         <div className={styles.column}>
           <span className={styles.secured}>

@@ -22,7 +22,7 @@ const READING: Record<string, Omit<Problem, 'requestId'>> = {
   },
   unreachable: {
     title: 'The vault does not answer',
-    sentences: ['Check your connection. This page tries again by itself.', NOTHING],
+    sentences: ['Check your connection. This page tries again by itself.', 'Opening this page decided nothing.'],
   },
 }
 

@@ -1,13 +1,16 @@
 import type { RequestView } from '@alter-vault/contracts'
+import { Notice } from '@alter-vault/web-kit/notice.tsx'
 import { UntrustedText } from '@alter-vault/web-kit/untrusted-text.tsx'
-import { memo } from 'react'
-import { BodyViewer, type LoadWholeBody } from './body-viewer.tsx'
+import { memo, type ReactNode } from 'react'
+import { BodyViewer } from './body-viewer.tsx'
+import type { LoadWholeBody } from './download-body.tsx'
+import { withRepeats } from './form-pairs.ts'
 import { PairTable } from './pair-table.tsx'
 import styles from './request-details.module.css'
 import { hostWords } from './request-words.ts'
 import { Section } from './section.tsx'
 
-type Props = { request: RequestView; actionHash: string; loadWholeBody: LoadWholeBody }
+type Props = { request: RequestView; actionHash: string; loadWholeBody: LoadWholeBody; end: ReactNode }
 
 const HASH_SHOWN = 12
 
@@ -24,31 +27,24 @@ function WholeUrl({ url, parts }: { url: string; parts: RequestView['url_parts']
   )
 }
 
-/** Exactly what will be sent: method, address, query, headers and body, with the hash of it all. */
-export const RequestDetails = memo(function RequestDetails({ request, actionHash, loadWholeBody }: Props) {
+/** Exactly what will be sent: query, body, headers and address, with the hash of it all. `end` stands behind query and body. */
+export const RequestDetails = memo(function RequestDetails({ request, actionHash, loadWholeBody, end }: Props) {
   const { url, url_parts, query, headers, added_by_vault, body } = request
   const vaultPairs = (place: 'header' | 'query') =>
     added_by_vault.filter((added) => added.place === place).map(({ name }) => ({ name, value: null }))
-  const queryPairs = [
-    ...query.map((pair) => ({ ...pair, repeated: query.filter(({ name }) => name === pair.name).length > 1 })),
-    ...vaultPairs('query'),
-  ]
+  const queryPairs = [...withRepeats(query), ...vaultPairs('query')]
   const headerPairs = [...headers, ...vaultPairs('header')]
   const bodyAdditions = added_by_vault.filter(({ place }) => place === 'body')
 
   return (
     <Section title="Exactly what will be sent">
-      <div className={styles.block}>
-        <p className={styles.name}>
-          Address, method <UntrustedText text={request.method} />
-        </p>
-        <p className={styles.url}>
-          <WholeUrl url={url} parts={url_parts} />
-        </p>
-      </div>
+      {request.query_ambiguous && (
+        <Notice tone="wait" icon="warning" title="The query has more than one reading">
+          <p>Providers may find other names and values in it than these.</p>
+        </Notice>
+      )}
       {queryPairs.length > 0 && <PairTable caption="Query" pairs={queryPairs} />}
-      {headerPairs.length > 0 && <PairTable caption="Header" pairs={headerPairs} />}
-      <BodyViewer body={body} loadWholeBody={loadWholeBody} />
+      <BodyViewer body={body} loadWholeBody={loadWholeBody} end={end} />
       {bodyAdditions.length > 0 && (
         <p className={styles.name}>
           The vault adds to the body:{' '}
@@ -60,6 +56,15 @@ export const RequestDetails = memo(function RequestDetails({ request, actionHash
           ))}
         </p>
       )}
+      {headerPairs.length > 0 && <PairTable caption="Header" pairs={headerPairs} />}
+      <div className={styles.block}>
+        <p className={styles.name}>
+          Address, method <UntrustedText text={request.method} />
+        </p>
+        <p className={styles.url}>
+          <WholeUrl url={url} parts={url_parts} />
+        </p>
+      </div>
       <div className={styles.block}>
         <p className={styles.name}>Proof: SHA-256 of all of this. What is executed has this hash.</p>
         <p className={styles.hash}>

@@ -29,7 +29,3 @@ export function quorumWords({
 /** The host as it is dialled, with its port when it is not the usual one. */
 export const hostWords = ({ host, port }: { host: string; port: number | null }): string =>
   port === null ? host : `${host}:${port}`
-
-/** One line that names the action, for a title: never the requester's words. */
-export const actionWords = ({ method, url_parts }: OpenApprovalPage['request']): string =>
-  `${method} ${hostWords(url_parts)}${url_parts.path}`

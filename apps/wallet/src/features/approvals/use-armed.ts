@@ -7,6 +7,18 @@ const FONTS_MS = 3_000
 
 const frame = () => new Promise((resolve) => requestAnimationFrame(resolve))
 const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds))
+const loaded = () =>
+  document.readyState === 'complete'
+    ? Promise.resolve()
+    : new Promise<void>((resolve) => window.addEventListener('load', () => resolve(), { once: true }))
+
+/** Resolves when the page was painted as it is meant to look: before its styles are there, everything stands elsewhere. */
+export async function whenDrawn(): Promise<void> {
+  await loaded()
+  await Promise.race([document.fonts.ready, pause(FONTS_MS)])
+  await frame()
+  await frame()
+}
 
 /**
  * False until what `key` stands for has been painted with its fonts and left alone for a second; false again at once when `key`
@@ -33,9 +45,7 @@ export function useArmed(key: string): boolean {
   useEffect(() => {
     let current = true
     const rest = async () => {
-      await Promise.race([document.fonts.ready, pause(FONTS_MS)])
-      await frame()
-      await frame()
+      await whenDrawn()
       await pause(REST_MS)
       if (current) setArmedFor(wanted)
     }

@@ -109,6 +109,7 @@ export function WhyHeld({ page, now }: { page: Page; now: number }) {
             <span className={styles.quiet}>. After that the request expires and nothing is sent.</span>
           </Fact>
         </Facts>
+        <p className={styles.quiet}>Opening this page decided nothing.</p>
         <ul className={styles.list} aria-label="Approvals">
           {gates.map((gate) => (
             <Gate key={gate.gate_id} gate={gate} now={now} />

@@ -18,12 +18,14 @@ export type CelFault = { message: string; line: number; column: number }
 export type CelMatch = Match | 'failed'
 
 export type CompiledCel = {
+  /** What it says of the request; of a path that servers read in several ways, the first that is not false. */
   evaluate(moment: Moment): CelMatch
   /** The result when the expression looks at nothing of the request, else undefined. */
   readonly constant: CelMatch | undefined
 }
 
 const environment = createCelEnvironment()
+const PATH_UNKNOWN = Object.freeze({ cause: 'attribute_unknown', attribute: 'request.path' } as const)
 
 class CompileStop extends Error {
   readonly position: number
@@ -36,13 +38,13 @@ class CompileStop extends Error {
 /** Where macro variables live while an expression is compiled: name → slot. */
 type Scope = { readonly slots: ReadonlyMap<string, number>; readonly sheet: Sheet }
 /** What compiling learns about the whole expression. */
-type Sheet = { slotCount: number; readsContext: boolean }
+type Sheet = { slotCount: number; readsContext: boolean; readsPath: boolean }
 
 /** Compiles an expression, or says why it cannot be saved. */
 export function compileCel(expression: string): CompiledCel | CelFault {
   const tree = checkedTree(expression)
   if ('message' in tree) return tree
-  const sheet: Sheet = { slotCount: 0, readsContext: false }
+  const sheet: Sheet = { slotCount: 0, readsContext: false, readsPath: false }
   let root: Evaluate
   try {
     root = compileNode(tree, { slots: new Map(), sheet })
@@ -50,15 +52,25 @@ export function compileCel(expression: string): CompiledCel | CelFault {
     if (error instanceof CompileStop) return { message: error.message, ...placeOf(expression, error.position) }
     throw error
   }
-  const evaluate = (moment: Moment): CelMatch => {
+  const evaluateOn = (moment: Moment, path: string | null): CelMatch => {
     try {
-      const result = root({ moment, cost: 0, locals: new Array(sheet.slotCount) })
+      const result = root({ moment, path, cost: 0, locals: new Array(sheet.slotCount) })
       return typeof result === 'boolean' ? result : 'failed'
     } catch (stop) {
       if (stop instanceof UnknownRead) return stop.undecided
       if (stop instanceof EvaluationStop) return 'failed'
       throw stop
     }
+  }
+  const evaluate = (moment: Moment): CelMatch => {
+    if (!sheet.readsPath || moment.context.request === UNKNOWN) return evaluateOn(moment, null)
+    const { all } = moment.context.request.pathReadings
+    if (all.length === 0) return PATH_UNKNOWN
+    for (const path of all) {
+      const match = evaluateOn(moment, path)
+      if (match !== false) return match
+    }
+    return false
   }
   // Without context there is nothing to read a moment for.
   const constant = sheet.readsContext ? undefined : evaluate(undefined as unknown as Moment)
@@ -222,11 +234,13 @@ function compileAttribute(name: string, node: ASTNode, scope: Scope): Evaluate {
   const attributeUnknown = new UnknownRead(Object.freeze({ cause: 'attribute_unknown', attribute: name }))
   const shapeUnavailable = new UnknownRead(Object.freeze({ cause: 'request_shape_unavailable', attribute: name }))
   const convert = converterOf(attribute)
-  return ({ moment }) => {
-    const value = attribute.read(moment)
-    if (value === UNKNOWN) {
-      throw attribute.ofRequest && moment.context.request === UNKNOWN ? shapeUnavailable : attributeUnknown
-    }
+  const isPath = name === 'request.path'
+  if (isPath) scope.sheet.readsPath = true
+  return ({ moment, path }) => {
+    const { request } = moment.context
+    const value = isPath && path !== null ? path : attribute.read(moment)
+    if (value === UNKNOWN) throw attribute.ofRequest && request === UNKNOWN ? shapeUnavailable : attributeUnknown
+    if (request !== UNKNOWN && attribute.isUncertain?.(request) === true) throw attributeUnknown
     return value === null ? null : convert(value)
   }
 }

@@ -5,7 +5,13 @@ import type { Moment } from '../moment.ts'
 export const CEL_COST_LIMIT = 10_000
 
 /** One evaluation of an expression: what it looks at, what it has spent, its macro variables by slot. */
-export type Frame = { readonly moment: Moment; cost: number; readonly locals: unknown[] }
+export type Frame = {
+  readonly moment: Moment
+  /** The reading of the path that is looked at; null: there is but one. */
+  readonly path: string | null
+  cost: number
+  readonly locals: unknown[]
+}
 export type Evaluate = (frame: Frame) => unknown
 
 /** What evaluation stops at. One instance for each cause: they are thrown on the hot path and carry no stack worth keeping. */

@@ -1,5 +1,8 @@
 import type { IpRange } from '../../kernel/ip-range.ts'
-import { type Frame, fail, spend, spendOnText } from './evaluation.ts'
+import { UNKNOWN } from '../fact.ts'
+import { FormData } from '../form-data.ts'
+import { memberNamed } from '../json-members.ts'
+import { type Frame, fail, spend, spendOnText, UnknownRead } from './evaluation.ts'
 
 /*
  * Values at run time: string, boolean, null, bigint (int), number (double; every number of a JSON body), array (list), Map or
@@ -24,8 +27,15 @@ export function isMap(value: unknown): value is CelMap {
   return !(value instanceof Date) && !isDuration(value) && !(CONTAINS in value)
 }
 
+/** A member is there in another spelling, which its reader may take for this one. */
+const otherSpelling = new UnknownRead(Object.freeze({ cause: 'attribute_unknown', attribute: 'request' }))
+
 export function hasKey(map: CelMap, key: unknown): boolean {
-  return map instanceof Map ? map.has(key) : typeof key === 'string' && Object.hasOwn(map, key)
+  if (map instanceof Map && !(map instanceof FormData)) return map.has(key)
+  if (typeof key !== 'string') return false
+  const found = map instanceof FormData ? map.named(key) : memberNamed(map, key)
+  if (found === UNKNOWN) throw otherSpelling
+  return found !== undefined && found !== null
 }
 
 export function memberValue(map: CelMap, key: unknown): unknown {

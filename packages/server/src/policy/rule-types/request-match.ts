@@ -2,8 +2,8 @@ import type { RequestMatchBody } from '@alter-vault/contracts'
 import { compileWhen, type Match } from '../condition.ts'
 import { UNKNOWN } from '../fact.ts'
 import { deny, type EvaluateRule, undecidedOn } from '../firing.ts'
-import { compileGlob } from '../glob.ts'
 import { compileHostPattern } from '../host-pattern.ts'
+import { compilePathList, isPathInside } from '../path-list.ts'
 import type { PolicyRequest } from '../policy-context.ts'
 
 /** True inside, false outside; the name of the attribute when it cannot be known. */
@@ -50,7 +50,7 @@ function compileChecks(allow: RequestMatchBody['allow']): Record<keyof typeof al
 
 function compileMethods(methods: readonly string[]): Check {
   const allowed = new Set(methods.map((method) => method.toUpperCase()))
-  return (request) => allowed.has(request.method)
+  return (request) => (request.namesOtherMethod ? 'method' : allowed.has(request.method))
 }
 
 function compileHosts(hosts: readonly string[]): Check {
@@ -59,17 +59,23 @@ function compileHosts(hosts: readonly string[]): Check {
 }
 
 function compilePaths(paths: readonly string[]): Check {
-  const globs = paths.map((path) => compileGlob(path, 'path'))
-  return (request) => globs.some((matches) => matches(request.path))
+  const lists = [compilePathList(paths)]
+  return (request) => isPathInside(lists, request)
 }
 
 function compileEndpoints(endpoints: NonNullable<RequestMatchBody['allow']['endpoints']>): Check {
-  const alternatives = endpoints.map(({ methods, host, path }) => [
-    compileMethods(methods),
-    compileHosts([host]),
-    compilePaths([path]),
-  ])
-  return (request) => alternatives.some((checks) => checks.every((check) => check(request) === true))
+  const alternatives = endpoints.map(({ methods, host, path }) => ({
+    checks: [compileMethods(methods), compileHosts([host])],
+    path: compilePathList([path]),
+  }))
+  return (request) => {
+    if (request.namesOtherMethod) return 'method'
+    const open = alternatives.filter(({ checks }) => checks.every((check) => check(request) === true))
+    return isPathInside(
+      open.map(({ path }) => path),
+      request,
+    )
+  }
 }
 
 function compileQueryNames(names: readonly string[]): Check {
