@@ -147,6 +147,7 @@ const proxy = createUses({
   },
   approvals: {} as UsesDeps['approvals'],
   executions: { wouldBeDenied: async () => [], wake: () => undefined, executeWith: () => undefined },
+  bodyMemoryMib: 256,
   upstream: {
     send: async () => ({
       statusCode: 200,
@@ -202,6 +203,7 @@ function call(signed: Record<string, string>): Promise<void> {
       status = code
     },
     end: () => undefined,
+    once: () => undefined,
   }
   const done = handler(request as unknown as IncomingMessage, response as unknown as ServerResponse, {
     requestId: newId(),

@@ -90,7 +90,7 @@ export async function createServer(config: Config, options: ServerOptions): Prom
   const secrets = createSecrets({ ...shared, grants: grantsOfSecrets })
   const grants = createGrants({ ...shared, rules })
   const approvals = createApprovals({ ...shared, linkKey, publicUrl, processId, log, executions })
-  const uses = createUses({ ...shared, log, faults, facts, approvals, executions, upstream, resolve })
+  const uses = createUses({ ...shared, log, faults, facts, approvals, executions, upstream, resolve, ...config.http })
   const slices: Slice[] = [
     installation,
     audit,

@@ -80,6 +80,7 @@ function request(port: number, over: Partial<UpstreamRequest> = {}): UpstreamReq
   return {
     url: canonicalUrl(`http://provider.test:${port}/v1/things?a=1`),
     address: LOOPBACK,
+    owner: { appId: 'app', keyId: 'key' },
     method: 'GET',
     headers: [],
     body: undefined,
@@ -93,6 +94,36 @@ async function bodyOf(incoming: IncomingMessage): Promise<string> {
   for await (const chunk of incoming) text += chunk
   return text
 }
+
+test('an app whose calls hang takes no socket from another app that calls the same origin', async () => {
+  let asked = 0
+  const port = await serve((incoming, answer) => {
+    asked++
+    if (incoming.url === '/answers') answer.end('here')
+  })
+  const { upstream, fire } = makeUpstream({ maxConnectionsPerPool: 2, totalTimeoutMs: 50_000 })
+  for (let i = 0; i < 3; i++) upstream.send(request(port)).catch(() => undefined)
+  const url = canonicalUrl(`http://provider.test:${port}/answers`)
+  const answer = await upstream.send(request(port, { url, owner: { appId: 'victim', keyId: 'key' } }))
+  expect(answer.body.toString()).toBe('here')
+  expect(asked).toBeLessThan(4)
+  fire(50_000)
+})
+
+test('an answer ends when whoever asked has no room for more of it', async () => {
+  const port = await serve((_, answer) => answer.end('x'.repeat(1_000_000)))
+  const { upstream } = makeUpstream()
+  let taken = 0
+  const takeRoom = (bytes: number) => {
+    taken += bytes
+    return taken < 200_000
+  }
+  await expect(upstream.send(request(port, { takeRoom }))).rejects.toMatchObject({
+    code: 'service_unavailable',
+    sent: true,
+  })
+  expect(upstream.load()).toMatchObject({ calls: 0, bytes: 0 })
+})
 
 describe('a call', () => {
   test('dials the checked address and names the host of the URL', async () => {

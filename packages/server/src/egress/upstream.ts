@@ -21,6 +21,10 @@ import { UpstreamError, upstreamTimeout } from './upstream-error.ts'
  */
 
 export type UpstreamRequest = {
+  /** Who sends. Sockets are an app's own, so that none waits for what another one's calls hold. */
+  owner: { appId: string; keyId: string | null }
+  /** Makes room for bytes of the answer. False ends the call: whoever asked has no more. */
+  takeRoom?: (bytes: number) => boolean
   url: CanonicalUrl
   /** The address the guard checked; the only one that is dialled. */
   address: CheckedAddress
@@ -57,7 +61,7 @@ export type UpstreamLimits = {
   maxCalls: number
   /** Bytes of request and answer bodies held by calls in flight. */
   maxBytesInFlight: number
-  /** Sockets to one origin at one address. */
+  /** Sockets of one app to one origin at one address. */
   maxConnectionsPerPool: number
   /** Origins with open pools. */
   maxPools: number
@@ -96,7 +100,7 @@ type PoolEntry = { pool: Pool; calls: number }
 const KEEP_ALIVE_MAX_MS = 60_000
 const MAX_RESPONSE_HEADER_BYTES = 64 * 1024
 
-/** Sends to checked addresses over pools keyed by origin and address. Never resolves, follows, retries or decompresses. */
+/** Sends to checked addresses over pools keyed by app, origin and address. Never resolves, follows, retries or decompresses. */
 export function createUpstream({ clock, limits: given, after = systemAfter, certificateAuthorities }: Deps): Upstream {
   const limits = { ...DEFAULT_UPSTREAM_LIMITS, ...given }
   // Least recently used first: a use moves an entry to the end.
@@ -106,8 +110,8 @@ export function createUpstream({ clock, limits: given, after = systemAfter, cert
   let bytes = 0
   let closing: Promise<void> | undefined
 
-  function poolFor(url: CanonicalUrl, { address }: CheckedAddress): PoolEntry {
-    const key = `${url.origin} ${address}`
+  function poolFor({ url, address: { address }, owner }: UpstreamRequest): PoolEntry {
+    const key = `${owner.appId} ${url.origin} ${address}`
     let entry = pools.get(key)
     if (entry === undefined) {
       if (pools.size >= limits.maxPools) evictIdlePool()
@@ -168,7 +172,7 @@ export function createUpstream({ clock, limits: given, after = systemAfter, cert
       if (calls >= limits.maxCalls) throw overloaded('too many calls are in flight')
       if (bytes + requestBytes > limits.maxBytesInFlight) throw overloaded('too many bytes are in flight')
       if (!request.sendWindow.isOpen()) throw tooLateToSend()
-      entry = poolFor(request.url, request.address)
+      entry = poolFor(request)
     } catch (refusal) {
       return Promise.reject(refusal)
     }
@@ -239,7 +243,7 @@ export function createUpstream({ clock, limits: given, after = systemAfter, cert
           if (settled) return
           const room = maxResponseBytes - received
           const kept = chunk.length > room ? chunk.subarray(0, room) : chunk
-          if (bytes + kept.length > limits.maxBytesInFlight) {
+          if (bytes + kept.length > limits.maxBytesInFlight || request.takeRoom?.(kept.length) === false) {
             return fail(
               new UpstreamError('service_unavailable', true, {
                 message: 'The server is busy: too many bytes are in flight. The answer of the provider was dropped.',

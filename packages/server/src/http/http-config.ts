@@ -53,7 +53,7 @@ export const httpConfig = defineSection('Listening', {
   bodyMemoryMib: integerField({
     variable: 'ALTER_BODY_MEMORY_MIB',
     sentence:
-      'MiB that the bodies of requests may take at one time, and as much again for answers of providers. One API key gets a quarter of it. What does not fit is refused with 503.',
+      'MiB that the bodies of requests may take at one time, and half of what answers of providers may take. One API key gets a quarter of it. What does not fit is refused with 503.',
     min: 128,
     max: 65_536,
     fallback: 256,

@@ -6,9 +6,11 @@ import type {
   FrozenRequest,
 } from '../approvals/index.ts'
 import { type AuditLog, appScope, type RowDetail, storedUrl } from '../audit/index.ts'
+import type { ByteBudget } from '../kernel/byte-budget.ts'
 import type { Faults } from '../kernel/faults.ts'
 import type { Log } from '../kernel/log.ts'
 import { isStale, joinVersions, type Stale } from '../kernel/read-versions.ts'
+import { createAnswerRoom } from './answer-room.ts'
 import { Denial, type UseDecision } from './decide-use.ts'
 import { createLastCheck, executionErrorOf, type FactDeps } from './last-check.ts'
 import type { RecordOutcome } from './record-outcome.ts'
@@ -31,6 +33,7 @@ export type ExecutionDeps = FactDeps & {
   log: Log
   audit: Pick<AuditLog, 'append'>
   sendCall: SendCall
+  answers: ByteBudget
   outcomeOf: RecordOutcome['outcomeOf']
   recordExecuted: (attempt: AttemptRef, result: ExecutedResult, outcome: ExecutionOutcome) => Promise<unknown>
   recordFailed: (attempt: AttemptRef, executionError: string, detail?: RowDetail) => Promise<unknown>
@@ -113,7 +116,10 @@ function createExecutionUse(deps: ExecutionDeps): UseKind<ClaimedApproval, Froze
     onlyDecide: () => null,
     intent,
     intentId: ({ intentEventId }) => intentEventId,
-    perform: ({ use, window }) => deps.sendCall(use as CallUse, window),
+    async perform({ use, window }) {
+      const room = createAnswerRoom(deps.answers)
+      return deps.sendCall(use as CallUse, window, room).finally(room.release)
+    },
     record,
     result: () => DONE,
     refuse,

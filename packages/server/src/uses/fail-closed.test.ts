@@ -201,7 +201,12 @@ function hotPath(broken: Partial<Record<keyof Parts, unknown>>) {
 function signedCall(): Incoming<CallBody> {
   const body = { grant_id: grantId, method: 'POST', url: `http://${host()}/charges`, body: { amount: 1 } }
   const presented = signedPresented({ apiKey: PLAIN_KEY, path: '/sdk/proxy', body, clock, caller: agentId })
-  return { presented, body: () => body, onCaller: () => undefined }
+  return {
+    presented,
+    body: () => body,
+    room: { take: () => true, release: () => undefined },
+    onCaller: () => undefined,
+  }
 }
 
 type CallBody = { grant_id: string; method: string; url: string; body: unknown }

@@ -12,7 +12,9 @@ import { PROXY_BODY_MAX_BYTES } from '../http/request-body.ts'
 import type { RawHandler } from '../http/routes.ts'
 import { assertJsonContent, parseStrictJson, parseStrictJsonInTurns } from '../http/strict-json.ts'
 import { compileBody } from '../http/validate.ts'
+import type { ByteBudget } from '../kernel/byte-budget.ts'
 import { createTurn, type Turn } from '../kernel/turn.ts'
+import { assertRoom, createAnswerRoom } from './answer-room.ts'
 import { bodyAsWritten } from './outgoing-body.ts'
 import type { Incoming } from './presented-use.ts'
 import type { ProxyUse } from './proxy-use.ts'
@@ -26,10 +28,11 @@ export function createHotRoutes(deps: {
   runUse: RunUse
   proxyUse: ProxyUse
   tokenUse: TokenUse
+  answers: ByteBudget
 }): ReadonlyMap<string, RawHandler> {
   const proxyBody = compileBody(ProxyRequestBody, STYLE)
   const tokenBody = compileBody(TokenRequestBody, STYLE)
-  const turn = createTurn()
+  const shared = { turn: createTurn(), answers: deps.answers }
 
   const proxy: RawHandler = (request, response, context) => {
     const check = (value: unknown, bytes: Buffer) => {
@@ -37,7 +40,7 @@ export function createHotRoutes(deps: {
       // Checked above as plain numbers; sent as they were written.
       return body.body === undefined ? body : { ...body, body: bodyAsWritten(body.body, bytes.toString('utf8')) }
     }
-    return serve(turn, request, response, context, check, async (incoming) => {
+    return serve(shared, request, response, context, check, async (incoming) => {
       const outgoing = await deps.runUse(deps.proxyUse, incoming)
       if (outgoing.kind === 'answered') return { status: 200, body: outgoing.result }
       if (outgoing.kind === 'held') return { status: 202, body: outgoing.pending }
@@ -46,7 +49,7 @@ export function createHotRoutes(deps: {
   }
 
   const token: RawHandler = (request, response, context) =>
-    serve(turn, request, response, context, tokenBody, async (incoming) => {
+    serve(shared, request, response, context, tokenBody, async (incoming) => {
       const { token } = await deps.runUse(deps.tokenUse, incoming)
       return { status: 200, body: token }
     })
@@ -58,7 +61,7 @@ export function createHotRoutes(deps: {
 }
 
 async function serve<Body extends Type.Static<typeof ProxyRequestBody> | Type.Static<typeof TokenRequestBody>>(
-  turn: Turn,
+  { turn, answers }: { turn: Turn; answers: ByteBudget },
   request: IncomingMessage,
   response: ServerResponse,
   context: Parameters<RawHandler>[2],
@@ -66,6 +69,7 @@ async function serve<Body extends Type.Static<typeof ProxyRequestBody> | Type.St
   use: (incoming: Incoming<Body>) => Promise<{ status: number; body: unknown }>,
 ): Promise<void> {
   let ofCaller: Readonly<Record<string, string>> = {}
+  const room = createAnswerRoom(answers)
   try {
     let rawBody: Buffer
     const presented: Presented = {
@@ -73,6 +77,7 @@ async function serve<Body extends Type.Static<typeof ProxyRequestBody> | Type.St
       target: request.url ?? context.path,
       headers: request.headers,
       async readBody(caller) {
+        if (caller !== undefined) assertRoom(answers, caller)
         rawBody = await context.requestBody.read(PROXY_BODY_MAX_BYTES, caller)
         await turn()
         return rawBody
@@ -91,6 +96,7 @@ async function serve<Body extends Type.Static<typeof ProxyRequestBody> | Type.St
     }
     const { status, body: answer } = await use({
       presented,
+      room,
       body() {
         if (body === undefined) {
           assertJsonContent(request.headers)
@@ -103,8 +109,11 @@ async function serve<Body extends Type.Static<typeof ProxyRequestBody> | Type.St
         ofCaller = answerHeaders
       },
     })
+    response.once('close', room.release)
     sendJson(response, status, answer, context.requestId, ofCaller)
+    if (response.closed) room.release()
   } catch (error) {
+    room.release()
     // A refusal carries them too. An answer takes them with its head, which costs less than setting one by one.
     if (!response.headersSent) response.setHeaders(new Map(Object.entries(ofCaller)))
     throw error

@@ -4,10 +4,12 @@ import { type AuditLog, createRateMeter } from '../audit/index.ts'
 import type { Keyring } from '../crypto/keyring.ts'
 import type { Database } from '../db/database.ts'
 import { createAddressGuard, type Resolve } from '../egress/address-guard.ts'
+import { createFairUpstream } from '../egress/fair-upstream.ts'
 import type { Upstream } from '../egress/upstream.ts'
 import type { Presented } from '../http/authenticators.ts'
 import { type BoundEndpoint, bindFor } from '../http/bind-endpoint.ts'
 import type { RawHandler } from '../http/routes.ts'
+import { createByteBudget } from '../kernel/byte-budget.ts'
 import type { Clock } from '../kernel/clock.ts'
 import type { Faults } from '../kernel/faults.ts'
 import { newId } from '../kernel/ids.ts'
@@ -20,6 +22,7 @@ import { bindForCallers, type Operator, type SdkCaller } from '../management/ind
 import { parseRequestRule } from '../policy/request-rule.ts'
 import { createOpenCredential } from '../secrets/index.ts'
 import { upsertActor } from './actor-store.ts'
+import { answerBudget } from './answer-room.ts'
 import { loadStoredRules } from './app-policy-store.ts'
 import { dropIdleCounters } from './counter-store.ts'
 import { createExecuteApproved } from './execution-use.ts'
@@ -56,6 +59,8 @@ export type UsesDeps = {
   approvals: Approvals
   executions: ReturnType<typeof createExecutions>
   upstream: Pick<Upstream, 'send'>
+  /** MiB that bodies of requests may take; answers take twice as much. */
+  bodyMemoryMib: number
   /** The resolver of upstream names; the operating system's when absent. */
   resolve?: Resolve | undefined
 }
@@ -82,6 +87,7 @@ export function createUses(deps: UsesDeps): Uses {
   const { db, audit, keyring, clock, log, faults, facts, approvals } = deps
   const meter = createRateMeter({ clock, append: audit.append })
   const openCredential = createOpenCredential(keyring, clock)
+  const answers = createByteBudget(answerBudget(deps.bodyMemoryMib))
   let unknownKeys = 0
   const lastUses = createLastUses({ db, clock })
   const identify = createIdentifyCaller({
@@ -101,7 +107,7 @@ export function createUses(deps: UsesDeps): Uses {
   })
   const sendCall = createSendCall({
     guard: createAddressGuard(deps.resolve === undefined ? {} : { resolve: deps.resolve }).guard,
-    upstream: deps.upstream,
+    upstream: createFairUpstream(deps.upstream),
     openCredential,
     faults,
     maxResponseBytes: INLINE_BODY_MAX_BYTES,
@@ -146,6 +152,7 @@ export function createUses(deps: UsesDeps): Uses {
     renewLease: approvals.renewLease,
     recordExecuted: approvals.recordExecuted,
     recordFailed: approvals.recordFailed,
+    answers,
   })
   const reportApiCall = createReportApiCall({
     audit,
@@ -169,7 +176,7 @@ export function createUses(deps: UsesDeps): Uses {
   open.defer(executor.close)
 
   return {
-    hotRoutes: createHotRoutes({ runUse, proxyUse, tokenUse }),
+    hotRoutes: createHotRoutes({ runUse, proxyUse, tokenUse, answers }),
     routes: [
       bindForCallers(reportApiCallEndpoint, ({ principal, body }) => reportApiCall(principal, body)),
       bindFor<'operator', Operator>()(simulatePolicy, ({ principal, params, body }) =>

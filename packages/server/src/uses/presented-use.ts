@@ -6,6 +6,7 @@ import type { CallAttempt, IdentifyCaller } from '../keys/index.ts'
 import type { Caller } from '../management/index.ts'
 import { compileRequestRule } from '../policy/compile-rules.ts'
 import { parseRequestRule } from '../policy/request-rule.ts'
+import type { AnswerRoom } from './answer-room.ts'
 import type { DecideOptions, UseDecision } from './decide-use.ts'
 import type { GrantFacts } from './grant-facts.ts'
 import { createRefuseUse } from './refuse-use.ts'
@@ -15,6 +16,8 @@ import type { UseKind } from './use-kind.ts'
 /** A use as it arrived. */
 export type Incoming<Body> = {
   presented: Presented
+  /** Where its answer is kept until it has left. */
+  room: AnswerRoom
   /** The body in its declared shape; throws `validation_failed` and its kin. */
   body: () => Body | Promise<Body>
   /** Called as soon as the caller is known, so that refusals carry its headers too. */

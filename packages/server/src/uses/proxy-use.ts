@@ -107,7 +107,7 @@ export function createProxyUse(deps: ProxyUseDeps): ProxyUse {
     hold,
     intent: (use, judgment, intentId) => ({ rows: [intentRow('proxy', use, judgment.record, intentId)] }),
     intentId: () => newId(clock.now()),
-    perform: ({ use, window }) => deps.sendCall(use as CallUse, window),
+    perform: ({ use, window }) => deps.sendCall(use as CallUse, window, use.given.room),
     record,
     result,
   }

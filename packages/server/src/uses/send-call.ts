@@ -8,6 +8,7 @@ import type { Upstream, UpstreamResponse } from '../egress/upstream.ts'
 import { UpstreamError } from '../egress/upstream-error.ts'
 import type { Faults } from '../kernel/faults.ts'
 import { VaultError } from '../kernel/vault-error.ts'
+import type { AnswerRoom } from './answer-room.ts'
 import type { GrantFacts } from './grant-facts.ts'
 import type { CallUse } from './use-kind.ts'
 
@@ -41,8 +42,12 @@ export type SendCall = ReturnType<typeof createSendCall>
  * only after the intent is durable; sending begins while `window` is open, or never. Faults of ours are thrown.
  */
 export function createSendCall(deps: SendDeps) {
-  return async function sendCall({ caller, grant, call, policy }: CallUse, window: SendWindow): Promise<SendEnd> {
-    const { appId } = caller
+  return async function sendCall(
+    { caller, grant, call, policy }: CallUse,
+    window: SendWindow,
+    room: Pick<AnswerRoom, 'take'>,
+  ): Promise<SendEnd> {
+    const { appId, keyId } = caller
     let scrubber: Scrubber | null = null
     let handedOver = false
     try {
@@ -54,6 +59,8 @@ export function createSendCall(deps: SendDeps) {
         const { url, headers } = credential.apply(call)
         handedOver = true
         const response = await deps.upstream.send({
+          owner: { appId, keyId },
+          takeRoom: (bytes) => room.take(keyId ?? appId, bytes),
           url,
           address,
           method: call.method,
