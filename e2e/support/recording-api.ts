@@ -35,6 +35,7 @@ type Held = { promise: Promise<void>; arrive: (request: RecordedRequest) => void
  *
  *   any path            200, says which method and path came and the body; nothing of the headers
  *   /status/<n>         that status
+ *   /bytes/<n>          200 and so many bytes
  *   /redirect           302 to the query member `to`
  *   …/echo              200, everything that came: headers and query as they are, in base64 and percent-encoded, in body and headers
  *   /gzip/echo          the same, compressed
@@ -62,6 +63,11 @@ export async function startRecordingApi(at: { address?: string; port?: number } 
     await wait?.promise
     const status = /^\/status\/(\d{3})$/.exec(pathname)?.[1]
     if (status !== undefined) return send(response, Number(status), { status: Number(status) })
+    const bytes = /^\/bytes\/(\d+)$/.exec(pathname)?.[1]
+    if (bytes !== undefined) {
+      response.end(Buffer.alloc(Number(bytes), 'x'))
+      return
+    }
     if (pathname === '/redirect') {
       response.writeHead(302, { Location: searchParams.get('to') ?? '/', 'Content-Length': 0 })
       response.end()

@@ -61,9 +61,11 @@ export function sendText(
 
 /** A body up to this length that nobody asked for is read and thrown away, and the connection goes on. */
 const DROPPED_MAX_BYTES = 64 * 1024
-/** Read and thrown away of a longer one, while its sender has time to see the answer. */
+/** How long the sender of a longer one has to see the answer. Nothing more is read of it, unless it is being read already. */
+const LINGER_MS = 1_000
+/** For a caller that is known: time to send the rest, which is thrown away. Many clients read no answer before. */
+const DISCARD_MS = 10_000
 const DISCARDED_MAX_BYTES = 16 * 1024 * 1024
-const DISCARD_MS = 1_000
 
 /** True when more of the request is on its way than it is worth waiting for. */
 function leavesBodyUnread({ complete, headers }: IncomingMessage): boolean {
@@ -77,16 +79,19 @@ function leavesBodyUnread({ complete, headers }: IncomingMessage): boolean {
  * connection, and the sender might never see why it was refused.
  */
 function endAfterBody(request: IncomingMessage, response: ServerResponse): void {
-  let discarded = 0
   const end = () => {
     clearTimeout(timer)
     response.end()
   }
-  const timer = setTimeout(end, DISCARD_MS).unref()
-  request.on('data', (chunk: Buffer) => {
-    discarded += chunk.length
-    if (discarded > DISCARDED_MAX_BYTES) end()
-  })
+  const isRead = request.readableFlowing === true
+  const timer = setTimeout(end, isRead ? DISCARD_MS : LINGER_MS).unref()
+  let discarded = 0
+  if (isRead) {
+    request.on('data', (chunk: Buffer) => {
+      discarded += chunk.length
+      if (discarded > DISCARDED_MAX_BYTES) end()
+    })
+  }
   request.once('end', end)
   request.once('close', end)
 }

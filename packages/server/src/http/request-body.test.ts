@@ -15,7 +15,7 @@ function setUp() {
 /** A request whose body comes when the test says so. */
 function arriving(headers: Record<string, string> = { 'transfer-encoding': 'chunked' }) {
   const state = { listened: false, readableEnded: false, destroyed: false }
-  const request = Object.assign(new EventEmitter(), state, { headers, resume: () => undefined })
+  const request = Object.assign(new EventEmitter(), state, { headers, resume: () => undefined, pause: () => undefined })
   request.on('newListener', (event: string) => {
     if (event === 'data') request.listened = true
   })

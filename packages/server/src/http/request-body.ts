@@ -53,6 +53,12 @@ export function createRequestBodies(budgets: BodyBudgets, clock: Pick<Clock, 'mo
       held = 0
     }
 
+    /** The rest is thrown away as it comes. That takes memory too, until it is collected, so only of callers that are known. */
+    function discard(): void {
+      if (budget === known) request.resume()
+      else request.pause()
+    }
+
     function receive(limitBytes: number): Promise<Buffer> {
       const declared = request.headers['content-length']
       if (declared === undefined && request.headers['transfer-encoding'] === undefined) {
@@ -61,7 +67,10 @@ export function createRequestBodies(budgets: BodyBudgets, clock: Pick<Clock, 'mo
         return Promise.resolve(NO_BODY)
       }
       const declaredBytes = Number(declared ?? 0)
-      if (declaredBytes > limitBytes) return Promise.reject(tooLarge(limitBytes, declared))
+      if (declaredBytes > limitBytes) {
+        discard()
+        return Promise.reject(tooLarge(limitBytes, declared))
+      }
       if (!budget.fits(owner, declaredBytes)) return Promise.reject(noRoom())
       if (request.destroyed) return Promise.reject(new RequestAbandoned())
       startedMs = clock.monotonic()
@@ -73,6 +82,7 @@ export function createRequestBodies(budgets: BodyBudgets, clock: Pick<Clock, 'mo
           refused = true
           startedMs = undefined
           chunks = []
+          discard()
           release()
           reject(error)
         }
