@@ -7,7 +7,7 @@ import {
   GateStatusValue as GateStatus,
 } from './approval.ts'
 import { audited, noAudit } from './endpoint.ts'
-import { Exactly, Nullable, Sha256Hex, Timestamp, Uuid } from './primitives.ts'
+import { Exactly, Nullable, ProviderStatus, Sha256Hex, Timestamp, Uuid } from './primitives.ts'
 
 /** Body text shown inline, in bytes: the first part and the last; the rest is read on demand with `?body=whole`. */
 export const SHOWN_HEAD_BYTES = 49_152
@@ -254,7 +254,7 @@ export const EndedApprovalPage = Exactly({
     withdrawn_reason: Nullable(WithdrawnReason),
     executed_at: Nullable(Timestamp),
     /** Status of the provider's answer when `executed`. */
-    status_code: Nullable(Type.Integer({ minimum: 100, maximum: 599 })),
+    status_code: Nullable(ProviderStatus),
     duration_ms: Nullable(Type.Integer({ minimum: 0 })),
     /** `<code>` or `<code>: <short text>` when `failed`; `execution_outcome_unknown` may have reached the provider. */
     execution_error: Nullable(Type.String()),

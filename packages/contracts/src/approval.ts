@@ -86,7 +86,7 @@ export const ApprovalState = Type.Object(
 export const ApprovalResult = Type.Object(
   {
     approval_id: Type.Optional(Nullable(Uuid, { description: 'Null when no approval was needed.' })),
-    status_code: Type.Integer({ minimum: 100, maximum: 599, description: "The provider's HTTP status." }),
+    status_code: Type.Integer({ minimum: 100, maximum: 999, description: "The provider's HTTP status." }),
     headers: Type.Record(Type.String(), Type.String(), {
       default: {},
       description: 'Repeated headers are joined by a comma.',

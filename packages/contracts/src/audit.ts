@@ -3,11 +3,10 @@ import { everybody, operator } from './access.ts'
 import { managementApi, statusApi } from './api.ts'
 import { audited, noAudit } from './endpoint.ts'
 import { ListOf, PathId, pageQuery } from './list.ts'
-import { JsonObject, Nullable, Sha256Hex, Timestamp, Uuid } from './primitives.ts'
+import { Count, JsonObject, Nullable, Sha256Hex, Timestamp, Uuid } from './primitives.ts'
 import { DecisionEffect } from './rule.ts'
 
 const Word = Type.String({ minLength: 1, maxLength: 255 })
-const Count = Type.Integer({ minimum: 0 })
 
 export const AuditStream = Type.Enum(['runtime', 'grants', 'portal', 'provisioning', 'approvals', 'system'])
 export const AuditOutcome = Type.Enum([
@@ -91,7 +90,7 @@ const eventFilter = {
   thread_id: Type.Optional(Word),
   method: Type.Optional(Type.String({ pattern: "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$", maxLength: 32 })),
   host: Type.Optional(Word),
-  status: Type.Optional(Type.String({ pattern: '^[1-5]([0-9]{2}|xx)$' })),
+  status: Type.Optional(Type.String({ pattern: '^[1-9]([0-9]{2}|xx)$' })),
   tool: Type.Optional(Word),
   initiator: Type.Optional(Word),
   resource_type: Type.Optional(Word),
@@ -131,14 +130,17 @@ export const showAuditEvent = managementApi.defineEndpoint({
 })
 
 /**
- * A captured body. Text when it is UTF-8, else base64. `matches` says whether it is what the row's digest was made of; null when
- * retention has forgotten that digest, and type and length with it.
+ * A captured body. Text when it is UTF-8, else base64; neither for a type of which only the salt is kept. `matches` says whether it is
+ * what the row's digest was made of; null when retention has forgotten that digest, and type and length with it. Whoever has a copy of the
+ * whole body compares it by `whole_digest`, the HMAC-SHA-256 of it under `salt`.
  */
 export const AuditBody = Type.Object({
   content_type: Nullable(Type.String()),
   length: Count,
   truncated: Type.Boolean(),
-  digest: Type.String(),
+  salt: Sha256Hex,
+  digest: Nullable(Sha256Hex),
+  whole_digest: Nullable(Sha256Hex),
   matches: Nullable(Type.Boolean()),
   text: Nullable(Type.String()),
   base64: Nullable(Type.String()),

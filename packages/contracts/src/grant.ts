@@ -10,6 +10,7 @@ import {
   Nullable,
   NullWhenUnknown,
   ProviderId,
+  Seconds,
   Timestamp,
   UserToken,
   Uuid,
@@ -168,8 +169,8 @@ export const updateSecretGrant = managementApi.defineEndpoint({
       label: Nullable(Label),
       grant_policy: Type.Object({
         expires_at: Type.Optional(Nullable(Timestamp)),
-        max_ttl_seconds: Type.Optional(Nullable(Type.Integer({ minimum: 1 }))),
-        default_ttl_seconds: Type.Optional(Nullable(Type.Integer({ minimum: 1 }))),
+        max_ttl_seconds: Type.Optional(Nullable(Seconds)),
+        default_ttl_seconds: Type.Optional(Nullable(Seconds)),
         restrictions: Type.Optional(Nullable(GrantRestrictions)),
         requires_approval: Type.Optional(Nullable(ApprovalConfig)),
       }),
@@ -264,7 +265,7 @@ export const sdkListGrants = sdkApi.defineEndpoint({
     limit: Type.Optional(
       Type.Integer({ minimum: 1, maximum: 1_000, default: 100, description: 'Items per page; 100 unless said.' }),
     ),
-    offset: Type.Optional(Type.Integer({ minimum: 0, default: 0 })),
+    offset: Type.Optional(Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER, default: 0 })),
     provider_id: Type.Optional(ProviderId),
     status: Type.Optional(
       Type.String({ minLength: 1, maxLength: 40, description: 'For example `active`, `revoked`, `expired`.' }),
@@ -335,8 +336,8 @@ export const sdkCreateSecretGrant = sdkApi.defineEndpoint({
       Type.Object(
         {
           expires_at: Type.Optional(Timestamp),
-          max_ttl_seconds: Type.Optional(Type.Integer({ minimum: 1 })),
-          default_ttl_seconds: Type.Optional(Type.Integer({ minimum: 1 })),
+          max_ttl_seconds: Type.Optional(Seconds),
+          default_ttl_seconds: Type.Optional(Seconds),
         },
         {
           title: 'GrantPolicyInput',

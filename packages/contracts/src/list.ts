@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { Nullable, Uuid } from './primitives.ts'
+import { Count, Nullable, Uuid } from './primitives.ts'
 
 export const DEFAULT_PAGE_SIZE = 50
 export const MAX_PAGE_SIZE = 1_000
@@ -12,7 +12,7 @@ export const pageQuery = {
   cursor: Type.Optional(Type.String({ minLength: 1, maxLength: 512 })),
 }
 /** Query members of the lists that also take an offset. An offset and a cursor exclude each other. */
-export const offsetQuery = { ...pageQuery, offset: Type.Optional(Type.Integer({ minimum: 0 })) }
+export const offsetQuery = { ...pageQuery, offset: Type.Optional(Count) }
 
 /** One page. `next_cursor` is null on the last one. */
 export const ListOf = <T extends Type.TSchema>(item: T) =>

@@ -18,6 +18,12 @@ export const Email = Type.String({ minLength: 3, maxLength: 320, pattern: '^[^@\
 export const ProviderId = Type.String({ minLength: 1, maxLength: 255 })
 /** The token of a person, as the app's own sign-in gives it. */
 export const UserToken = Type.String({ minLength: 1, maxLength: 8_192 })
+/** A status as providers send them: three digits, whatever RFC 9110 says of them. */
+export const ProviderStatus = Type.Integer({ minimum: 100, maximum: 999 })
+/** A number that counts, with a bound that every store and client can hold. */
+export const Count = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER })
+/** How long something lasts: at most 68 years, which the store can hold and whose end is a date. */
+export const Seconds = Type.Integer({ minimum: 1, maximum: 2_147_483_647 })
 export const JsonObject = Type.Record(Type.String(), Type.Unknown())
 export const Nullable = <T extends Type.TSchema>(schema: T, options: Type.TSchemaOptions = {}) =>
   Type.Union([schema, Type.Null()], options)

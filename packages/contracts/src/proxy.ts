@@ -245,7 +245,7 @@ export const ApiCallReport = Type.Object(
     request_body: Type.Optional(
       Type.Unknown({ description: 'JSON, text, or a note such as `<binary body: 12 bytes>`.' }),
     ),
-    response_status: Type.Integer({ minimum: 0, maximum: 599, description: '0 when there was no answer.' }),
+    response_status: Type.Integer({ minimum: 0, maximum: 999, description: '0 when there was no answer.' }),
     response_headers: Type.Optional(Type.Record(Type.String(), Type.String(), { default: {} })),
     response_body: Type.Optional(Type.String({ default: '' })),
     latency_ms: Type.Number({ minimum: 0 }),

@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { Email, Exactly, Nullable, Sha256Hex, Timestamp, Uuid } from './primitives.ts'
+import { Email, Exactly, Nullable, Seconds, Sha256Hex, Timestamp, Uuid } from './primitives.ts'
 
 export const RULE_TARGET_TYPES = ['organization', 'app', 'provider', 'agent', 'grant', 'key'] as const
 export const RULE_TYPES = [
@@ -375,8 +375,8 @@ export const GrantRestrictions = Type.Object(
 /** What a grant policy may say when a grant is created or tightened. */
 export const GrantPolicyWrite = Exactly({
   expires_at: Type.Optional(Timestamp),
-  max_ttl_seconds: Type.Optional(Type.Integer({ minimum: 1 })),
-  default_ttl_seconds: Type.Optional(Type.Integer({ minimum: 1 })),
+  max_ttl_seconds: Type.Optional(Seconds),
+  default_ttl_seconds: Type.Optional(Seconds),
   restrictions: Type.Optional(GrantRestrictions),
   requires_approval: Type.Optional(ApprovalConfig),
 })

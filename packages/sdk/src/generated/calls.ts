@@ -67,7 +67,7 @@ export const listGrants: Call<ListGrantsInput, UnifiedGrantListResult> = {
   path: '/sdk/grants/list',
   body: {
     limit: { type: 'integer', min: 1, max: 1000, optional: true, default: 100 },
-    offset: { type: 'integer', min: 0, optional: true, default: 0 },
+    offset: { type: 'integer', min: 0, max: 9007199254740991, optional: true, default: 0 },
     provider_id: { type: 'string', min: 1, max: 255, optional: true },
     status: { type: 'string', min: 1, max: 40, optional: true },
     account: { type: 'string', min: 1, max: 320, optional: true },
@@ -111,8 +111,8 @@ export const createSecretGrant: Call<CreateSecretGrantInput, CreateGrantResult> 
     } }] },
     grant_policy: { oneOf: () => [{ fields: {
       expires_at: { type: 'string', max: 40, optional: true },
-      max_ttl_seconds: { type: 'integer', min: 1, optional: true },
-      default_ttl_seconds: { type: 'integer', min: 1, optional: true },
+      max_ttl_seconds: { type: 'integer', min: 1, max: 2147483647, optional: true },
+      default_ttl_seconds: { type: 'integer', min: 1, max: 2147483647, optional: true },
     } }], optional: true, default: {} },
     credential_id: { type: 'string', optional: true },
   },

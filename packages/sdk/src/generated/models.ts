@@ -113,7 +113,7 @@ export type ApprovalStatusJson = {
 export class ApprovalResult extends ApprovalResultBase<ApprovalResultJson> {
   static override readonly [FIELDS]: Fields = {
     approval_id: { type: 'string', pattern: UUID, nullable: true, default: null },
-    status_code: { type: 'integer', min: 100, max: 599 },
+    status_code: { type: 'integer', min: 100, max: 999 },
     headers: { type: 'object', values: { type: 'string' }, default: {} },
     body_b64: { type: 'string', pattern: /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/ },
     body_truncated: { type: 'boolean', default: false },
@@ -233,7 +233,7 @@ export class APICallAuditLog extends Model<APICallAuditLogJson> {
     url: { type: 'string', min: 1, max: 65536 },
     request_headers: { type: 'object', values: { type: 'string' }, default: {} },
     request_body: { nullable: true, default: null },
-    response_status: { type: 'integer', min: 0, max: 599 },
+    response_status: { type: 'integer', min: 0, max: 999 },
     response_headers: { type: 'object', values: { type: 'string' }, default: {} },
     response_body: { type: 'string', default: '' },
     latency_ms: { type: 'number', min: 0 },

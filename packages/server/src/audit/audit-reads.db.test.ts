@@ -1,3 +1,4 @@
+import { createHmac } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
 import { newId } from '../kernel/ids.ts'
 import { VaultError } from '../kernel/vault-error.ts'
@@ -223,6 +224,25 @@ describe('a captured body', () => {
       keep: { stream: 'portal', member_id: t.operator.memberId, caller_kind: 'pat' },
       detail: { resource_id: eventId, client_ip: '203.0.113.7' },
     })
+  })
+
+  test.each([
+    ['text/plain', 'x'.repeat(10_000)],
+    ['image/png', null],
+  ])('of %s can be compared with a copy of the whole', async (type, text) => {
+    await using t = await createAuditReadsTest()
+    const copy = Buffer.from('x'.repeat(12_000))
+    const { digest, toSeal } = captureBody(copy, type)
+    const eventId = newId()
+    await t.audit.append(t.scope, {
+      rows: [t.intentRow({ eventId, detail: { requestBody: digest } })],
+      bodies: [{ eventId, side: 'request', content: toSeal! }],
+    })
+    const { request } = await t.reads.showBody(t.app.appId, eventId, t.operator)
+    const digestOf = (bytes: Buffer) =>
+      createHmac('sha256', Buffer.from(request!.salt, 'hex')).update(bytes).digest('hex')
+    expect(request).toMatchObject({ text, base64: null, length: 12_000, truncated: true, whole_digest: digestOf(copy) })
+    expect(request!.whole_digest).not.toBe(digestOf(Buffer.from('y'.repeat(12_000))))
   })
 
   test('that does not fit its digest says so', async () => {

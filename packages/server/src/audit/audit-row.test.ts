@@ -57,7 +57,7 @@ test('a decision and a captured body stand in a row in RFC 8785 form, with every
     retry_after_seconds: 3,
   } as unknown as DecisionRecord
   expect(Object.keys(decision).sort()).toEqual(Object.keys(DecisionRecord.properties).sort())
-  const body = { digest: 'cd', length: 3, truncated: true, content_type: 'text/"é"' }
+  const body = { digest: 'cd', length: 3, truncated: true, content_type: 'text/"é"', whole_digest: 'ef' }
   for (const record of [decision, { ...decision, reasons: [], obligations: [], retry_after_seconds: null }]) {
     const detail = { decision: record, requestBody: body, responseBody: { ...body, content_type: null } }
     const written = JSON.parse(canonicalDetail({ event: 'proxy.requested', outcome: 'allowed', detail }, place))

@@ -34,8 +34,14 @@ export const installationScope = (installationId: string): Scope => ({
   organizationId: null,
 })
 
-/** A captured body: never the bytes, only what proves them. */
-export type BodyDigest = { digest: string; length: number; truncated: boolean; content_type: string | null }
+/** A captured body: never the bytes, only what proves them. `whole_digest` is there when `digest` covers only a part. */
+export type BodyDigest = {
+  digest: string
+  length: number
+  truncated: boolean
+  content_type: string | null
+  whole_digest?: string
+}
 
 /** The part that retention replaces by its hash. Members that are null are left out. */
 export type RowDetail = {
@@ -64,6 +70,8 @@ export type RowDetail = {
   /** The decision record of docs/spec/decisions-and-rules.md#the-decision-record, already in wire form. */
   decision?: DecisionRecord | Record<string, unknown> | null
   context?: Record<string, string> | null
+  /** How many refusals the row stands for. */
+  count?: number | null
   initiator?: string | null
   resourceType?: string | null
   resourceId?: string | null
@@ -191,9 +199,9 @@ const recordText = (record: DecisionRecord): string =>
   `,"retry_after_seconds":${record.retry_after_seconds},"retryable":${record.retryable}` +
   `,"rules_evaluated":${record.rules_evaluated},"shadow_effect":"${record.shadow_effect}"}`
 
-const digestText = ({ content_type, digest, length, truncated }: BodyDigest): string =>
+const digestText = ({ content_type, digest, length, truncated, whole_digest }: BodyDigest): string =>
   `{"content_type":${content_type === null ? 'null' : canonicalString(content_type)},"digest":"${digest}"` +
-  `,"length":${length},"truncated":${truncated}}`
+  `,"length":${length},"truncated":${truncated}${whole_digest === undefined ? '' : `,"whole_digest":"${whole_digest}"`}}`
 
 const list = (values: readonly unknown[]): string => (values.length === 0 ? '[]' : canonicalJson(values))
 
@@ -210,6 +218,7 @@ export function canonicalDetail(row: RowDraft, place: RowPlace): string {
     json(',"changes":', d.changes) +
     text(',"client_ip":', d.clientIp) +
     json(',"context":', d.context) +
+    integer(',"count":', d.count) +
     (d.decision ? `,"decision":${decisionText(d.decision)}` : '') +
     text(',"declared_method":', d.declaredMethod) +
     text(',"declared_url":', d.declaredUrl) +

@@ -32,5 +32,19 @@ test('a body is kept to 10,000 bytes under a salt of its own', () => {
   expect(digest).toMatchObject({ length: 20_000, truncated: true, content_type: 'text/plain' })
   expect(toSeal).toHaveLength(10_032)
   expect(createHmac('sha256', toSeal!.subarray(0, 32)).update(toSeal!.subarray(32)).digest('hex')).toBe(digest.digest)
-  expect(captureBody(Buffer.from('x'), 'image/png').toSeal).toBeNull()
+  expect(captureBody(Buffer.from('x'), 'image/png').toSeal).toHaveLength(32)
+  expect(captureBody(Buffer.alloc(0), 'text/plain').toSeal).toBeNull()
 })
+
+test.each(['text/plain', 'image/png'])(
+  'attack F19: two bodies of %s that differ after byte 10,000 are told apart',
+  (type) => {
+    const body = (last: string) => Buffer.from('a'.repeat(10_000) + last)
+    const { digest, toSeal } = captureBody(body('1'), type)
+    const digestOf = (bytes: Buffer) => createHmac('sha256', toSeal!.subarray(0, 32)).update(bytes).digest('hex')
+    expect(digest.digest).toBe(digestOf(body('')))
+    expect(digest.whole_digest).toBe(digestOf(body('1')))
+    expect(digest.whole_digest).not.toBe(digestOf(body('2')))
+    expect(captureBody(body(''), type).digest).not.toHaveProperty('whole_digest')
+  },
+)

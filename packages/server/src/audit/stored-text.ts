@@ -1,3 +1,4 @@
+import { createHmac } from 'node:crypto'
 import { HmacKey } from '../kernel/hmac.ts'
 import { fillRandom } from '../kernel/ids.ts'
 import type { BodyDigest } from './audit-row.ts'
@@ -58,21 +59,25 @@ const TEXT_TYPE =
 export type CapturedBody = { digest: BodyDigest; toSeal: Buffer | null }
 
 /**
- * The digest is the hex HMAC-SHA-256, keyed by a salt of its own, of what is kept: the first 10,000 bytes of text types and forms.
- * Of other types nothing is kept and the digest is over the first 10,000 bytes all the same.
+ * Digests are hex HMAC-SHA-256 under a salt of the body's own: one of the first 10,000 bytes, and of a longer body one of all of it. Of
+ * text types and forms the first 10,000 bytes are kept, of others the salt alone, so that a copy can still be compared.
  */
 export function captureBody(body: Buffer, contentType: string | null): CapturedBody {
-  const kept = body.length > STORED_BODY_MAX_BYTES ? body.subarray(0, STORED_BODY_MAX_BYTES) : body
+  const truncated = body.length > STORED_BODY_MAX_BYTES
+  const kept = truncated ? body.subarray(0, STORED_BODY_MAX_BYTES) : body
   const salted = Buffer.allocUnsafe(SALT_BYTES + kept.length)
   fillRandom(salted, 0, SALT_BYTES)
   kept.copy(salted, SALT_BYTES)
+  const salt = salted.subarray(0, SALT_BYTES)
   const mediaType = contentType?.replace(/;.*$/s, '').trim().toLowerCase() ?? null
   const digest: BodyDigest = {
-    digest: HmacKey.once(salted.subarray(0, SALT_BYTES), kept, 'hex'),
+    digest: HmacKey.once(salt, kept, 'hex'),
     length: body.length,
-    truncated: body.length > STORED_BODY_MAX_BYTES,
+    truncated,
     content_type: mediaType,
+    // Node's own: it copies nothing, and a body may be long.
+    ...(truncated ? { whole_digest: createHmac('sha256', salt).update(body).digest('hex') } : {}),
   }
   const isText = mediaType === null || TEXT_TYPE.test(mediaType)
-  return { digest, toSeal: isText && kept.length > 0 ? salted : null }
+  return { digest, toSeal: kept.length === 0 ? null : isText ? salted : Buffer.from(salt) }
 }
