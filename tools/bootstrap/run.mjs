@@ -30,7 +30,13 @@ export function runNode(node, args, { cwd = ROOT, env = {}, onOutput } = {}) {
     stdio: ['inherit', onOutput === undefined ? 'inherit' : 'pipe', 'inherit'],
     // A process group of its own, so that Ctrl-C in the terminal reaches the child through us alone.
     detached: process.platform !== 'win32',
-    env: { ...process.env, ...env, PATH: [join(ROOT, 'node_modules', '.bin'), process.env.PATH].join(delimiter) },
+    // Memory that was freed goes back: glibc would keep it in an arena for each of many threads.
+    env: {
+      MALLOC_ARENA_MAX: '2',
+      ...process.env,
+      ...env,
+      PATH: [join(ROOT, 'node_modules', '.bin'), process.env.PATH].join(delimiter),
+    },
   })
   child.stdout?.on('data', (bytes) => {
     process.stdout.write(bytes)

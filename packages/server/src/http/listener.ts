@@ -40,7 +40,8 @@ const REQUEST_TIMEOUT_MS = 60_000
 const KEEP_ALIVE_MS = 65_000
 /** How often Node looks for connections over these limits; its own 30 s let a slow header live three times as long as it may. */
 const CHECK_CONNECTIONS_MS = 5_000
-const UNREAD = { endAfterMs: 30_000, lookEveryMs: 5_000 }
+/** Node ends a socket at the second look that finds nothing gone, so after 30 s. */
+const UNREAD = { endAfterMs: 15_000, lookEveryMs: 5_000 }
 /** Long enough to read the status, for a caller that still sends. */
 const LINGER_MS = 1_000
 
