@@ -60,8 +60,8 @@ describe('retention', () => {
     age(t, 366)
     await t.reads.applyRetention(t.app.appId)
     const [left] = await t.asOwner<{ n: number }>(
-      `select (select count(*) from audit_batches where position('4711'::bytea in rows) > 0)
-         + (select count(*) from audit_events e where e::text like '%4711%') as n`,
+      `select (select count(*) from audit_batches where position('patients'::bytea in rows) > 0)
+         + (select count(*) from audit_events e where e::text like '%patients%') as n`,
     )
     expect(Number(left!.n)).toBe(0)
   })
