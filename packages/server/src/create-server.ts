@@ -22,6 +22,7 @@ import { type Faults, noFaults } from './kernel/faults.ts'
 import { newId } from './kernel/ids.ts'
 import { createJobs, type Jobs } from './kernel/jobs.ts'
 import type { Log } from './kernel/log.ts'
+import { createReturnMemory } from './kernel/return-memory.ts'
 import { createKeys, endKeysWith } from './keys/index.ts'
 import { callerAuthenticator, createEndings } from './management/index.ts'
 import { openInstallation } from './open-installation.ts'
@@ -117,6 +118,7 @@ export async function createServer(config: Config, options: ServerOptions): Prom
   const inScopes = slices.flatMap((slice) => slice.forgetInScope ?? [])
   const inApps = slices.flatMap((slice) => slice.forgetInApp ?? [])
   jobs.every('retention', 3_600_000, createApplyRetention({ readScopes: apps.readScopes, inScopes, inApps, log }))
+  jobs.every('return memory', 10_000, createReturnMemory())
   closeLater(jobs.close)
 
   // HTTP

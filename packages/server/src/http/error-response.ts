@@ -45,7 +45,8 @@ export function sendText(
   text: string | undefined,
   requestId: string,
   headers: Readonly<Record<string, string>>,
-  end = (last?: string) => void response.end(last),
+  end = (last?: string) =>
+    last !== undefined && last.length > PART_BYTES ? endInParts(response, last) : response.end(last),
 ): void {
   if (response.headersSent || response.destroyed) return
   const common = { 'X-Request-ID': requestId, 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' }
@@ -57,6 +58,20 @@ export function sendText(
   }
   response.writeHead(status, { ...common, 'Content-Length': String(Buffer.byteLength(text)), ...headers })
   end(text)
+}
+
+const PART_BYTES = 256 * 1024
+
+/** Each part is handed on when the one before has left, so that what has left can be seen, and little of it is in memory twice. */
+function endInParts(response: ServerResponse, text: string): void {
+  const bytes = Buffer.from(text)
+  const from = (start: number) => {
+    if (response.destroyed) return
+    const end = start + PART_BYTES
+    if (end >= bytes.length) response.end(bytes.subarray(start))
+    else response.write(bytes.subarray(start, end), () => from(end))
+  }
+  from(0)
 }
 
 /** A body up to this length that nobody asked for is read and thrown away, and the connection goes on. */

@@ -78,9 +78,9 @@ async function open(text = ''): Promise<Stubborn> {
   return { socket, received: () => received }
 }
 
-/** Resolves when the server has let go of the connection: one that it only half-closed would still take a byte. */
+/** Resolves when the server has let go of the connection: one that it only half-closed would still take an empty line. */
 async function isGone({ socket }: Stubborn): Promise<void> {
-  const poke = setInterval(() => socket.write('x'), 50)
+  const poke = setInterval(() => socket.write('\r\n'), 50)
   await new Promise<void>((resolve) => {
     socket.once('error', () => resolve())
     socket.once('close', () => resolve())
@@ -116,8 +116,8 @@ test.each([
   expect(refused.received()).toContain(`HTTP/1.1 ${status}`)
 })
 
-test('an answer that nobody reads is dropped with its connection, one that is read slowly arrives whole', async () => {
-  await start({ unread: { endAfterMs: 300, lookEveryMs: 50 } })
+test('an answer that nobody reads is dropped with its connection, whatever else its owner sends; one that is read slowly arrives whole', async () => {
+  await start({ unread: { endAfterMs: 300, lookEveryMs: 50 }, clock: { monotonic: () => performance.now() } })
   const request = head('X-Api-Key: k', 'Content-Length: 0')
   const deaf = await open(request)
   deaf.socket.pause()

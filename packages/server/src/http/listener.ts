@@ -17,7 +17,7 @@ export type ListenerOptions = RoutesOptions & {
   maxConnections: number
   /** MiB that the bodies of requests may take together. */
   bodyMemoryMib: number
-  /** How long an answer may wait for a caller that reads none of it, and how often that is looked at. */
+  /** How long an answer may wait for a caller that reads too little of it, and how often that is looked at. */
   unread?: { endAfterMs: number; lookEveryMs: number }
   /** Called once per answered request. `route` is `<METHOD> <declared path>`, `page` or `other`. */
   observe?: (route: string, status: number, seconds: number) => void
@@ -40,10 +40,12 @@ const REQUEST_TIMEOUT_MS = 60_000
 const KEEP_ALIVE_MS = 65_000
 /** How often Node looks for connections over these limits; its own 30 s let a slow header live three times as long as it may. */
 const CHECK_CONNECTIONS_MS = 5_000
-/** Node ends a socket at the second look that finds nothing gone, so after 30 s. */
-const UNREAD = { endAfterMs: 15_000, lookEveryMs: 5_000 }
+const UNREAD = { endAfterMs: 30_000, lookEveryMs: 5_000 }
 /** Long enough to read the status, for a caller that still sends. */
 const LINGER_MS = 1_000
+
+/** A request that is not answered yet, and how much of its answer had been handed to the system when that last grew. */
+type InFlight = { requestBody: RequestBody; handedOn: number; sinceMs: number }
 
 /** The HTTP server of all APIs and pages. Throws when the handlers do not fit the declarations. */
 export function createListener(options: ListenerOptions): Listener {
@@ -53,7 +55,7 @@ export function createListener(options: ListenerOptions): Listener {
   const clientIpOf = createClientIp(options.trustedProxies)
   const bodyOf = createRequestBodies(bodyBudgets(options.bodyMemoryMib), clock)
   const unread = options.unread ?? UNREAD
-  const inFlight = new Map<ServerResponse, RequestBody>()
+  const inFlight = new Map<ServerResponse, InFlight>()
   let draining = false
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     if (request.rawHeaders.length > HEADERS_MAX_COUNT * 2) {
@@ -77,7 +79,7 @@ export function createListener(options: ListenerOptions): Listener {
       requestBody,
       sendRefusal,
     }
-    inFlight.set(response, requestBody)
+    inFlight.set(response, { requestBody, handedOn: 0, sinceMs: 0 })
     if (draining) response.setHeader('Connection', 'close')
     const startedMs = clock.monotonic()
     response.once('close', () => {
@@ -110,15 +112,21 @@ export function createListener(options: ListenerOptions): Listener {
     socket.once('close', () => sockets.delete(socket))
   })
 
-  /** One look at all of them costs a call nothing; a timer for each would. */
+  /** One look at all of them costs a call nothing; a timer for each would. Not the socket's own timer: it counts what comes, too. */
   function endStalled(): void {
-    for (const [response, requestBody] of inFlight) {
+    const nowMs = clock.monotonic()
+    for (const [response, entry] of inFlight) {
       const { socket } = response
       if (socket === null) continue
-      if (requestBody.isTooSlow()) endWith(socket, '408 Request Timeout')
-      else if (!response.writableNeedDrain && !response.writableEnded) continue
-      // Node renews it whenever some of what waits has left, sets its own when all has, and destroys the socket when nobody listens.
-      else if (socket.timeout !== unread.endAfterMs) socket.setTimeout(unread.endAfterMs)
+      if (entry.requestBody.isTooSlow()) {
+        endWith(socket, '408 Request Timeout')
+        continue
+      }
+      const waits = response.writableLength > 0 || (response.writableEnded && !response.writableFinished)
+      if (!waits || socket.bytesWritten !== entry.handedOn) {
+        entry.handedOn = socket.bytesWritten
+        entry.sinceMs = nowMs
+      } else if (nowMs - entry.sinceMs >= unread.endAfterMs) socket.destroy()
     }
   }
   const looking = setInterval(endStalled, unread.lookEveryMs).unref()

@@ -45,7 +45,7 @@ export function createSendCall(deps: SendDeps) {
   return async function sendCall(
     { caller, grant, call, policy }: CallUse,
     window: SendWindow,
-    room: Pick<AnswerRoom, 'take'>,
+    room: AnswerRoom,
   ): Promise<SendEnd> {
     const { appId, keyId } = caller
     let scrubber: Scrubber | null = null
@@ -74,6 +74,7 @@ export function createSendCall(deps: SendDeps) {
         return { kind: 'answered', answer: await scrub(response, scrubber, deps.maxResponseBytes), scrubber }
       }
     } catch (error) {
+      room.release()
       if (error instanceof UpstreamError) return { kind: 'failed', error, sent: error.sent, scrubber }
       // A fault of ours ends the call as any failure does, so that it has an outcome; once handed over it may have been sent.
       const refusal = error instanceof VaultError ? error : new VaultError('internal_error', { cause: error })
