@@ -118,7 +118,7 @@ export async function createServer(config: Config, options: ServerOptions): Prom
   const inScopes = slices.flatMap((slice) => slice.forgetInScope ?? [])
   const inApps = slices.flatMap((slice) => slice.forgetInApp ?? [])
   jobs.every('retention', 3_600_000, createApplyRetention({ readScopes: apps.readScopes, inScopes, inApps, log }))
-  jobs.every('return memory', 10_000, createReturnMemory())
+  jobs.every('return memory', 5_000, createReturnMemory())
   closeLater(jobs.close)
 
   // HTTP

@@ -9,27 +9,38 @@ function exposedCollection(): () => void {
   return runInNewContext('gc') as () => void
 }
 
+/** Looks before the first collection, and at most between two that brought nothing. */
+const PATIENCE = 3
+const MAX_PATIENCE = 60
+
 /**
- * To be called now and then: collects garbage when buffers stay far above what they were after the last time. The engine collects when it
- * allocates, so a process that has become quiet would keep the bodies and answers of its busiest moment for hours. A busy one is below
- * at the second look, and never pays.
+ * To be called every few seconds: collects garbage while buffers stay far above the least that they ever were. The engine collects when
+ * it allocates, so a process that has become quiet would keep the bodies and answers of its busiest moment for hours. What is held
+ * rightly looks the same, so a collection that brought nothing is waited for twice as long the next time.
  */
 export function createReturnMemory(
   readBytes = () => process.memoryUsage().arrayBuffers,
   collect = exposedCollection(),
 ): () => Promise<void> {
-  let floor = readBytes()
-  let isAbove = false
+  let least = readBytes()
+  let looks = 0
+  let patience = PATIENCE
+  /** What there was before the last collection; the engine frees and counts in the background. */
+  let before: number | undefined
   return async () => {
     const bytes = readBytes()
-    floor = Math.min(floor, bytes)
-    if (bytes - floor < SLACK_BYTES) {
-      isAbove = false
-    } else if (isAbove) {
+    least = Math.min(least, bytes)
+    if (before !== undefined) {
+      patience = before - bytes < SLACK_BYTES ? Math.min(patience * 2, MAX_PATIENCE) : PATIENCE
+      before = undefined
+    }
+    if (bytes - least < SLACK_BYTES) {
+      looks = 0
+      patience = PATIENCE
+    } else if (++looks >= patience) {
       collect()
-      // What is held rightly is no reason to collect again.
-      floor = readBytes()
-      isAbove = false
-    } else isAbove = true
+      looks = 0
+      before = bytes
+    }
   }
 }
