@@ -24,7 +24,7 @@ export type ExhaustionReport = {
 
 /**
  * What somebody could do to the memory of a server: without a key, by large bodies on many connections; with one, by answers that are
- * never read (`unreadAnswers`, 0: left out, since it takes as long as the server's patience).
+ * never read (`unreadAnswers`, 0: left out, since it takes as long as its patience).
  */
 export async function runExhaustion(options: {
   connections: number
