@@ -341,9 +341,25 @@ describe('a data folder that can be mended', () => {
     expect(lines).toContainEqual({ level: 'warn', message: 'Cleared what a killed server left in the data folder' })
   })
 
+  test('lock files, that of the socket as well, whose process id belongs to another program or a zombie are removed', async () => {
+    const folder = await usedFolder()
+    const parent = spawn('sh', ['-c', 'true & echo $!; exec sleep 60'])
+    onTestFinished(() => void parent.kill())
+    const [zombie] = await once(parent.stdout.setEncoding('utf8'), 'data')
+    for (const pid of [process.pid, Number(zombie)]) {
+      const lock = `${pid}\n${folder}/pg\n1\n5432\n${folder}/pg-socket\n\n`
+      await writeFile(join(folder, 'pg', 'postmaster.pid'), lock)
+      await writeFile(join(folder, 'pg-socket', '.s.PGSQL.5432.lock'), lock)
+      const postgres = await start(folder)
+      expect(await marks(postgres.ownerConnection)).toEqual([{ mark: 'kept' }])
+      await postgres.close()
+    }
+  })
+
   test('a lock file that a full disk left empty is removed', async () => {
     const folder = await usedFolder()
     await writeFile(join(folder, 'pg', 'postmaster.pid'), '')
+    await writeFile(join(folder, 'pg-socket', '.s.PGSQL.5432.lock'), '')
     expect(await marks((await start(folder)).ownerConnection)).toEqual([{ mark: 'kept' }])
   })
 

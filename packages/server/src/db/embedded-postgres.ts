@@ -145,7 +145,7 @@ export async function createEmbeddedPostgres(options: EmbeddedPostgresOptions): 
   }
 
   async function start(): Promise<Postmaster> {
-    const cleared = await clearDataFolder(place.dataFolder)
+    const cleared = await clearDataFolder(place.dataFolder, join(place.socketFolder, `.s.PGSQL.${PORT}`))
     if (cleared !== 'idle')
       log.warn({ path: place.dataFolder, cleared }, 'Cleared what a killed server left in the data folder')
     await removeUnfinished(place.home)

@@ -91,36 +91,48 @@ function answers(socketPath: string): Promise<boolean> {
 }
 
 /**
- * Makes sure that nothing runs on `dataFolder`: ends the postmaster of a server that was killed (a clean, fast shutdown) and
- * removes a lock file whose pid now belongs to another program. Returns what was found, for the log.
+ * Makes sure that nothing runs on `dataFolder`: ends the postmaster of a server that was killed (a clean, fast shutdown) and removes lock
+ * files, its own and that of the socket at `socketPath`, whose pid now belongs to another program. Returns what was found, for the log.
  * @throws DatabaseStartError `data_folder_in_use` when a postmaster there still has its server, or is out of our sight.
  */
-export async function clearDataFolder(dataFolder: string): Promise<'idle' | 'orphan_ended' | 'stale_lock_removed'> {
+export async function clearDataFolder(
+  dataFolder: string,
+  socketPath: string,
+): Promise<'idle' | 'orphan_ended' | 'stale_lock_removed'> {
   let lock = await readLockFile(dataFolder)
   if (lock !== undefined && !isWhole(lock)) {
     // Being written at this moment, or cut short by a power failure or a full disk; PostgreSQL refuses the latter.
     await delay(LOCK_WRITE_MS)
     lock = await readLockFile(dataFolder)
-    if (lock !== undefined && !isWhole(lock)) return removeLockFile(dataFolder)
   }
-  if (lock === undefined) return 'idle'
-  const found = await inspectProcess(lock.pid)
-  if (found !== undefined && runsPostmasterOf(dataFolder, found)) {
-    if (!isOrphan(found)) throw inUse(dataFolder, `process ${lock.pid}, started by process ${found.parentPid}`)
-    await endOrphan(lock.pid, dataFolder)
-    return 'orphan_ended'
+  if (lock !== undefined && isWhole(lock)) {
+    const found = await inspectProcess(lock.pid)
+    if (found !== undefined && runsPostmasterOf(dataFolder, found)) {
+      if (!isOrphan(found)) throw inUse(dataFolder, `process ${lock.pid}, started by process ${found.parentPid}`)
+      await endOrphan(lock.pid, dataFolder)
+      return 'orphan_ended'
+    }
   }
-  if (lock.socketFolder !== '' && (await answers(join(lock.socketFolder, `.s.PGSQL.${lock.port}`)))) {
-    throw inUse(dataFolder, 'a process that cannot be seen from here, perhaps in another container')
+  const sockets = lock?.socketFolder ? [socketPath, join(lock.socketFolder, `.s.PGSQL.${lock.port}`)] : [socketPath]
+  for (const path of sockets) {
+    if (await answers(path))
+      throw inUse(dataFolder, 'a process that cannot be seen from here, perhaps in another container')
   }
-  // PostgreSQL itself replaces the lock of a dead process, but stops when any other has its pid, as happens in containers.
-  if (!hasPid(lock.pid)) return 'idle'
-  return removeLockFile(dataFolder)
+  const removed = await Promise.all([join(dataFolder, 'postmaster.pid'), `${socketPath}.lock`].map(removeStaleLock))
+  return removed.includes(true) ? 'stale_lock_removed' : 'idle'
 }
 
-async function removeLockFile(dataFolder: string): Promise<'stale_lock_removed'> {
-  await unlink(join(dataFolder, 'postmaster.pid')).catch(() => undefined)
-  return 'stale_lock_removed'
+/**
+ * Nothing runs here. PostgreSQL itself replaces the lock of a process that is gone, but stops when any other has its pid, as happens in
+ * containers, when a zombie has it, and when the file was cut short.
+ */
+async function removeStaleLock(path: string): Promise<boolean> {
+  const text = await readFile(path, 'utf8').catch(() => undefined)
+  if (text === undefined) return false
+  const pid = Number.parseInt(text, 10)
+  if (isWhole({ pid }) && !hasPid(pid)) return false
+  await unlink(path).catch(() => undefined)
+  return true
 }
 
 async function endOrphan(pid: number, dataFolder: string): Promise<void> {
